@@ -1,0 +1,40 @@
+"""keystream: who gets which key?
+
+A pure-functional, explicit-key PRNG utility library on top of `jax.random`: it holds no
+hidden state, hands out ordinary typed JAX keys, and every number still comes out of
+`jax.random`. Not for cryptography.
+"""
+
+from keystream._agreement import check_distinct as check_distinct
+from keystream._agreement import check_replicated as check_replicated
+from keystream._batch import batched as batched
+from keystream._batch import sample as sample
+from keystream._batch import vmap as vmap
+from keystream._device import for_axis as for_axis
+from keystream._device import for_process as for_process
+from keystream._device import pmap as pmap
+from keystream._device import shard_keys as shard_keys
+from keystream._device import shard_map as shard_map
+from keystream._errors import ArgumentTypeError as ArgumentTypeError
+from keystream._errors import ArgumentValueError as ArgumentValueError
+from keystream._errors import BodyError as BodyError
+from keystream._errors import KeyImplError as KeyImplError
+from keystream._errors import KeysDifferError as KeysDifferError
+from keystream._errors import KeysEqualError as KeysEqualError
+from keystream._errors import KeystreamError as KeystreamError
+from keystream._errors import KeyTypeError as KeyTypeError
+from keystream._errors import MeshAxisError as MeshAxisError
+from keystream._errors import VaryingError as VaryingError
+from keystream._loop import fori_loop as fori_loop
+from keystream._loop import map as map  # noqa: A004 - as in `lax.map`
+from keystream._loop import scan as scan
+from keystream._loop import scan_carried as scan_carried
+from keystream._loop import while_loop as while_loop
+from keystream._scheme import SCHEME as SCHEME
+from keystream._seed import fingerprint as fingerprint
+from keystream._seed import fresh_seed as fresh_seed
+from keystream._seed import key as key
+from keystream._split import derive as derive
+from keystream._split import keys as keys
+from keystream._split import split as split
+from keystream._split import split_tree as split_tree

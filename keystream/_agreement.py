@@ -1,0 +1,142 @@
+"""Do keys on several devices differ, or agree, as they should?"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Any
+
+import jax
+import numpy as np
+
+from keystream import _check
+from keystream._errors import (
+    ArgumentTypeError,
+    ArgumentValueError,
+    KeysDifferError,
+    KeysEqualError,
+    KeyTypeError,
+    Words,
+    error,
+)
+
+
+def check_distinct(keys: jax.Array, /, *, timeout: float = 60.0) -> None:
+    """Raise if two keys of an array are equal, naming where they are.
+
+    Reach for it once after laying keys out over devices: equal keys there are the same
+    noise on two devices, which nothing else reports.
+
+    Args:
+        keys: A concrete typed key array of any shape, sharded or not. The copies that a
+            replicated array has of one key count as one.
+        timeout: Seconds to wait for other processes.
+
+    Key use:
+        Consumes nothing.
+
+    Guarantees:
+        Exact. Waits for the keys and copies their words to the host.
+
+    Raises:
+        KeysEqualError: Two keys are equal. Names the places of the first such pair, its
+            devices and how many keys are not the first of their kind.
+        KeyTypeError, KeyImplError: Not typed keys, traced ones, or refused; keys of which
+            other processes hold parts.
+        ArgumentTypeError, ArgumentValueError: A `timeout` that is no positive number.
+
+    Example:
+        >>> import keystream as ks
+        >>> ks.check_distinct(ks.keys(ks.key(42), 8))
+    """
+    copies = _copies("check_distinct", keys, "keys", timeout)
+    seen: dict[bytes, tuple[tuple[int, ...], str]] = {}
+    repeated: list[str] = []
+    for place in sorted(copies):
+        for words, device in copies[place]:
+            first, where = seen.setdefault(words, (place, device))
+            if first != place:
+                repeated.append(
+                    f"equal keys at {_place(first)} on {where} and {_place(place)} on {device}"
+                )
+                break
+    if repeated:
+        more = f", {len(repeated)} repeats in all" if len(repeated) > 1 else ""
+        cure = "For one key per shard: ks.shard_keys(key, mesh, spec)."
+        got = Words(repeated[0] + more)
+        raise error(KeysEqualError, "check_distinct", "keys", "distinct", got, cure)
+
+
+def check_replicated(key: jax.Array, /, *, timeout: float = 60.0) -> None:
+    """Raise if the copies of a key on several devices differ, naming the devices.
+
+    Reach for it where every device must hold the same key, as for shared parameters or a
+    shuffle: JAX takes it on trust that the parts of a replicated array are equal.
+
+    Args:
+        key: A concrete typed key or key array; each part that several devices hold is
+            compared between them.
+        timeout: Seconds to wait for other processes.
+
+    Key use:
+        Consumes nothing.
+
+    Guarantees:
+        Exact. Waits for the keys and copies their words to the host. A key on a single
+        device passes.
+
+    Raises:
+        KeysDifferError: Two copies differ. Names their place and devices.
+        KeyTypeError, KeyImplError: Not typed keys, traced ones, or refused; keys of which
+            other processes hold parts.
+        ArgumentTypeError, ArgumentValueError: A `timeout` that is no positive number.
+
+    Example:
+        >>> import keystream as ks
+        >>> ks.check_replicated(ks.key(42))
+    """
+    copies = _copies("check_replicated", key, "key", timeout)
+    for place in sorted(copies):
+        words, where = copies[place][0]
+        others = [device for other, device in copies[place] if other != words]
+        if others:
+            at = f" at {_place(place)}" if place else ""
+            got = Words(f"a key{at} on {where} that differs from {', '.join(others)}")
+            cure = "To make it so: jax.device_put(key, jax.sharding.NamedSharding(mesh, jax.P()))."
+            raise error(
+                KeysDifferError, "check_replicated", "key", "the same everywhere", got, cure
+            )
+
+
+def _copies(
+    function: str, keys: Any, argument: str, timeout: Any
+) -> dict[tuple[int, ...], list[tuple[bytes, str]]]:
+    """Return, by place, the words that each device holds there."""
+    _check.key_array(function, keys, argument=argument)
+    _check_timeout(function, timeout)
+    if _check.is_traced(keys):
+        cure = "Call it outside of jit, on the result."
+        raise error(KeyTypeError, function, argument, "concrete", keys, cure)
+    words = jax.random.key_data(keys)
+    if not words.is_fully_addressable:
+        wanted = "on devices of this process"
+        cure = f"For this process's part: ks.{function}({argument}.addressable_shards[0].data)."
+        raise error(KeyTypeError, function, argument, wanted, keys, cure)
+    found: dict[tuple[int, ...], list[tuple[bytes, str]]] = defaultdict(list)
+    for shard in words.addressable_shards:
+        first = [piece.start or 0 for piece in shard.index[:-1]]
+        data = np.asarray(shard.data)
+        for local in np.ndindex(data.shape[:-1]):
+            place = tuple(a + b for a, b in zip(first, local, strict=True))
+            found[place].append((data[local].tobytes(), str(shard.device)))
+    return found
+
+
+def _check_timeout(function: str, timeout: Any) -> None:
+    if isinstance(timeout, bool) or not isinstance(timeout, (int, float, np.number)):
+        raise error(ArgumentTypeError, function, "timeout", "a number of seconds", timeout)
+    if not timeout > 0:
+        raise error(ArgumentValueError, function, "timeout", "above zero seconds", timeout)
+
+
+def _place(place: tuple[int, ...]) -> str:
+    return f"[{', '.join(map(str, place))}]"

@@ -1,0 +1,287 @@
+"""The questions asked at every door: is this one typed key? a count? a name? an axis?
+
+Everything here looks at Python values, dtypes and shapes alone, so under `jit` it runs
+once, while tracing, and leaves no equation behind.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple, TypeGuard
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from keystream._errors import (
+    ArgumentTypeError,
+    ArgumentValueError,
+    KeyImplError,
+    KeyTypeError,
+    MeshAxisError,
+    Words,
+    error,
+)
+
+
+class Impl(NamedTuple):
+    """What keystream knows about one of JAX's key implementations."""
+
+    words: int
+    """uint32 words in one key."""
+    cipher: bool = False
+    """Is its block function public, so that 64-bit counters can be reached?"""
+    lanes: bool = True
+    """Does `vmap` over keys draw what a loop over them draws?"""
+    refused: str = ""
+    """Why its keys are not accepted at all."""
+
+
+IMPLS = {
+    "threefry2x32": Impl(words=2, cipher=True),
+    "threefry4x32": Impl(words=4),
+    "philox4x32": Impl(words=2),
+    "rbg": Impl(words=4, lanes=False),
+    "unsafe_rbg": Impl(words=4, refused="unsafe_rbg folds commute and cancel"),
+    "philox2x32": Impl(words=1, refused="philox2x32 keys have 32 bits, 10,000 of them collide"),
+}
+
+POSITIONS_END = 2**63
+NARROW_END = 2**32
+
+
+def is_typed_key(value: object) -> TypeGuard[jax.Array]:
+    """Is this an array of typed keys, of whatever shape?"""
+    return isinstance(value, jax.Array) and bool(jnp.issubdtype(value.dtype, jax.dtypes.prng_key))
+
+
+def is_legacy_key(value: object) -> bool:
+    """Could this be a raw uint32 key, as `jax.random.PRNGKey` makes them?"""
+    return isinstance(value, (jax.Array, np.ndarray)) and value.dtype == np.uint32
+
+
+def is_traced(*values: object) -> bool:
+    """Is any leaf of these a tracer, so that its value can't be looked at?"""
+    return any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(values))
+
+
+def is_integer_dtype(value: Any) -> bool:
+    """Has this an integer dtype, as JAX counts them (int4 too, bool not)?"""
+    return bool(jnp.issubdtype(value.dtype, np.integer))
+
+
+def one_key(function: str, key: object, *, each: str = "", argument: str = "key") -> Impl:
+    """Refuse all but one typed key; `each` is the cure for an array of them."""
+    if not is_typed_key(key):
+        raise error(KeyTypeError, function, argument, "one typed key", key, _to_key(key))
+    if key.shape:
+        cure = f"For one {function} per key: {each or f'jax.vmap(ks.{function})(keys)'}."
+        raise error(KeyTypeError, function, argument, "one typed key", key, cure)
+    return implementation(function, key, argument=argument)
+
+
+def key_array(function: str, keys: object, *, argument: str = "keys") -> Impl:
+    """Refuse all but an array of typed keys; a single key is an array of shape ()."""
+    if not is_typed_key(keys):
+        raise error(KeyTypeError, function, argument, "typed keys", keys, _to_key(keys))
+    return implementation(function, keys, argument=argument)
+
+
+def _to_key(value: object) -> str:
+    if is_legacy_key(value):
+        return "To wrap a legacy key: ks.key(key)."
+    if isinstance(value, (int, str, bytes, np.random.SeedSequence)) and not isinstance(value, bool):
+        return "To make a key from a seed: ks.key(seed)."
+    return "To make one: ks.key(42)."
+
+
+def implementation(function: str, keys: jax.Array, *, argument: str = "key") -> Impl:
+    """Look up the implementation of typed keys; refuse what breaks the laws everywhere."""
+    name = jax.random.key_impl(keys)
+    known = IMPLS.get(name) if isinstance(name, str) else None
+    cure = "To make a key of the default one: ks.key(42)."
+    if known is None:
+        which = "of " + ", ".join(n for n, impl in IMPLS.items() if not impl.refused)
+        raise error(KeyImplError, function, argument, which, keys, cure)
+    if known.refused:
+        which = f"of an implementation with independent children ({known.refused})"
+        raise error(KeyImplError, function, argument, which, keys, cure)
+    return known
+
+
+def lanes(function: str, impl: Impl, key: object, *, argument: str = "key") -> None:
+    """Refuse implementations whose draws under `vmap` are not those of a loop."""
+    if not impl.lanes:
+        raise error(
+            KeyImplError,
+            function,
+            argument,
+            "of an implementation that draws alike under vmap and in a loop "
+            "(under vmap only the first rbg key draws)",
+            key,
+            "For a loop: ks.map(body, xs, key=key).",
+        )
+
+
+def static_int(value: object) -> int | None:
+    """Return a Python or NumPy integer as an int; None for anything else, bools too."""
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)):
+        return None
+    return operator.index(value)
+
+
+def count(
+    function: str, argument: str, value: object, *, most: int | None = None, cure: str = ""
+) -> int:
+    """Return a count: a static integer of zero or more, and of `most` at most."""
+    number = static_int(value)
+    wanted = "a count" if most is None else f"a count of at most {most}"
+    if number is None:
+        if is_traced(value):
+            wanted = f"a static count (mark it static: jax.jit(..., static_argnames={argument!r}))"
+        raise error(ArgumentTypeError, function, argument, wanted, value, cure)
+    if number < 0:
+        raise error(ArgumentValueError, function, argument, f"{wanted}, zero or more", number)
+    if most is not None and number > most:
+        raise error(ArgumentValueError, function, argument, wanted, number, cure)
+    return number
+
+
+def shape(function: str, value: object, *, argument: str = "shape") -> tuple[int, ...]:
+    """Return a shape as a tuple: from an int, or a sequence of sizes of zero or more."""
+    one = static_int(value)
+    if one is not None:
+        sizes: tuple[int | None, ...] = (one,)
+    elif isinstance(value, (tuple, list)):
+        sizes = tuple(static_int(v) for v in value)
+    else:
+        sizes = (None,)
+    if any(size is None for size in sizes):
+        raise error(
+            ArgumentTypeError, function, argument, "an int or a tuple of static ints", value
+        )
+    if any(size < 0 for size in sizes if size is not None):
+        wanted = "sizes of zero or more"
+        raise error(ArgumentValueError, function, argument, wanted, value, must="hold")
+    return tuple(size for size in sizes if size is not None)
+
+
+def name(
+    function: str, value: object, *, argument: str = "name", what: str = "name"
+) -> str | bytes:
+    """Return a name: a non-empty str that UTF-8 can encode, or non-empty bytes."""
+    if not isinstance(value, (str, bytes)):
+        raise error(ArgumentTypeError, function, argument, "a str or bytes", value)
+    if not value:
+        raise error(ArgumentValueError, function, argument, f"a {what} that is not empty", value)
+    if isinstance(value, str):
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            cure = f"For its bytes: {value.encode('utf-8', 'surrogatepass')!r}."
+            raise error(
+                ArgumentValueError, function, argument, "text that UTF-8 can encode", value, cure
+            ) from None
+    return value
+
+
+def distinct_names(
+    function: str, values: Iterable[object], *, argument: str = "names"
+) -> tuple[str | bytes, ...]:
+    """Return names, each a name and none given twice."""
+    names = tuple(name(function, v, argument=argument) for v in values)
+    seen: set[str | bytes] = set()
+    for each in names:
+        if each in seen:
+            raise error(
+                ArgumentValueError,
+                function,
+                argument,
+                "distinct",
+                Words(f"{each!r} twice"),
+                f"For the same key at two places: key = ks.derive(key, {each!r}).",
+            )
+        seen.add(each)
+    return names
+
+
+def start(function: str, value: Any, size: int, impl: Impl, *, argument: str = "start") -> Any:
+    """Return a start: an int from which `size` positions fit, or a traced integer scalar."""
+    end = POSITIONS_END if impl.cipher else NARROW_END
+    number = static_int(value)
+    if number is not None:
+        if number < 0:
+            raise error(ArgumentValueError, function, argument, "zero or more", number)
+        if number + size > end:
+            wanted = f"such that {size} positions end below 2**{end.bit_length() - 1}"
+            raise error(ArgumentValueError, function, argument, wanted, number)
+        return number
+    if isinstance(value, (jax.Array, np.ndarray)) and not is_typed_key(value):
+        if value.shape == () and is_integer_dtype(value) and value.dtype != np.uint64:
+            concrete = None if is_traced(value) else int(value)
+            return value if concrete is None else start(function, concrete, size, impl)
+        if value.shape == () and value.dtype == np.uint64:
+            cure = "For 63 bits: start.astype('int64')."
+            raise error(
+                ArgumentTypeError, function, argument, "an integer of at most 63 bits", value, cure
+            )
+    raise error(ArgumentTypeError, function, argument, "an integer, static or traced", value)
+
+
+def axis_names(value: object) -> tuple[Any, ...]:
+    """Return one axis name or a tuple of them as a tuple."""
+    return tuple(value) if isinstance(value, (tuple, list, set, frozenset)) else (value,)
+
+
+def axes(
+    function: str, argument: str, value: object, known: Sequence[Any], *, what: str = "the mesh"
+) -> tuple[Any, ...]:
+    """Return axis names, each one of `known` and none given twice."""
+    names = axis_names(value)
+    listed = ", ".join(map(repr, known)) or "none"
+    for each in names:
+        if each not in known:
+            raise error(
+                MeshAxisError,
+                function,
+                argument,
+                f"among the axes of {what} ({listed})",
+                Words(repr(each)),
+            )
+    if len(set(names)) < len(names):
+        raise error(MeshAxisError, function, argument, "distinct axes", Words(repr(names)))
+    return names
+
+
+def items(function: str, dims: Sequence[int], *, argument: str = "shape") -> None:
+    """Refuse more items than one device can number in a word."""
+    if size_of(dims) > NARROW_END:
+        cure = "For several calls: ks.keys(key, n, start=first)."
+        wanted = "of at most 2**32 items on one device"
+        raise error(ArgumentValueError, function, argument, wanted, tuple(dims), cure)
+
+
+def batch_size(function: str, value: object) -> int:
+    """Return a batch size: a count of one or more."""
+    size = count(function, "batch_size", value)
+    if size == 0:
+        raise error(ArgumentValueError, function, "batch_size", "one or more, or None", size)
+    return size
+
+
+def setting(name: str) -> Any:
+    """Read one of JAX's settings, as it is in this thread and context."""
+    return getattr(jax.config, name)
+
+
+def wrap(words: Any, impl: Any) -> jax.Array:
+    """Wrap words as typed keys of an implementation, given by name or as a key dtype."""
+    keys: jax.Array = jax.random.wrap_key_data(words, dtype=impl)
+    return keys
+
+
+def size_of(dims: Sequence[int]) -> int:
+    """Return how many items a shape holds, as an exact Python int."""
+    return math.prod(dims)

@@ -1,0 +1,213 @@
+"""A key and counters -> keys: what stands under every helper.
+
+`child` is the only place where a key becomes another one. A counter below 2**32 is
+`jax.random.fold_in`, which every implementation has; one with a high word is a block of
+the public threefry2x32 cipher, which continues the same sequence.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, ParamSpec, TypeVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jax.extend.random import threefry2x32_p
+
+from keystream._check import NARROW_END, Impl, is_traced, setting, size_of, static_int, wrap
+from keystream._scheme import Counter, advance, array_counter, narrow
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+UNPACK_LIMIT = 64
+"""Above this, a jitted tuple of keys takes seconds to compile, anew for each length."""
+
+
+def one_dispatch(fun: Callable[P, R], static: str | tuple[str, ...] = ()) -> Callable[P, R]:
+    """Compile `fun` for eager calls; while tracing call it as it is, so that it inlines."""
+    compiled = jax.jit(fun, static_argnames=static)
+
+    @functools.wraps(fun)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        return (fun if is_traced(args, kwargs) else compiled)(*args, **kwargs)
+
+    return call
+
+
+def child(key: jax.Array, counter: Counter) -> jax.Array:
+    """Return the child of one key at one counter."""
+    if counter.hi is None:
+        return jax.random.fold_in(key, counter.lo)
+    words = jax.random.key_data(key)
+    operands = (words[0], words[1], jnp.asarray(counter.hi), jnp.asarray(counter.lo))
+    block = threefry2x32_p.bind(*operands)
+    return wrap(_as_varying(jnp.stack(block), operands), key.dtype)
+
+
+def _as_varying(block: jax.Array, operands: Sequence[jax.Array]) -> jax.Array:
+    # The type rule of threefry2x32_p forgets over which mesh axes its operands vary (jax
+    # 0.10.2 and 0.12.0), so that shard_map would take children that differ for equal ones.
+    # Adding a zero that varies as they do puts it right; XLA folds it away.
+    if not jax.sharding.get_abstract_mesh().manual_axes:
+        return block
+    return block + functools.reduce(lax.add, [word * np.uint32(0) for word in operands])
+
+
+def children(keys: jax.Array, counters: Counter) -> jax.Array:
+    """Return child `counters[i]` of `keys[i]`; the two broadcast as in NumPy."""
+    shape = np.broadcast_shapes(keys.shape, counters.lo.shape)
+    keys, key_axes = _mapped_axes(keys, shape)
+    hi, lo = counters
+    lo, axes = _mapped_axes(lo, shape)
+    hi = None if hi is None else _mapped_axes(hi, shape)[0]
+    fun = child
+    for in_axes in zip(reversed(key_axes), reversed(axes), strict=True):
+        fun = jax.vmap(fun, in_axes)
+    return fun(keys, Counter(hi, lo))
+
+
+def _mapped_axes(value: Any, shape: tuple[int, ...]) -> tuple[Any, list[int | None]]:
+    # Dimensions that only broadcast are dropped here and closed over by vmap: no key is
+    # made twice, and nothing is copied.
+    missing = len(shape) - len(value.shape)
+    own = [d for d, size in enumerate(value.shape) if size == shape[missing + d]]
+    dropped = tuple(d for d in range(len(value.shape)) if d not in own)
+    axes: list[int | None] = [0 if d - missing in own else None for d in range(len(shape))]
+    return (value.squeeze(dropped) if dropped else value), axes
+
+
+def walk(key: jax.Array, path: tuple[Any, ...]) -> jax.Array:
+    """Follow a path of counters and integer arrays from one key."""
+    keys = key
+    for depth, part in enumerate(path):
+        keys = _settled(keys) if depth else keys
+        counter = part if isinstance(part, Counter) else array_counter(part)
+        scalar = not (keys.shape or np.shape(counter.lo))
+        keys = child(keys, counter) if scalar else children(keys, counter)
+    return keys
+
+
+def _settled(keys: jax.Array) -> jax.Array:
+    # XLA fuses chained blocks of a cipher that is lowered unrolled into one expression
+    # that grows exponentially: three vectorised folds of threefry4x32 keys on a CPU ran
+    # for more than ten minutes (jax 0.10.2). threefry2x32 is lowered as a loop there.
+    if jax.random.key_impl(keys) == "threefry2x32":
+        return keys
+    words = lax.optimization_barrier(jax.random.key_data(keys))
+    return wrap(words, keys.dtype)
+
+
+def base(start: Any, size: int, impl: Impl) -> Counter | None:
+    """Return the counter of a checked start: None for zero, no high word if none is needed."""
+    number = static_int(start)
+    if number is None:
+        counter = array_counter(start)
+        if not impl.cipher:
+            return narrow(counter)
+        return counter if counter.hi is not None else Counter(counter.lo & 0, counter.lo)
+    if number + size <= NARROW_END:
+        return Counter(None, np.uint32(number)) if number else None
+    return Counter(np.uint32(number >> 32), np.uint32(number & 0xFFFFFFFF))
+
+
+def row(key: jax.Array, shape: tuple[int, ...], start: Counter | None) -> jax.Array:
+    """Return consecutive children of one key, in C order, from `start` on."""
+    if start is None and _split_is_fold(key):
+        return jax.random.split(key, shape)
+    index = Counter(None, lax.iota(np.uint32, size_of(shape)).reshape(shape))
+    return children(key, index if start is None else advance(start, index))
+
+
+def _split_is_fold(key: jax.Array) -> bool:
+    # Where it holds, `split` is the form that people write by hand and that JAX's own
+    # tools read. With partitionable off threefry's split is another function.
+    return jax.random.key_impl(key) != "threefry2x32" or setting("jax_threefry_partitionable")
+
+
+class Level(NamedTuple):
+    """The keys one step further down a tree: whose children they are, at which counters."""
+
+    parents: tuple[int, ...]
+    counters: Counter
+
+
+class Tree(NamedTuple):
+    """Paths that share their beginnings, and where each of them ends: (depth, index)."""
+
+    levels: tuple[Level, ...]
+    ends: tuple[tuple[int, int], ...]
+
+
+def grow(paths: Sequence[Sequence[Counter]]) -> Tree:
+    """Merge paths of static counters into levels, so that each key is made once."""
+    nodes: dict[tuple[Counter, ...], tuple[int, int]] = {(): (0, 0)}
+    levels: list[tuple[list[int], list[Counter]]] = []
+    for path in paths:
+        for depth in range(1, len(path) + 1):
+            node = tuple(path[:depth])
+            if node in nodes:
+                continue
+            if depth > len(levels):
+                levels.append(([], []))
+            parents, counters = levels[depth - 1]
+            nodes[node] = (depth, len(parents))
+            parents.append(nodes[node[:-1]][1])
+            counters.append(path[depth - 1])
+    return Tree(
+        tuple(Level(tuple(parents), _stack(counters)) for parents, counters in levels),
+        tuple(nodes[tuple(path)] for path in paths),
+    )
+
+
+def _stack(counters: Sequence[Counter]) -> Counter:
+    lo = np.array([c.lo for c in counters], np.uint32)
+    if all(c.hi is None for c in counters):
+        return Counter(None, lo)
+    return Counter(np.array([c.hi or 0 for c in counters], np.uint32), lo)
+
+
+def tree_keys(key: jax.Array, tree: Tree) -> list[jax.Array]:
+    """Return the key at each end of a tree: one vectorised step for each level."""
+    if not tree.levels:
+        return [key for _ in tree.ends]
+    counters = tuple(level.counters for level in tree.levels)
+    parents = tuple(level.parents for level in tree.levels)
+    if is_traced(key):
+        levels = [tuple(level) for level in _levels(key, counters, parents)]
+    elif sum(map(len, parents)) <= UNPACK_LIMIT:
+        levels = _unpacked_levels(key, counters, parents)
+    else:
+        levels = [tuple(level) for level in _levels(key, counters, parents)]
+    nodes = [(key,), *levels]
+    return [nodes[depth][index] for depth, index in tree.ends]
+
+
+def _make_levels(
+    key: jax.Array, counters: tuple[Counter, ...], parents: tuple[tuple[int, ...], ...]
+) -> list[jax.Array]:
+    levels = [key]
+    for depth, (step, whose) in enumerate(zip(counters, parents, strict=True)):
+        above = key if depth == 0 else _settled(levels[-1])[np.array(whose)]
+        levels.append(children(above, step))
+    return levels[1:]
+
+
+def _make_unpacked(
+    key: jax.Array, counters: tuple[Counter, ...], parents: tuple[tuple[int, ...], ...]
+) -> list[tuple[jax.Array, ...]]:
+    return [tuple(level) for level in _make_levels(key, counters, parents)]
+
+
+def _make_tuple(key: jax.Array, num: int) -> tuple[jax.Array, ...]:
+    return tuple(row(key, (num,), None))
+
+
+_levels = one_dispatch(_make_levels, static="parents")
+_unpacked_levels = one_dispatch(_make_unpacked, static="parents")
+eager_walk = one_dispatch(walk)
+eager_row = one_dispatch(row, static="shape")
+eager_tuple = one_dispatch(_make_tuple, static="num")

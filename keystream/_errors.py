@@ -1,0 +1,106 @@
+"""The error classes, and the one function that words a message."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+
+
+class KeystreamError(Exception):
+    """Base of every error that keystream raises on purpose."""
+
+
+class KeyTypeError(KeystreamError, TypeError):
+    """Not one typed key, or not a key array, where that was asked for."""
+
+
+class KeyImplError(KeystreamError, ValueError):
+    """A key of an implementation for which the helper's law can't hold."""
+
+
+class ArgumentTypeError(KeystreamError, TypeError):
+    """An argument of a type that would be cut, rounded or guessed at."""
+
+
+class ArgumentValueError(KeystreamError, ValueError):
+    """An argument of the right type with a value that has no meaning here."""
+
+
+class BodyError(KeystreamError, TypeError):
+    """A loop body that returned something its loop can't carry on with."""
+
+
+class MeshAxisError(KeystreamError, ValueError, NameError):
+    """An axis name that the mesh or the mapped body in context doesn't have."""
+
+
+class VaryingError(KeystreamError, TypeError):
+    """A mapped body that JAX's check of varying mesh axes doesn't let through."""
+
+
+class KeysEqualError(KeystreamError, ValueError):
+    """Keys that should differ are equal."""
+
+
+class KeysDifferError(KeystreamError, ValueError):
+    """Keys that should be equal differ."""
+
+
+class Words(str):
+    """A phrase for the `got` of `error`, printed as it is."""
+
+    __slots__ = ()
+
+
+E = TypeVar("E", bound=KeystreamError)
+
+
+def error(
+    cls: type[E],
+    function: str,
+    argument: str,
+    requirement: str,
+    got: object,
+    cure: str = "",
+    *,
+    must: str = "be",
+) -> E:
+    """Word the message of every error: who, what was asked for, what came, the cure."""
+    text = f"{function}: {argument} must {must} {requirement}, got {summary(got)}."
+    return cls(f"{text} {cure}" if cure else text)
+
+
+def summary(value: object) -> str:
+    """Describe a value in a few words: safe under tracing, never an array's contents."""
+    if isinstance(value, Words):
+        return value
+    if isinstance(value, np.generic):
+        value = value.item()
+    if value is None or isinstance(value, (bool, int, float, complex)):
+        return _short(repr(value))
+    if isinstance(value, (str, bytes)):
+        return _short(repr(value))
+    dtype, shape = getattr(value, "dtype", None), getattr(value, "shape", None)
+    if dtype is not None and isinstance(shape, tuple):
+        return f"{getattr(dtype, 'name', dtype)}[{','.join(map(str, shape))}]"
+    if isinstance(value, (tuple, list)):
+        return _sequence(value)
+    if isinstance(value, type) or callable(value):
+        return getattr(value, "__name__", type(value).__name__)
+    return f"a {type(value).__name__}"
+
+
+def _sequence(value: Sequence[Any]) -> str:
+    kind = type(value).__name__
+    if len(value) > 8:
+        return f"a {kind} of {len(value)}"
+    inner = ", ".join(summary(v) for v in value)
+    if isinstance(value, list):
+        return f"[{inner}]"
+    return f"({inner},)" if len(value) == 1 else f"({inner})"
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 60 else f"{text[:40]}... ({len(text)} characters)"

@@ -1,0 +1,409 @@
+"""Items in time: loops whose body takes its key first."""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from keystream import _check, _children
+from keystream._errors import ArgumentTypeError, ArgumentValueError, BodyError, Words, error
+from keystream._scheme import Counter, advance, array_counter, narrow
+
+Body = Callable[..., Any]
+
+
+def scan(
+    body: Body,
+    init: Any,
+    xs: Any = None,
+    /,
+    *,
+    key: jax.Array,
+    length: int | None = None,
+    start: Any = 0,
+    reverse: bool = False,
+    unroll: int | bool = 1,
+    _split_transpose: bool = False,
+) -> tuple[Any, Any]:
+    """Scan a body over items, item i with child i of the key; return `(carry, ys)`.
+
+    Reach for it as for `lax.scan` when every step draws. Where the surviving key is
+    wanted back use `scan_carried`; without a carry `map`.
+
+    `ks.scan(body, init, xs, key=key)` equals
+    `lax.scan(lambda c, x: body(x[0], c, x[1]), init, (ks.keys(key, n), xs))`, whose keys
+    are `jax.random.split(key, n)` under JAX's default settings.
+
+    Args:
+        body: `body(key, carry, x) -> (carry, y)`.
+        init: The first carry, a pytree of arrays.
+        xs: A pytree of arrays with one leading length, or None.
+        key: One typed key.
+        length: How many steps; needed where `xs` has no arrays.
+        start: Position of item 0, an integer scalar, static or traced.
+        reverse: Process the last item first. Item i keeps child i and its place in `ys`.
+        unroll: As in `lax.scan`; so is `_split_transpose`.
+
+    Returns:
+        `(carry, ys)`, the last carry and the stacked `y`, as `lax.scan` does.
+
+    Key use:
+        Consumes `key`; scans over disjoint ranges of positions are one consumption.
+
+    Guarantees:
+        A longer scan begins with the shorter one; starting at `s` gives what a full scan
+        gives from `s` on. Neither `unroll` nor `reverse` changes an item's key. Works
+        inside every transform, and for every accepted implementation. Holds one key per
+        step in memory.
+
+    Raises:
+        KeyTypeError, KeyImplError: `key` isn't one typed key, or refused.
+        ArgumentTypeError: `xs` holds something that is no array, a bad `length` or `start`.
+        ArgumentValueError: No length, or lengths that differ; a start out of range.
+        BodyError: `body` doesn't return `(carry, y)` with a carry like `init`.
+
+    Example:
+        >>> import jax, jax.numpy as jnp, keystream as ks
+        >>> def step(key, carry, x):
+        ...     return carry + x, jax.random.bits(key)
+        >>> carry, ys = ks.scan(step, 0, jnp.arange(4), key=ks.key(42))
+        >>> int(carry), ys.shape
+        (6, (4,))
+    """
+    impl = _one_key("scan", key)
+    steps = _length("scan", xs, length)
+    first = _children.base(_check.start("scan", start, steps, impl), steps, impl)
+    keys = _children.eager_row(key, (steps,), first)
+    checked = _paired("scan", body)
+
+    def step(carry: Any, item: tuple[jax.Array, Any]) -> tuple[Any, Any]:
+        return checked(carry, item[0], carry, item[1])
+
+    result: tuple[Any, Any] = lax.scan(
+        step,
+        init,
+        (keys, xs),
+        length=steps,
+        reverse=reverse,
+        unroll=unroll,
+        _split_transpose=_split_transpose,
+    )
+    return result
+
+
+def scan_carried(
+    body: Body,
+    init: Any,
+    xs: Any = None,
+    /,
+    *,
+    key: jax.Array,
+    length: int | None = None,
+    reverse: bool = False,
+    unroll: int | bool = 1,
+    _split_transpose: bool = False,
+) -> tuple[jax.Array, Any, Any]:
+    """Scan with the key riding in the carry; return `(key, carry, ys)`.
+
+    Reach for it to match a loop that people write by hand, or to go on with the key that
+    comes back. `scan` numbers its items, so prefer it where nothing forces a chain.
+
+    Equal to `for x in xs: key, use = ks.split(key); carry, y = body(use, carry, x)`, in
+    the order of processing.
+
+    Args:
+        body: `body(key, carry, x) -> (carry, y)`.
+        init: The first carry, a pytree of arrays.
+        xs: A pytree of arrays with one leading length, or None.
+        key: One typed key.
+        length: How many steps; needed where `xs` has no arrays.
+        reverse: Process the last item first: it then gets the first key of the chain.
+        unroll: As in `lax.scan`; so is `_split_transpose`.
+
+    Returns:
+        `(key, carry, ys)`: the surviving key, never drawn from, then as `lax.scan` does.
+
+    Key use:
+        Consumes `key` and hands back the one that goes on. With zero steps that is `key`.
+
+    Guarantees:
+        Running n steps and then m with the key that came back equals running n + m.
+        Items can't be reached out of order, and a chain is a random map: it repeats after
+        an expected 5.4e9 steps, a counter never does.
+
+    Raises:
+        As `scan`.
+
+    Example:
+        >>> import jax, keystream as ks
+        >>> def step(key, carry, _):
+        ...     return carry + 1, jax.random.bits(key)
+        >>> key, carry, ys = ks.scan_carried(step, 0, key=ks.key(42), length=3)
+        >>> key.shape, int(carry), ys.shape
+        ((), 3, (3,))
+    """
+    _one_key("scan_carried", key)
+    steps = _length("scan_carried", xs, length)
+    checked = _paired("scan_carried", body)
+
+    def step(carried: tuple[jax.Array, Any], x: Any) -> tuple[tuple[jax.Array, Any], Any]:
+        following, use = _children.row(carried[0], (2,), None)
+        carry, y = checked(carried[1], use, carried[1], x)
+        return (following, carry), y
+
+    (key, carry), ys = lax.scan(
+        step,
+        (key, init),
+        xs,
+        length=steps,
+        reverse=reverse,
+        unroll=unroll,
+        _split_transpose=_split_transpose,
+    )
+    return key, carry, ys
+
+
+def fori_loop(lower: Any, upper: Any, body: Body, init: Any, /, *, key: jax.Array) -> Any:
+    """Loop i from lower to upper, turn i with child i of the key; return the last value.
+
+    Reach for it as for `lax.fori_loop`. With outputs per step use `scan`.
+
+    Equal to `for i in range(lower, upper): val = body(ks.derive(key, i), i, val)`.
+
+    Args:
+        lower: First index, an integer scalar, static or traced.
+        upper: One past the last index.
+        body: `body(key, i, val) -> val`.
+        init: The first value, a pytree of arrays.
+        key: One typed key.
+
+    Returns:
+        The last value, a pytree like `init`.
+
+    Key use:
+        Consumes `key`; loops over disjoint ranges of indices are one consumption.
+
+    Guarantees:
+        A turn's key depends on `i` alone, so splitting the range changes nothing. Negative
+        indices are the positions below zero that `derive` has, too, for threefry2x32.
+        Differentiable in reverse, as in JAX, where `lower` and `upper` are static.
+
+    Raises:
+        KeyTypeError, KeyImplError: `key` isn't one typed key, or refused.
+        ArgumentTypeError: A bound is not an integer scalar.
+        ArgumentValueError: A negative static bound, for an implementation without a public
+            cipher.
+        BodyError: `body` doesn't return a value like `init`.
+
+    Example:
+        >>> import jax, keystream as ks
+        >>> def turn(key, i, total):
+        ...     return total + jax.random.randint(key, (), 0, 10)
+        >>> ks.fori_loop(0, 5, turn, 0, key=ks.key(42)).shape
+        ()
+    """
+    impl = _one_key("fori_loop", key)
+    for which, bound in (("lower", lower), ("upper", upper)):
+        _check_bound(which, bound, impl)
+
+    def turn(i: Any, val: Any) -> Any:
+        counter = array_counter(jnp.asarray(i))
+        own = _children.child(key, counter if impl.cipher else narrow(counter))
+        out = body(own, i, val)
+        _check_like("fori_loop", "a value", val, out)
+        return out
+
+    return lax.fori_loop(lower, upper, turn, init)
+
+
+def while_loop(
+    cond: Callable[[Any], Any], body: Body, init: Any, /, *, key: jax.Array, start: Any = 0
+) -> Any:
+    """Loop while a condition holds, turn i with child i of the key; return the last value.
+
+    Reach for it as for `lax.while_loop`: rejection, or iterating until converged.
+
+    Equal to `while cond(val): val = body(ks.derive(key, start + turns), val)`.
+
+    Args:
+        cond: `cond(val) -> bool scalar`. It gets no key.
+        body: `body(key, val) -> val`.
+        init: The first value, a pytree of arrays.
+        key: One typed key.
+        start: Position of the first turn, an integer scalar, static or traced.
+
+    Returns:
+        The last value, a pytree like `init`.
+
+    Key use:
+        Consumes `key`.
+
+    Guarantees:
+        Turns are counted in 64 bits. Under `vmap` each lane has its own key and stops on
+        its own, with the numbers of a loop on its own.
+
+    Raises:
+        KeyTypeError, KeyImplError: `key` isn't one typed key, or refused.
+        ArgumentTypeError, ArgumentValueError: A bad `start`.
+        BodyError: `body` doesn't return a value like `init`.
+
+    Example:
+        >>> import jax, keystream as ks
+        >>> def roll(key, val):
+        ...     return jax.random.randint(key, (), 1, 7)
+        >>> int(ks.while_loop(lambda val: val != 6, roll, 0, key=ks.key(42)))
+        6
+    """
+    impl = _one_key("while_loop", key)
+    first = _children.base(_check.start("while_loop", start, 1, impl), 1, impl)
+    zero = np.uint32(0)
+    lo = zero if first is None else first.lo
+    hi = None if not impl.cipher else zero if first is None or first.hi is None else first.hi
+
+    def more(state: tuple[Counter, Any]) -> Any:
+        return cond(state[1])
+
+    def turn(state: tuple[Counter, Any]) -> tuple[Counter, Any]:
+        counter, val = state
+        out = body(_children.child(key, counter), val)
+        _check_like("while_loop", "a value", val, out)
+        return advance(counter, Counter(None, jnp.ones_like(counter.lo))), out
+
+    counter = jax.tree.map(jnp.asarray, Counter(hi, lo))
+    return lax.while_loop(more, turn, (counter, init))[1]
+
+
+def map(  # noqa: A001 - the name that JAX users look for, as in `lax.map`
+    body: Body,
+    xs: Any,
+    /,
+    *,
+    key: jax.Array,
+    batch_size: int | None = None,
+    start: Any = 0,
+) -> Any:
+    """Apply a body to one item after the other, item i with child i of the key.
+
+    Reach for it as for `lax.map`: `vmap` is faster and holds everything at once,
+    `batch_size` lies between. For draws without inputs use `sample`.
+
+    `ks.map(body, xs, key=key)[i] == body(ks.derive(key, i), xs[i])`.
+
+    Args:
+        body: `body(key, x) -> y`.
+        xs: A pytree of arrays with one leading length.
+        key: One typed key.
+        batch_size: How many items `vmap` takes at once; None for one at a time.
+        start: Position of item 0, an integer scalar, static or traced.
+
+    Returns:
+        The stacked `y`, a pytree of arrays with the length of `xs` in front.
+
+    Key use:
+        Consumes `key`; maps over disjoint ranges of positions are one consumption.
+
+    Guarantees:
+        `batch_size` changes no key and no raw bit; floats agree to last digits.
+
+    Raises:
+        KeyTypeError, KeyImplError: `key` isn't one typed key, or refused; an rbg key
+            together with `batch_size`, as `vmap` over rbg keys draws something else.
+        ArgumentTypeError, ArgumentValueError: Bad `xs`, `batch_size` or `start`.
+
+    Example:
+        >>> import jax, jax.numpy as jnp, keystream as ks
+        >>> def noisy(key, x):
+        ...     return x + jax.random.randint(key, (), 0, 10)
+        >>> ks.map(noisy, jnp.zeros(6, int), key=ks.key(42), batch_size=4).shape
+        (6,)
+    """
+    impl = _one_key("map", key)
+    steps = _length("map", xs, None)
+    if batch_size is not None:
+        _check.lanes("map", impl, key)
+        batch_size = _check.batch_size("map", batch_size)
+    first = _children.base(_check.start("map", start, steps, impl), steps, impl)
+    keys = _children.eager_row(key, (steps,), first)
+    return lax.map(lambda item: body(*item), (keys, xs), batch_size=batch_size)
+
+
+def _one_key(function: str, key: Any) -> _check.Impl:
+    each = f"jax.vmap(lambda key: ks.{function}(..., key=key))(keys)"
+    return _check.one_key(function, key, each=each)
+
+
+def _length(function: str, xs: Any, length: Any) -> int:
+    sizes: set[int] = set()
+    for leaf in jax.tree.leaves(xs):
+        shape = getattr(leaf, "shape", None)
+        if shape is None:
+            cure = "To make it one: jnp.asarray(x)."
+            raise error(ArgumentTypeError, function, "xs", "of arrays", leaf, cure)
+        if not shape:
+            wanted = "of arrays with a leading length"
+            cure = "For one value in every step: close over it."
+            raise error(ArgumentValueError, function, "xs", wanted, leaf, cure)
+        sizes.add(shape[0])
+    if length is not None:
+        sizes.add(_check.count(function, "length", length))
+    if not sizes:
+        if function == "map":
+            cure = "For draws without inputs: ks.sample(sampler, key, n)."
+            raise error(ArgumentValueError, function, "xs", "of at least one array", xs, cure)
+        cure = f"For steps without inputs: ks.{function}(body, init, key=key, length=n)."
+        raise error(ArgumentValueError, function, "length", "given where xs has none", length, cure)
+    if len(sizes) > 1:
+        got = Words(" and ".join(builtins.map(str, sorted(sizes))))
+        wanted = "of one leading length" if length is None else "of one leading length, length's"
+        raise error(ArgumentValueError, function, "xs", wanted, got)
+    return sizes.pop()
+
+
+def _check_bound(which: str, bound: Any, impl: _check.Impl) -> None:
+    number = _check.static_int(bound)
+    if number is None:
+        array = isinstance(bound, (jax.Array, np.ndarray)) and not _check.is_typed_key(bound)
+        if not array or bound.shape or not _check.is_integer_dtype(bound):
+            raise error(ArgumentTypeError, "fori_loop", which, "an integer scalar", bound)
+    elif number < 0 and not impl.cipher:
+        wanted = "zero or more for a key without a public cipher"
+        raise error(ArgumentValueError, "fori_loop", which, wanted, number)
+
+
+def _paired(function: str, body: Body) -> Body:
+    """Hold what a body returns against `(carry, y)` and the carry that it was given."""
+
+    def checked(before: Any, *args: Any) -> tuple[Any, Any]:
+        out = body(*args)
+        if not isinstance(out, (tuple, list)) or len(out) != 2:
+            cure = "For a step without output: return carry, None."
+            raise error(BodyError, function, "body", "(carry, y)", out, cure, must="return")
+        _check_like(function, "a carry", before, out[0])
+        return out[0], out[1]
+
+    return checked
+
+
+def _check_like(function: str, returned: str, before: Any, after: Any) -> None:
+    # Dtypes are left to JAX: it promotes weakly typed initial values, and words the rest.
+    if _form(before) != _form(after):
+        wanted = f"{returned} of the shape it was given ({_outline(before)})"
+        raise error(BodyError, function, "body", wanted, Words(_outline(after)), must="return")
+
+
+def _form(tree: Any) -> tuple[Any, list[tuple[int, ...]]]:
+    leaves, structure = jax.tree.flatten(tree)
+    return structure, [jnp.shape(leaf) for leaf in leaves]
+
+
+def _outline(tree: Any) -> str:
+    leaves, structure = jax.tree.flatten(tree)
+    if jax.tree_util.treedef_is_leaf(structure):
+        return str(jnp.shape(leaves[0]))
+    return f"{jax.tree.map(jnp.shape, tree)}" if len(leaves) <= 8 else f"{len(leaves)} leaves"

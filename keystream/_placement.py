@@ -1,0 +1,201 @@
+"""Which positions this shard of a sharded result makes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from jax import lax
+from jax.sharding import NamedSharding, PartitionSpec
+
+from keystream import _check, _children
+from keystream._check import NARROW_END, is_traced, size_of
+from keystream._errors import ArgumentTypeError, ArgumentValueError, Words, error
+from keystream._scheme import Counter, advance
+
+
+class Placement(NamedTuple):
+    """A shape laid out over a mesh: what each dimension is cut by, and what is left."""
+
+    sharding: NamedSharding | PartitionSpec
+    mesh: Any
+    manual: frozenset[Any]
+    """The axes that the mapped body takes over: all that aren't manual already."""
+    axes: tuple[tuple[Any, ...], ...]
+    """Mesh axes by dimension."""
+    shape: tuple[int, ...]
+    local: tuple[int, ...]
+
+
+def resolve(function: str, shape: tuple[int, ...], out_sharding: Any) -> Placement:
+    """Hold a sharding against a shape and the mesh, and refuse what doesn't fit."""
+    mesh, spec, concrete = _mesh_and_spec(function, out_sharding)
+    if len(spec) > len(shape):
+        wanted = f"a spec of at most {len(shape)} dimensions, one for each of shape"
+        raise error(ArgumentValueError, function, "out_sharding", wanted, Words(str(spec)))
+    taken = set() if concrete is not None else set(getattr(mesh, "manual_axes", ()))
+    free = [name for name in mesh.axis_names if name not in taken]
+    axes: list[tuple[Any, ...]] = []
+    for entry in spec:
+        if entry is PartitionSpec.UNCONSTRAINED:
+            wanted = "a spec without UNCONSTRAINED"
+            raise error(ArgumentValueError, function, "out_sharding", wanted, Words(str(spec)))
+        axes.append(() if entry is None else _check.axis_names(entry))
+    axes += [()] * (len(shape) - len(axes))
+    flat = tuple(name for names in axes for name in names)
+    _check.axes(function, "out_sharding", flat, free)
+    counts = tuple(size_of([mesh.shape[name] for name in names]) for names in axes)
+    for dim, (size, shards) in enumerate(zip(shape, counts, strict=True)):
+        if size % shards:
+            padded = (*shape[:dim], -(-size // shards) * shards, *shape[dim + 1 :])
+            raise error(
+                ArgumentValueError,
+                function,
+                "shape",
+                f"divisible by the mesh ({shards} shards along dimension {dim})",
+                shape,
+                f"Round it up to {padded} and drop what is too much.",
+            )
+    local = tuple(size // shards for size, shards in zip(shape, counts, strict=True))
+    return Placement(out_sharding, concrete, frozenset(free), tuple(axes), shape, local)
+
+
+def _mesh_and_spec(function: str, out_sharding: Any) -> tuple[Any, PartitionSpec, Any]:
+    context = jax.sharding.get_abstract_mesh()
+    if isinstance(out_sharding, NamedSharding):
+        mesh = out_sharding.mesh
+        # Inside a mapped body only the mesh in context can be mapped over further.
+        known = context if context.manual_axes and context.axis_names == mesh.axis_names else mesh
+        return known, out_sharding.spec, None if known is context else mesh
+    if isinstance(out_sharding, PartitionSpec):
+        if context.empty:
+            cure = "To put one in context: with jax.set_mesh(mesh): ..."
+            wanted = "a NamedSharding where no mesh is in context"
+            raise error(
+                ArgumentTypeError, function, "out_sharding", wanted, Words(str(out_sharding)), cure
+            )
+        return context, out_sharding, None
+    cure = "For a mesh: jax.sharding.NamedSharding(mesh, jax.P('data'))."
+    wanted = "a NamedSharding or a PartitionSpec"
+    raise error(ArgumentTypeError, function, "out_sharding", wanted, out_sharding, cure)
+
+
+def positions(place: Placement, start: Counter | None, index: Any) -> Counter:
+    """Return the positions of items of this shard, given their place in it in C order.
+
+    For use inside the mapped body: it asks for the shard's own index along each axis.
+    """
+    strides = [size_of(place.shape[d + 1 :]) for d in range(len(place.shape))]
+    narrow = size_of(place.shape) <= NARROW_END
+    total = Counter(None if narrow else np.uint32(0) * index, np.uint32(0) * index)
+    rest = index
+    for dim in reversed(range(len(place.shape))):
+        size, names = place.local[dim], place.axes[dim]
+        within = rest % np.uint32(max(size, 1)) if dim else rest
+        rest = rest // np.uint32(max(size, 1)) if dim else rest
+        first = lax.axis_index(names).astype(np.uint32) * np.uint32(size) if names else np.uint32(0)
+        total = advance(total, times(within + first, strides[dim], narrow=narrow))
+    return total if start is None else advance(start, total)
+
+
+def times(index: Any, stride: int, *, narrow: bool) -> Counter:
+    """Multiply uint32 indices by a static stride, exactly, modulo 2**64."""
+    lo, hi = np.uint32(stride & 0xFFFFFFFF), np.uint32(stride >> 32 & 0xFFFFFFFF)
+    if narrow:
+        return Counter(None, index * lo)
+    half = np.uint32(0xFFFF)
+    a, b = index & half, index >> 16
+    c, d = lo & half, lo >> 16
+    low, mid, other, high = a * c, a * d, b * c, b * d
+    carry = (low >> 16) + (mid & half) + (other & half)
+    high = high + (mid >> 16) + (other >> 16) + (carry >> 16)
+    return Counter(high + index * hi, index * lo)
+
+
+def spread(
+    place: Placement, body: Callable[..., Any], key: jax.Array, *operands: Any, options: Any
+) -> Any:
+    """Run `body(key, *operands, place=, options=)` on every shard, without communication.
+
+    `body` returns a pytree of arrays that begin with the local shape; they come back
+    joined to the global one. Called eagerly it is compiled, once for each `body` and
+    `options`.
+    """
+    if not is_traced(key):
+        key = replicated(key, place.mesh)
+    return _spread(key, operands, place=place, body=body, options=options)
+
+
+def _mapped(
+    key: jax.Array, operands: tuple[Any, ...], place: Placement, body: Any, options: Any
+) -> Any:
+    def shard(key: jax.Array, operands: tuple[Any, ...]) -> Any:
+        return body(key, *operands, place=place, options=options)
+
+    names = [axes or None for axes in place.axes]
+    # The body hands out what differs by design, and samplers that loop don't pass JAX's
+    # check of varying axes (jax-ml/jax 0.10.2 and 0.12.0: poisson, binomial).
+    mapped = jax.shard_map(
+        shard,
+        mesh=place.mesh,
+        in_specs=PartitionSpec(),
+        out_specs=PartitionSpec(*names),
+        axis_names=place.manual,
+        check_vma=False,
+    )
+    return mapped(key, operands)
+
+
+_spread = _children.one_dispatch(_mapped, static=("place", "body", "options"))
+
+
+def placed_keys(
+    function: str,
+    key: jax.Array,
+    shape: tuple[int, ...],
+    start: Counter | None,
+    out_sharding: Any,
+) -> jax.Array:
+    """Return consecutive children of one key laid out over a mesh."""
+    place = resolve(function, shape, out_sharding)
+    _check.items(function, place.local)
+    keys: jax.Array = spread(place, _local_keys, key, start, options=None)
+    return keys
+
+
+def _local_keys(key: jax.Array, start: Counter | None, *, place: Placement, options: None) -> Any:
+    del options
+    index = lax.iota(np.uint32, size_of(place.local)).reshape(place.local)
+    return _children.children(key, positions(place, start, index))
+
+
+def replicated(key: jax.Array, mesh: Any) -> jax.Array:
+    """Place a concrete key on every device of a mesh, from wherever it lies now.
+
+    Each process fills its own devices from its own copy, so that nothing is sent. Without
+    a mesh it is the one in context.
+    """
+    mesh = _mesh_in_context() if mesh is None else mesh
+    if not isinstance(mesh, jax.sharding.Mesh):
+        return key
+    target = NamedSharding(mesh, PartitionSpec())
+    if key.sharding == target:
+        return key
+    local = host_words(key)
+    placed = jax.make_array_from_callback(local.shape, target, lambda index: local[index])
+    return _check.wrap(placed, key.dtype)
+
+
+def host_words(key: jax.Array) -> np.ndarray:
+    """Return the words of a concrete key, from whichever device holds them."""
+    words = jax.random.key_data(key)
+    return np.asarray(words if words.is_fully_addressable else words.addressable_data(0))
+
+
+def _mesh_in_context() -> Any:
+    try:
+        return jax.sharding.get_mesh()
+    except ValueError:  # Inside jit, where a constant key goes wherever it is needed.
+        return None

@@ -1,0 +1,269 @@
+"""What a person wrote -> a key."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from typing import Any
+
+import jax
+import numpy as np
+
+from keystream._check import (
+    IMPLS,
+    is_integer_dtype,
+    is_legacy_key,
+    is_traced,
+    is_typed_key,
+    name,
+    one_key,
+    setting,
+    static_int,
+    wrap,
+)
+from keystream._errors import (
+    ArgumentTypeError,
+    ArgumentValueError,
+    KeyImplError,
+    KeyTypeError,
+    Words,
+    error,
+)
+from keystream._scheme import encode
+
+_DIRECT_END = 2**64
+
+
+def key(seed: Any, *, impl: Any = None) -> jax.Array:
+    """Make one typed key from whatever a person writes down as a seed.
+
+    The one place where randomness enters a program; everything else is derived from the
+    key that comes back. For a seed that differs each time see `fresh_seed`.
+
+    For every int in [0, 2**32), under JAX's default settings,
+    `ks.key(n) == jax.random.key(n)`.
+
+    Args:
+        seed: An int of any size and sign (Python, NumPy, or a concrete JAX scalar), a
+            non-empty str or bytes, a non-empty list or tuple of ints, or a
+            `numpy.random.SeedSequence`. A typed key comes back as it is; a legacy uint32
+            key is wrapped: of shape (2,) as threefry2x32, of another only with `impl`.
+        impl: The implementation, as a name (`"threefry2x32"`, `"threefry4x32"`,
+            `"philox4x32"`, `"rbg"`) or as a key dtype. threefry2x32 if not given.
+
+    Returns:
+        A key: typed, shape (), dtype `key<...>`, on the default device, uncommitted.
+
+    Key use:
+        Consumes nothing; makes one key. The same seed gives the same key: two keys from
+        one seed are one key, to be used once.
+
+    Guarantees:
+        No setting changes the key, neither `jax_default_prng_impl` nor `jax_enable_x64`
+        nor `jax_random_seed_offset`. An int in [0, 2**64) is JAX's own seed with 64-bit
+        types on, which for threefry2x32 is the key's two words, so such seeds never
+        collide. Everything else is hashed (SHA-256; a SeedSequence by its own
+        `generate_state`) to the key's width, 64 bits for threefry2x32: different seeds
+        may collide, with probability about n*n/2**65 among n of them.
+
+    Raises:
+        ArgumentTypeError: The seed is a float, a bool, None, traced, or another type.
+        ArgumentValueError: The seed is empty.
+        KeyTypeError: A legacy key whose shape isn't that of one key of `impl`.
+        KeyImplError: `impl` is unknown, refused, or contradicts a typed key.
+
+    Example:
+        >>> import jax, keystream as ks
+        >>> ks.key(42).shape
+        ()
+        >>> bool(ks.key(42) == jax.random.key(42))
+        True
+        >>> bool(ks.key(2**32) == ks.key(0))
+        False
+        >>> bool(ks.key("run 7") == ks.key(b"run 7"))
+        False
+
+    References:
+        J. K. Salmon, M. A. Moraes, R. O. Dror, D. E. Shaw (2011), "Parallel random
+        numbers: as easy as 1, 2, 3", SC'11, doi:10.1145/2063384.2063405.
+        FIPS PUB 180-4 (2015), "Secure Hash Standard", doi:10.6028/NIST.FIPS.180-4.
+    """
+    if is_typed_key(seed):
+        return _typed(seed, impl)
+    kind = "threefry2x32" if impl is None else _impl_name(impl)
+    if is_legacy_key(seed) and seed.ndim:
+        return _legacy(seed, kind, given=impl is not None)
+    if is_traced(seed):
+        cure = "For a key per traced integer: ks.derive(key, seed)."
+        raise error(ArgumentTypeError, "key", "seed", "known while tracing", seed, cure)
+    number = _whole(seed)
+    if number is not None and 0 <= number < _DIRECT_END:
+        return _direct(number, kind)
+    return wrap(_entropy_words(seed, number, IMPLS[kind].words), kind)
+
+
+def fresh_seed() -> int:
+    """Draw a 128-bit seed from the operating system: print it, and replay the run with it.
+
+    Use it where a run should differ each time and still be repeatable; for a run that
+    should not differ write a number.
+
+    Returns:
+        An int in [0, 2**128).
+
+    Key use:
+        Consumes nothing and makes no key: `ks.key(seed)` does.
+
+    Guarantees:
+        Comes from `secrets`, so it differs between processes: on several, use one
+        process's seed for all of them. threefry2x32 keys hold 64 of the 128 bits.
+
+    Raises:
+        NotImplementedError: The operating system has no source of randomness (Python's).
+
+    Example:
+        >>> import keystream as ks
+        >>> seed = ks.fresh_seed()
+        >>> 0 <= seed < 2**128
+        True
+        >>> bool(ks.key(seed) == ks.key(seed))
+        True
+    """
+    return secrets.randbits(128)
+
+
+def fingerprint(key: jax.Array) -> str:
+    """Return a short stable text for one key, to print in logs and to compare by eye.
+
+    Equal keys of one implementation have equal fingerprints, in every process and
+    version; different keys have different ones, but for n*n/2**65 among n.
+
+    Args:
+        key: One typed key with concrete words.
+
+    Returns:
+        The implementation and 16 hexadecimal digits, as in `"threefry2x32:62c34a36ed3b3caf"`.
+
+    Key use:
+        Consumes nothing: the key can still be used.
+
+    Guarantees:
+        The digits are a hash (SHA-256): they don't show the key's words. It waits for the
+        key and copies it to the host.
+
+    Raises:
+        KeyTypeError: Not one typed key, or a traced one.
+        KeyImplError: An implementation that keystream refuses.
+
+    Example:
+        >>> import keystream as ks
+        >>> ks.fingerprint(ks.key(42)) == ks.fingerprint(ks.key(42))
+        True
+        >>> ks.fingerprint(ks.key(42)).split(":")[0]
+        'threefry2x32'
+    """
+    one_key("fingerprint", key, each="[ks.fingerprint(k) for k in keys.ravel()]")
+    if is_traced(key):
+        ask = "jax.debug.callback(lambda k: print(ks.fingerprint(k)), key)"
+        raise error(KeyTypeError, "fingerprint", "key", "concrete", key, f"Under jit: {ask}.")
+    kind = str(jax.random.key_impl(key))
+    words = np.asarray(jax.random.key_data(key)).astype("<u4")
+    digest = hashlib.sha256(f"keystream:fingerprint:{kind}:".encode() + words.tobytes())
+    return f"{kind}:{digest.hexdigest()[:16]}"
+
+
+def _typed(seed: jax.Array, impl: Any) -> jax.Array:
+    one_key("key", seed, argument="seed", each="jax.vmap(jax.random.clone)(keys)")
+    if impl is not None and _impl_name(impl) != jax.random.key_impl(seed):
+        wanted = f"of the implementation asked for ({_impl_name(impl)})"
+        cure = "To keep it as it is: ks.key(seed)."
+        raise error(KeyImplError, "key", "seed", wanted, seed, cure)
+    return seed
+
+
+def _legacy(words: Any, kind: str, *, given: bool) -> jax.Array:
+    if words.shape != (2,) and not given:
+        wanted = "a legacy key of shape (2,), or of the shape of impl"
+        cure = "For a legacy rbg key: ks.key(seed, impl='rbg')."
+        raise error(KeyTypeError, "key", "seed", wanted, words, cure)
+    if words.shape != (IMPLS[kind].words,):
+        wanted = f"one legacy {kind} key, uint32[{IMPLS[kind].words}]"
+        cure = f"For an array of keys: jax.random.wrap_key_data(words, dtype={kind!r})."
+        raise error(KeyTypeError, "key", "seed", wanted, words, cure)
+    return wrap(words, kind)
+
+
+def _impl_name(impl: Any) -> str:
+    accepted = ", ".join(n for n, known in IMPLS.items() if not known.refused)
+    if isinstance(impl, str):
+        kind: str | None = impl
+    elif isinstance(impl, type(jax.random.key_dtype("threefry2x32"))):
+        kind = _dtype_impl(impl)
+    else:
+        raise error(ArgumentTypeError, "key", "impl", f"a name or a key dtype ({accepted})", impl)
+    known = IMPLS.get(kind) if kind else None
+    if known is None or known.refused:
+        why = f"; {known.refused}" if known else ""
+        got = Words(repr(kind) if kind else str(impl))
+        raise error(KeyImplError, "key", "impl", f"one of {accepted}{why}", got)
+    return str(kind)
+
+
+def _dtype_impl(dtype: Any) -> str | None:
+    return next((name for name in IMPLS if jax.random.key_dtype(name) == dtype), None)
+
+
+def _whole(seed: Any) -> int | None:
+    number = static_int(seed)
+    if number is not None:
+        return number
+    scalar = isinstance(seed, (jax.Array, np.ndarray)) and seed.shape == ()
+    return int(seed) if scalar and is_integer_dtype(seed) else None
+
+
+def _direct(number: int, kind: str) -> jax.Array:
+    if kind == "threefry2x32":
+        return wrap(np.array([number >> 32, number & 0xFFFFFFFF], np.uint32), kind)
+    # Only JAX knows how these seed. Evaluated at once, with 64-bit types on so that the
+    # upper half isn't cut, and less the offset that JAX is about to add.
+    shifted = (number - setting("jax_random_seed_offset")) % _DIRECT_END
+    with jax.ensure_compile_time_eval(), jax.enable_x64(True):
+        return jax.random.key(np.uint64(shifted).astype(np.int64), dtype=kind)
+
+
+def _entropy_words(seed: Any, number: int | None, words: int) -> np.ndarray:
+    if isinstance(seed, np.random.SeedSequence):
+        return seed.generate_state(words, np.uint32)
+    kind, content = _content(seed, number)
+    digest = hashlib.sha256(b"keystream:1:seed:%s:" % kind + content).digest()
+    return np.frombuffer(digest, ">u4")[:words].astype(np.uint32)
+
+
+def _content(seed: Any, number: int | None) -> tuple[bytes, bytes]:
+    if number is not None:
+        return b"int", encode(number)
+    if isinstance(seed, (str, bytes)):
+        text = name("key", seed, argument="seed", what="seed")
+        return type(text).__name__.encode(), encode(text)
+    if isinstance(seed, (list, tuple)):
+        return b"list", b",".join(map(encode, _whole_list(seed)))
+    wanted = "an int, a str, bytes, a list of ints or a SeedSequence"
+    cure = _SEED_CURES.get(type(seed), "For a number of yours: ks.key(42).")
+    raise error(ArgumentTypeError, "key", "seed", wanted, seed, cure)
+
+
+_SEED_CURES = {
+    float: "For the number's text: ks.key(repr(seed)).",
+    bool: "For 0 or 1: ks.key(int(seed)).",
+    type(None): "For a new seed each time: ks.key(ks.fresh_seed()).",
+}
+
+
+def _whole_list(seed: list[Any] | tuple[Any, ...]) -> list[int]:
+    numbers = [_whole(part) for part in seed]
+    if not numbers:
+        raise error(ArgumentValueError, "key", "seed", "a list that is not empty", seed)
+    if any(number is None for number in numbers):
+        cure = "For a mixed one: ks.key(repr(seed))."
+        raise error(ArgumentTypeError, "key", "seed", "a list of ints", seed, cure)
+    return [number for number in numbers if number is not None]

@@ -1,0 +1,23 @@
+"""Eight simulated devices, quiet and repeatable hypothesis; before JAX starts a backend."""
+
+import jax
+import pytest
+from hypothesis import HealthCheck, settings
+
+jax.config.update("jax_platforms", "cpu")
+jax.config.update("jax_num_cpu_devices", 8)
+
+settings.register_profile(
+    "laws",
+    deadline=None,  # the first example of a shape compiles
+    derandomize=True,  # a red gate is red again
+    max_examples=40,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+settings.load_profile("laws")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def eight_devices() -> None:
+    """Multi-device tests really run on eight devices, or not at all."""
+    assert jax.device_count() == 8
