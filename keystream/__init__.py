@@ -12,7 +12,6 @@ from keystream._batch import sample as sample
 from keystream._batch import vmap as vmap
 from keystream._device import for_axis as for_axis
 from keystream._device import for_process as for_process
-from keystream._device import pmap as pmap
 from keystream._device import shard_keys as shard_keys
 from keystream._device import shard_map as shard_map
 from keystream._errors import ArgumentTypeError as ArgumentTypeError
@@ -30,6 +29,7 @@ from keystream._loop import map as map  # noqa: A004 - as in `lax.map`
 from keystream._loop import scan as scan
 from keystream._loop import scan_carried as scan_carried
 from keystream._loop import while_loop as while_loop
+from keystream._pmap import pmap as pmap
 from keystream._scheme import SCHEME as SCHEME
 from keystream._seed import fingerprint as fingerprint
 from keystream._seed import fresh_seed as fresh_seed

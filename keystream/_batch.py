@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable
 from typing import Any, NamedTuple
 
 import jax
@@ -12,6 +12,7 @@ import numpy as np
 from jax import lax
 
 from keystream import _check, _children, _placement
+from keystream._call import Frozen, bound, freeze
 from keystream._errors import ArgumentTypeError, ArgumentValueError, Words, error
 from keystream._placement import Placement
 from keystream._scheme import Counter, advance
@@ -191,13 +192,9 @@ def batched(sampler: Sampler) -> Sampler:
         impl = _check.key_array("batched", keys)
         if keys.shape:
             _check.lanes("batched", impl, keys, argument="keys")
-        return _over_keys(_bound(sampler, args, kwargs), keys)
+        return _over_keys(bound(sampler, args, kwargs), keys)
 
     return call
-
-
-def _bound(sampler: Sampler, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Sampler:
-    return lambda key: sampler(key, *args, **kwargs)
 
 
 def _over_keys(fun: Sampler, keys: jax.Array) -> Any:
@@ -281,19 +278,19 @@ def sample(
     if out_sharding is not None:
         place = _placement.resolve("sample", sizes, out_sharding)
         _check.items("sample", place.local)
-        call, arrays = _freeze(sampler, args, kwargs)
+        call, arrays = freeze(sampler, args, kwargs)
         return _placement.spread(
             place, _local_draws, key, first, arrays, options=_Options(call, batch)
         )
     _check.items("sample", sizes)
     if batch is None or batch >= total:
-        return _over_keys(_bound(sampler, args, kwargs), _children.eager_row(key, sizes, first))
-    call, arrays = _freeze(sampler, args, kwargs)
+        return _over_keys(bound(sampler, args, kwargs), _children.eager_row(key, sizes, first))
+    call, arrays = freeze(sampler, args, kwargs)
     return _batched_draws(key, first, arrays, shape=sizes, options=_Options(call, batch))
 
 
 class _Options(NamedTuple):
-    call: _Frozen
+    call: Frozen
     batch: int | None
 
 
@@ -368,78 +365,3 @@ def _buffers(draw: Sampler, total: int) -> Any:
     return jax.tree.map(
         lambda leaf: jnp.broadcast_to(leaf, (total, *leaf.shape[1:])), draw(lax.iota(np.uint32, 1))
     )
-
-
-class _ById:
-    """A value without a hash of its own, compared by identity."""
-
-    def __init__(self, value: Any) -> None:
-        self.value = value
-
-    def __hash__(self) -> int:
-        return id(self.value)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _ById) and other.value is self.value
-
-
-class _Static(NamedTuple):
-    """A leaf that stays what it is under `jit`, compared by type and content."""
-
-    kind: Hashable
-    content: Any
-
-    @classmethod
-    def of(cls, leaf: Any) -> _Static:
-        """Freeze a leaf. To Python 3, 3.0 and True are equal, -0.0 and 0.0 too."""
-        if isinstance(leaf, np.ndarray):
-            return cls((np.ndarray, leaf.dtype.str, leaf.shape), leaf.tobytes())
-        if not isinstance(leaf, Hashable) or not _has_hash(leaf):
-            return cls(_ById, _ById(leaf))
-        return cls((type(leaf), repr(leaf) if isinstance(leaf, (float, complex)) else ""), leaf)
-
-    def thaw(self) -> Any:
-        """Return the leaf again."""
-        if isinstance(self.content, _ById):
-            return self.content.value
-        if isinstance(self.kind, tuple) and self.kind[0] is np.ndarray:
-            return np.frombuffer(self.content, self.kind[1]).reshape(self.kind[2])
-        return self.content
-
-
-def _has_hash(leaf: Any) -> bool:
-    try:
-        hash(leaf)
-    except TypeError:
-        return False
-    return True
-
-
-class _Frozen(NamedTuple):
-    """A call with its arrays taken out, so that equal calls share one compilation."""
-
-    sampler: _Static
-    structure: Any
-    static: tuple[_Static | None, ...]
-
-    def thaw(self, arrays: Sequence[Any]) -> Sampler:
-        """Put the arrays back and return what still wants its key."""
-        rest = iter(arrays)
-        leaves = [next(rest) if held is None else held.thaw() for held in self.static]
-        args, kwargs = jax.tree.unflatten(self.structure, leaves)
-        return _bound(self.sampler.thaw(), args, kwargs)
-
-
-def _freeze(
-    sampler: Sampler, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> tuple[_Frozen, list[Any]]:
-    leaves, structure = jax.tree.flatten((args, kwargs))
-    static = tuple(None if _is_operand(leaf) else _Static.of(leaf) for leaf in leaves)
-    arrays = [leaf for leaf, held in zip(leaves, static, strict=True) if held is None]
-    return _Frozen(_Static.of(sampler), structure, static), arrays
-
-
-def _is_operand(leaf: Any) -> bool:
-    # NumPy's 64-bit arrays would be cut to 32 bits at the boundary of jit: they stay
-    # outside, so that a sampler sees the ids that it was given.
-    return isinstance(leaf, jax.Array) or (isinstance(leaf, np.ndarray) and leaf.itemsize < 8)

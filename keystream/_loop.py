@@ -82,7 +82,7 @@ def scan(
     keys = _children.eager_row(key, (steps,), first)
     checked = _paired("scan", body)
 
-    def step(carry: Any, item: tuple[jax.Array, Any]) -> tuple[Any, Any]:
+    def step(carry: Any, item: tuple[jax.Array, Any]) -> Any:
         return checked(carry, item[0], carry, item[1])
 
     result: tuple[Any, Any] = lax.scan(

@@ -142,7 +142,7 @@ def fingerprint(key: jax.Array) -> str:
         key: One typed key with concrete words.
 
     Returns:
-        The implementation and 16 hexadecimal digits, as in `"threefry2x32:62c34a36ed3b3caf"`.
+        The implementation and 16 hexadecimal digits, as in `"threefry2x32:ab844c5d73de610a"`.
 
     Key use:
         Consumes nothing: the key can still be used.
@@ -157,10 +157,8 @@ def fingerprint(key: jax.Array) -> str:
 
     Example:
         >>> import keystream as ks
-        >>> ks.fingerprint(ks.key(42)) == ks.fingerprint(ks.key(42))
-        True
-        >>> ks.fingerprint(ks.key(42)).split(":")[0]
-        'threefry2x32'
+        >>> ks.fingerprint(ks.key(42))
+        'threefry2x32:ab844c5d73de610a'
     """
     one_key("fingerprint", key, each="[ks.fingerprint(k) for k in keys.ravel()]")
     if is_traced(key):

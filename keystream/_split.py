@@ -172,7 +172,7 @@ def derive(key: jax.Array, *path: Any) -> jax.Array:
         are -2**62 ... 2**63 - 1 there, static and traced alike; other ints are hashed.
         Other implementations have no public cipher: there positions are 0 ... 2**32 - 1,
         and a name is three folds, a tag and the hash, disjoint from positions as long as
-        the tag (2,228,588,012) isn't used as one. Names are not normalised: "é" as one
+        the tag (2,228,589,036) isn't used as one. Names are not normalised: "é" as one
         code point and as two are different names. A traced int64 below -2**62 can't be
         seen and falls among the names; what `jit` cuts at its boundary neither (pass ids
         above 2**31 as NumPy int64 to `derive` outside of it, or with 64-bit types on).
