@@ -1,0 +1,5 @@
+"""The commands of `python -m keystream`, one small file each.
+
+A command is a module with a docstring, whose first line is its help, and two functions:
+`arguments(parser)` adds its options and `run(options)` returns its exit status.
+"""
