@@ -1,0 +1,237 @@
+"""Make `known_answers.txt`, the frozen vectors of the derivation scheme.
+
+    python -m tests.make_known_answers --check       compare; exit status 1 if they differ
+    python -m tests.make_known_answers --overwrite   write the file anew
+
+The vectors of a scheme never change. The file is written anew only to add some, or
+together with another `keystream.SCHEME`; look at the difference before committing it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+FILE = Path(__file__).with_name("known_answers.txt")
+
+HEADER = """\
+# Known answers of keystream's derivation scheme, version 1. Frozen; see docs/scheme.md.
+# Made by tests/make_known_answers.py, checked by tests/test_known_answers.py.
+#
+# One vector per line: what is asked, the implementation, the inputs as name=value, an
+# arrow, the answer. Nothing but single spaces between them. Words are 32 bits in eight
+# hexadecimal digits, the words of a key in order with colons between them.
+#
+# Parts and seeds carry their type:
+#   int:-1             a decimal integer
+#   str:6e6f697365     text, its UTF-8 bytes in hexadecimal ("noise")
+#   bytes:00ff         bytes in hexadecimal
+#   list:1,2           a list of integers
+#   seedsequence:1,2   numpy.random.SeedSequence([1, 2])
+#
+# What is asked:
+#   counter      of a part of a path: 64 bits, sixteen digits (`-`: no implementation)
+#   key          ks.key(seed, impl=implementation)
+#   derive       ks.derive(key, part, part, ...)
+#   leaf         the key in ks.split_tree(key, tree) at that leaf. The way to it: key/part
+#                is a dict key, item/int a place in a list, attribute/str an attribute
+#   chain        `key, use = ks.split(key)` so many times: the last key, and the last use
+#   fingerprint  ks.fingerprint(key)
+"""
+
+SEAMS = (
+    *(0, 1, 2, 12, 2**16, 2**31 - 1, 2**31, 2**31 + 1, 2**32 - 1),
+    *(2**32, 2**32 + 5, 2**33 - 1, 2**40 + 1, 2**62 - 1, 2**62, 2**63 - 1),
+    *(-1, -2, -(2**31), -(2**31) - 1, -(2**32), -(2**62) + 1, -(2**62)),
+)
+BEYOND = (2**63, 2**64 - 1, 2**64, 2**300 + 1, -(2**62) - 1, -(2**63), -(2**64), -(3**200))
+NAMES = (
+    *("a", "noise", "dropout", "params", "0", "1", "-1", " ", "A", "ab", "abc", "x" * 200),
+    # Not normalized: e with acute as one code point and as two; then others outside ASCII.
+    *("\u00e9", "e\u0301", "\u043a\u043b\u044e\u0447", "\u9375", "\U0001f511", "\x00", "a\x00"),
+    *(b"a", b"noise", b"1", b"\x00", b"\x00\xff", b"\xc3\xa9", b"keystream:1:str:a"),
+)
+PATHS: tuple[tuple[Any, ...], ...] = (
+    *(("ab", "c"), ("a", "bc"), ("a", "b", "c"), (b"ab", "c"), ("a", b"bc")),
+    *(("noise", 3), (3, "noise"), ("noise", 3, 17), ("noise", 0), (0, "noise"), (0, 0)),
+    *((1, 2), (2, 1), ("1", 2), (1, "2"), (2**32, "a", 2**40), (-1, -1)),
+    *(("layer", 11, "kernel", -1, b"\x00", 2**64), (2**64, 2**64)),
+)
+KEYS = ("00000000:0000002a", "00000000:00000000", "ffffffff:ffffffff", "13198a2e:03707344")
+SEEDS: tuple[Any, ...] = (
+    *(0, 1, 42, 2**31 - 1, 2**31, 2**32 - 1, 2**32, 2**32 + 42, 2**63, 2**64 - 1),
+    *(2**64, 2**128 - 1, 2**300, -1, -42, -(2**32), -(2**64)),
+    *("42", "run 7", "\u00e9", "e\u0301", "\U0001f511", b"42", b"run 7", b"\x00"),
+    *([42], [0], [1, 2, 3], [12, 3], [-1, 2**100], [1] * 20),
+)
+SEQUENCES = ("42", "0", "1,2,3", str(2**100))
+LEAVES = (
+    *("key/str:61", "key/str:62,item/int:0", "key/str:62,item/int:1", "item/int:3"),
+    *("key/int:7", "key/int:-1,key/bytes:6b", "attribute/str:6b65726e656c"),
+    *("key/str:6c61796572,item/int:2,attribute/str:62696173", f"key/int:{2**64}"),
+)
+OTHERS = {
+    "threefry4x32": ("00000000:00000000:00000000:00000000", "00000000:0000002a:00000001:ffffffff"),
+    "philox4x32": ("00000000:0000002a", "ffffffff:00000001"),
+    "rbg": ("00000000:0000002a:00000000:0000002a",),
+}
+
+
+def questions() -> Iterator[str]:
+    """Yield what stands before each arrow, and empty lines and remarks between them."""
+    main = KEYS[0]
+    yield "\n# Counters: positions as two's complement, the rest hashed under top bits 10."
+    for part in (*SEAMS, *BEYOND, *NAMES):
+        yield f"counter - part={write_part(part)}"
+    yield "\n# Seeds: integers of 64 bits as they are, everything else hashed."
+    for seed in SEEDS:
+        yield f"key threefry2x32 seed={write_part(seed)}"
+    for entropy in SEQUENCES:
+        yield f"key threefry2x32 seed=seedsequence:{entropy}"
+    yield "\n# Positions, at every seam."
+    for key, number in itertools.product(KEYS, (*SEAMS, *BEYOND)):
+        yield f"derive threefry2x32 key={key} path={write_part(number)}"
+    yield "\n# Names."
+    for name in NAMES:
+        yield f"derive threefry2x32 key={main} path={write_part(name)}"
+    for key, name in itertools.product(KEYS[1:], ("noise", b"noise")):
+        yield f"derive threefry2x32 key={key} path={write_part(name)}"
+    yield "\n# Paths."
+    for path in PATHS:
+        yield f"derive threefry2x32 key={main} path={','.join(map(write_part, path))}"
+    yield "\n# Leaves of trees."
+    for leaf in LEAVES:
+        yield f"leaf threefry2x32 key={main} at={leaf}"
+    yield "\n# Carried chains."
+    for key, steps in itertools.product(KEYS, (1, 2, 10)):
+        yield f"chain threefry2x32 key={key} steps={steps}"
+    yield "\n# Fingerprints."
+    for key in KEYS:
+        yield f"fingerprint threefry2x32 key={key}"
+    for impl, keys in OTHERS.items():
+        yield f"\n# {impl}: no public cipher, so a name is a tag and two folds."
+        for seed in (0, 42, 2**32 + 1, 2**64 - 1, -1, "run 7", b"run 7", [1, 2, 3]):
+            yield f"key {impl} seed={write_part(seed)}"
+        yield f"key {impl} seed=seedsequence:1,2,3"
+        for key in keys:
+            for number in (0, 1, 2**31 - 1, 2**31, 2**32 - 1):
+                yield f"derive {impl} key={key} path={write_part(number)}"
+            for path in (("noise",), (b"noise",), ("\u00e9",), ("noise", 3), (3, "a", b"a")):
+                yield f"derive {impl} key={key} path={','.join(map(write_part, path))}"
+            yield f"leaf {impl} key={key} at={LEAVES[2]}"
+            yield f"chain {impl} key={key} steps=3"
+            yield f"fingerprint {impl} key={key}"
+
+
+def write_part(part: Any) -> str:
+    """Write a part of a path, or a seed, with its type."""
+    if isinstance(part, int):
+        return f"int:{part}"
+    if isinstance(part, list):
+        return f"list:{','.join(map(str, part))}"
+    return f"str:{part.encode().hex()}" if isinstance(part, str) else f"bytes:{part.hex()}"
+
+
+def library_answer(question: str) -> str:
+    """Answer a question by the library."""
+    import jax
+    import numpy as np
+
+    import keystream as ks
+    from keystream import _scheme
+    from tests import reference
+
+    def words(key: jax.Array) -> str:
+        return reference.write_words(np.asarray(jax.random.key_data(key)).tolist())
+
+    what, impl, given, _ = reference.read_line(question)
+    if what == "counter":
+        part = reference.read_part(given["part"])
+        ((hi, lo),) = _scheme.counters("derive", part, _scheme_impl())
+        return f"{0 if hi is None else int(hi):08x}{int(lo):08x}"
+    if what == "key":
+        return words(ks.key(reference.read_part(given["seed"]), impl=impl))
+    key = jax.random.wrap_key_data(
+        np.array(reference.read_words(given["key"]), np.uint32), dtype=impl
+    )
+    if what == "derive":
+        return words(ks.derive(key, *reference.read_path(given["path"])))
+    if what == "leaf":
+        tree, find = nest(given["at"])
+        return words(find(ks.split_tree(key, tree)))
+    if what == "chain":
+        for _ in range(int(given["steps"])):
+            key, use = ks.split(key)
+        return f"{words(key)} use={words(use)}"
+    assert what == "fingerprint", question
+    return ks.fingerprint(key)
+
+
+def _scheme_impl() -> Any:
+    from keystream._check import IMPLS
+
+    return IMPLS["threefry2x32"]
+
+
+def nest(way: str) -> tuple[Any, Any]:
+    """Build a pytree with a leaf at the end of a way, and what finds that leaf again."""
+    from collections import namedtuple
+
+    from tests import reference
+
+    tree: Any = 0.0
+    steps = []
+    for entry in reversed(way.split(",")):
+        kind, _, text = entry.partition("/")
+        part = reference.read_part(text)
+        steps.append((kind, part))
+        if kind == "item":
+            tree = [*[0.0] * part, tree]
+        elif kind == "attribute":
+            tree = namedtuple("Node", [part, "other"])(tree, 0.0)  # noqa: PYI024
+        else:
+            tree = {part: tree}
+
+    def find(made: Any) -> Any:
+        for kind, part in reversed(steps):
+            made = getattr(made, part) if kind == "attribute" else made[part]
+        return made
+
+    return tree, find
+
+
+def text() -> str:
+    """Return the whole file."""
+    lines = [
+        line if line.startswith(("#", "\n")) else f"{line} -> {library_answer(line)}"
+        for line in questions()
+    ]
+    return HEADER + "\n".join(lines) + "\n"
+
+
+def main() -> int:
+    """Check the file, or write it where that is asked for."""
+    parser = argparse.ArgumentParser(description="The frozen vectors of the scheme.")
+    choice = parser.add_mutually_exclusive_group(required=True)
+    choice.add_argument("--check", action="store_true", help="compare with the file")
+    choice.add_argument("--overwrite", action="store_true", help="write the file anew")
+    asked = parser.parse_args()
+    old = FILE.read_text() if FILE.exists() else ""
+    new = text()
+    if asked.overwrite:
+        FILE.write_text(new)
+        print(f"{FILE.name}: {new.count(' -> ')} vectors written")
+        return 0
+    frozen, now = old.splitlines(), new.splitlines()
+    for line in sorted(set(frozen) ^ set(now)):
+        print("frozen" if line in frozen else "now   ", line)
+    print(f"{FILE.name}:", f"{new.count(' -> ')} vectors agree" if old == new else "differs")
+    return int(old != new)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
