@@ -68,7 +68,7 @@ SEEDS: tuple[Any, ...] = (
     *("42", "run 7", "\u00e9", "e\u0301", "\U0001f511", b"42", b"run 7", b"\x00"),
     *([42], [0], [1, 2, 3], [12, 3], [-1, 2**100], [1] * 20),
 )
-SEQUENCES = ("42", "0", "1,2,3", str(2**100))
+SEQUENCES = tuple(f"seedsequence:{entropy}" for entropy in ("42", "0", "1,2,3", 2**100))
 LEAVES = (
     *("key/str:61", "key/str:62,item/int:0", "key/str:62,item/int:1", "item/int:3"),
     *("key/int:7", "key/int:-1,key/bytes:6b", "attribute/str:6b65726e656c"),
@@ -83,48 +83,52 @@ OTHERS = {
 
 def questions() -> Iterator[str]:
     """Yield what stands before each arrow, and empty lines and remarks between them."""
-    main = KEYS[0]
     yield "\n# Counters: positions as two's complement, the rest hashed under top bits 10."
     for part in (*SEAMS, *BEYOND, *NAMES):
         yield f"counter - part={write_part(part)}"
     yield "\n# Seeds: integers of 64 bits as they are, everything else hashed."
-    for seed in SEEDS:
-        yield f"key threefry2x32 seed={write_part(seed)}"
-    for entropy in SEQUENCES:
-        yield f"key threefry2x32 seed=seedsequence:{entropy}"
+    for seed in (*map(write_part, SEEDS), *SEQUENCES):
+        yield f"key threefry2x32 seed={seed}"
     yield "\n# Positions, at every seam."
     for key, number in itertools.product(KEYS, (*SEAMS, *BEYOND)):
         yield f"derive threefry2x32 key={key} path={write_part(number)}"
     yield "\n# Names."
-    for name in NAMES:
-        yield f"derive threefry2x32 key={main} path={write_part(name)}"
-    for key, name in itertools.product(KEYS[1:], ("noise", b"noise")):
+    pairs = [(KEYS[0], name) for name in NAMES]
+    for key, name in (*pairs, *itertools.product(KEYS[1:], ("noise", b"noise"))):
         yield f"derive threefry2x32 key={key} path={write_part(name)}"
-    yield "\n# Paths."
+    yield "\n# Paths, and the leaves of trees."
     for path in PATHS:
-        yield f"derive threefry2x32 key={main} path={','.join(map(write_part, path))}"
-    yield "\n# Leaves of trees."
+        yield f"derive threefry2x32 key={KEYS[0]} path={write_path(path)}"
     for leaf in LEAVES:
-        yield f"leaf threefry2x32 key={main} at={leaf}"
-    yield "\n# Carried chains."
+        yield f"leaf threefry2x32 key={KEYS[0]} at={leaf}"
+    yield "\n# Carried chains, and fingerprints."
     for key, steps in itertools.product(KEYS, (1, 2, 10)):
         yield f"chain threefry2x32 key={key} steps={steps}"
-    yield "\n# Fingerprints."
     for key in KEYS:
         yield f"fingerprint threefry2x32 key={key}"
-    for impl, keys in OTHERS.items():
-        yield f"\n# {impl}: no public cipher, so a name is a tag and two folds."
-        for seed in (0, 42, 2**32 + 1, 2**64 - 1, -1, "run 7", b"run 7", [1, 2, 3]):
-            yield f"key {impl} seed={write_part(seed)}"
-        yield f"key {impl} seed=seedsequence:1,2,3"
-        for key in keys:
-            for number in (0, 1, 2**31 - 1, 2**31, 2**32 - 1):
-                yield f"derive {impl} key={key} path={write_part(number)}"
-            for path in (("noise",), (b"noise",), ("\u00e9",), ("noise", 3), (3, "a", b"a")):
-                yield f"derive {impl} key={key} path={','.join(map(write_part, path))}"
-            yield f"leaf {impl} key={key} at={LEAVES[2]}"
-            yield f"chain {impl} key={key} steps=3"
-            yield f"fingerprint {impl} key={key}"
+    for impl in OTHERS:
+        yield from other_questions(impl)
+
+
+def other_questions(impl: str) -> Iterator[str]:
+    """Yield the questions to an implementation without a public cipher."""
+    yield f"\n# {impl}: no public cipher, so a name is a tag and two folds."
+    for seed in (0, 42, 2**32 + 1, 2**64 - 1, -1, "run 7", b"run 7", [1, 2, 3]):
+        yield f"key {impl} seed={write_part(seed)}"
+    yield f"key {impl} seed={SEQUENCES[2]}"
+    numbers = [(number,) for number in SEAMS if 0 <= number < 2**32]
+    names = (("noise",), (b"noise",), ("\u00e9",), ("noise", 3), (3, "a", b"a"))
+    for key in OTHERS[impl]:
+        for path in (*numbers, *names):
+            yield f"derive {impl} key={key} path={write_path(path)}"
+        yield f"leaf {impl} key={key} at={LEAVES[2]}"
+        yield f"chain {impl} key={key} steps=3"
+        yield f"fingerprint {impl} key={key}"
+
+
+def write_path(path: tuple[Any, ...]) -> str:
+    """Write a path: its parts with commas between them."""
+    return ",".join(map(write_part, path))
 
 
 def write_part(part: Any) -> str:
