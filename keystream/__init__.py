@@ -23,6 +23,7 @@ from keystream._errors import KeysEqualError as KeysEqualError
 from keystream._errors import KeystreamError as KeystreamError
 from keystream._errors import KeyTypeError as KeyTypeError
 from keystream._errors import MeshAxisError as MeshAxisError
+from keystream._errors import PeerError as PeerError
 from keystream._errors import VaryingError as VaryingError
 from keystream._loop import fori_loop as fori_loop
 from keystream._loop import map as map  # noqa: A004 - as in `lax.map`

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from typing import Any
 
@@ -18,6 +19,7 @@ from keystream._errors import (
     Words,
     error,
 )
+from keystream._processes import exchange
 
 
 def check_distinct(keys: jax.Array, /, *, timeout: float = 60.0) -> None:
@@ -29,7 +31,8 @@ def check_distinct(keys: jax.Array, /, *, timeout: float = 60.0) -> None:
     Args:
         keys: A concrete typed key array of any shape, sharded or not. The copies that a
             replicated array has of one key count as one.
-        timeout: Seconds to wait for other processes.
+        timeout: Seconds to wait for other processes, where they hold parts of the array;
+            every process must then make the call.
 
     Key use:
         Consumes nothing.
@@ -40,8 +43,8 @@ def check_distinct(keys: jax.Array, /, *, timeout: float = 60.0) -> None:
     Raises:
         KeysEqualError: Two keys are equal. Names the places of the first such pair, its
             devices and how many keys are not the first of their kind.
-        KeyTypeError, KeyImplError: Not typed keys, traced ones, or refused; keys of which
-            other processes hold parts.
+        KeyTypeError, KeyImplError: Not typed keys, traced ones, or refused.
+        PeerError: Another process stayed away, or the connection to it broke.
         ArgumentTypeError, ArgumentValueError: A `timeout` that is no positive number.
 
     Example:
@@ -49,7 +52,7 @@ def check_distinct(keys: jax.Array, /, *, timeout: float = 60.0) -> None:
         >>> ks.check_distinct(ks.keys(ks.key(42), 8))
     """
     copies = _copies("check_distinct", keys, "keys", timeout)
-    seen: dict[bytes, tuple[tuple[int, ...], str]] = {}
+    seen: dict[str, tuple[tuple[int, ...], str]] = {}
     repeated: list[str] = []
     for place in sorted(copies):
         for words, device in copies[place]:
@@ -75,7 +78,8 @@ def check_replicated(key: jax.Array, /, *, timeout: float = 60.0) -> None:
     Args:
         key: A concrete typed key or key array; each part that several devices hold is
             compared between them.
-        timeout: Seconds to wait for other processes.
+        timeout: Seconds to wait for other processes, where they hold parts of the array;
+            every process must then make the call.
 
     Key use:
         Consumes nothing.
@@ -86,8 +90,8 @@ def check_replicated(key: jax.Array, /, *, timeout: float = 60.0) -> None:
 
     Raises:
         KeysDifferError: Two copies differ. Names their place and devices.
-        KeyTypeError, KeyImplError: Not typed keys, traced ones, or refused; keys of which
-            other processes hold parts.
+        KeyTypeError, KeyImplError: Not typed keys, traced ones, or refused.
+        PeerError: Another process stayed away, or the connection to it broke.
         ArgumentTypeError, ArgumentValueError: A `timeout` that is no positive number.
 
     Example:
@@ -109,7 +113,7 @@ def check_replicated(key: jax.Array, /, *, timeout: float = 60.0) -> None:
 
 def _copies(
     function: str, keys: Any, argument: str, timeout: Any
-) -> dict[tuple[int, ...], list[tuple[bytes, str]]]:
+) -> dict[tuple[int, ...], list[tuple[str, str]]]:
     """Return, by place, the words that each device holds there."""
     _check.key_array(function, keys, argument=argument)
     _check_timeout(function, timeout)
@@ -117,18 +121,27 @@ def _copies(
         cure = "Call it outside of jit, on the result."
         raise error(KeyTypeError, function, argument, "concrete", keys, cure)
     words = jax.random.key_data(keys)
+    held = [record for shard in words.addressable_shards for record in _records(shard)]
     if not words.is_fully_addressable:
-        wanted = "on devices of this process"
-        cure = f"For this process's part: ks.{function}({argument}.addressable_shards[0].data)."
-        raise error(KeyTypeError, function, argument, wanted, keys, cure)
-    found: dict[tuple[int, ...], list[tuple[bytes, str]]] = defaultdict(list)
-    for shard in words.addressable_shards:
-        first = [piece.start or 0 for piece in shard.index[:-1]]
-        data = np.asarray(shard.data)
-        for local in np.ndindex(data.shape[:-1]):
-            place = tuple(a + b for a, b in zip(first, local, strict=True))
-            found[place].append((data[local].tobytes(), str(shard.device)))
+        texts = exchange(function, json.dumps(held).encode(), timeout)
+        held = [record for text in texts for record in json.loads(text)]
+    found: dict[tuple[int, ...], list[tuple[str, str]]] = defaultdict(list)
+    for place, content, device in held:
+        found[tuple(place)].append((content, device))
     return found
+
+
+def _records(shard: Any) -> list[tuple[tuple[int, ...], str, str]]:
+    first = [piece.start or 0 for piece in shard.index[:-1]]
+    data = np.asarray(shard.data)
+    return [
+        (
+            tuple(a + b for a, b in zip(first, local, strict=True)),
+            data[local].tobytes().hex(),
+            str(shard.device),
+        )
+        for local in np.ndindex(data.shape[:-1])
+    ]
 
 
 def _check_timeout(function: str, timeout: Any) -> None:

@@ -48,6 +48,10 @@ class KeysDifferError(KeystreamError, ValueError):
     """Keys that should be equal differ."""
 
 
+class PeerError(KeystreamError, TimeoutError):
+    """Other processes didn't answer, or the connection to them broke."""
+
+
 class Words(str):
     """A phrase for the `got` of `error`, printed as it is."""
 
