@@ -58,7 +58,7 @@ def load() -> Digits:
 
 
 def initial(key: jax.Array) -> Params:
-    """Initialise the parameters, each layer from the key at its own path."""
+    """Initialize the parameters, each layer from the key at its own path."""
     keys = ks.split_tree(key, LAYERS, is_leaf=lambda leaf: isinstance(leaf, tuple))
     return {name: _layer(keys[name], *shape) for name, shape in LAYERS.items()}
 
@@ -94,7 +94,9 @@ def logits(params: Params, images: jax.Array, masks: jax.Array | None = None) ->
         values = values @ params[name]["weights"] + params[name]["bias"]
         if name == "last":
             break
-        values = jax.nn.relu(values)
+        # Smooth on purpose: where a last digit decides on which side of a kink (relu) a unit
+        # falls, two device counts can part for good; 5 of 12 seeds did, by up to 6e-2.
+        values = jax.nn.silu(values)
         if masks is not None:
             values = jnp.where(masks[:, :outputs], values / jnp.float32(KEEP), 0)
             masks = masks[:, outputs:]
@@ -108,6 +110,6 @@ def loss(params: Params, images: jax.Array, labels: jax.Array, drawn: Drawn) -> 
 
 
 def accuracy(params: Params, digits: Digits) -> float:
-    """Return the share of held-out images that are recognised."""
-    guesses = logits(params, digits.images[digits.held_out]).argmax(axis=1)
+    """Return the share of held-out images that are recognized."""
+    guesses = jax.jit(logits)(params, digits.images[digits.held_out]).argmax(axis=1)
     return float(np.mean(np.asarray(guesses) == digits.labels[digits.held_out]))

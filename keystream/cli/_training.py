@@ -6,7 +6,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -29,20 +29,18 @@ from keystream.cli._digits import (
 RATE = 0.1
 MOMENTUM = 0.9
 
-Keying = Callable[[Any, jax.Array], jax.Array]
+State = tuple[Params, Params]
+"""The parameters and their velocity."""
 
 
-def by_example(_step: Any, ids: jax.Array) -> jax.Array:
-    """Key noise and masks by the example's index in the data set: right on any devices."""
-    return ids
+class Program(NamedTuple):
+    """Training on a number of devices, compiled once for every run."""
 
-
-def by_place(step: Any, ids: jax.Array) -> jax.Array:
-    """Key them by the place in the device's part of the batch: the mistake.
-
-    Every device has the same key and counts from 0, so all devices draw the same.
-    """
-    return step * ids.size + jnp.arange(ids.size, dtype=ids.dtype)
+    devices: int
+    begin: Any
+    """`begin(key)` makes the initial parameters, on every device its own copy."""
+    epoch: Any
+    """`epoch(key, state, number, by_place)` is one pass over the examples."""
 
 
 @dataclass(frozen=True)
@@ -65,74 +63,87 @@ class Run:
     """(devices, 8, 8): the first noise that each device drew."""
 
 
-def compiled_epoch(digits: Digits, mesh: jax.sharding.Mesh, keying: Keying) -> Any:
-    """Return `epoch(key, state, number)`: one pass over the examples, on all of the mesh.
+def compiled(digits: Digits, devices: int) -> Program:
+    """Compile training for the first `devices` devices.
 
-    The key is replicated: `vary=()`. That is right for the shuffle, which all devices must
-    agree on, and right for noise and masks as long as `keying` tells examples apart.
+    The key is replicated: `vary=()`. That is right for the parameters and the shuffle, on
+    which all devices must agree, and right for noise and masks if they are keyed by example.
     """
+    mesh = jax.make_mesh((devices,), ("data",), devices=jax.devices()[:devices])
+    shared, rows = jax.P(), jax.P(None, "data")
 
-    def epoch(key: jax.Array, state: tuple[Params, Params], number: jax.Array) -> Any:
+    def epoch(key: jax.Array, state: State, number: jax.Array, by_place: jax.Array) -> Any:
         order = jax.random.permutation(ks.derive(key, "shuffle", number), digits.train)
-        mine = order.reshape(STEPS, mesh.size, -1)[:, lax.axis_index("data")]
+        mine = order.reshape(STEPS, devices, -1)[:, lax.axis_index("data")]
 
-        def step(state: tuple[Params, Params], item: Any) -> Any:
-            params, velocity = state
+        def step(state: State, item: tuple[jax.Array, jax.Array]) -> Any:
             index, ids = item
-            drawn = draw(key, number, keying(index, ids))
-
-            def global_loss(params: Params) -> jax.Array:
-                images, labels = jnp.asarray(digits.images)[ids], jnp.asarray(digits.labels)[ids]
-                return lax.pmean(loss(params, images, labels, drawn), "data")
-
-            value, slope = jax.value_and_grad(global_loss)(params)
-            velocity = jax.tree.map(lambda v, g: MOMENTUM * v + g, velocity, slope)
-            params = jax.tree.map(lambda p, v: p - RATE * v, params, velocity)
-            return (params, velocity), (value, drawn)
+            drawn = draw(key, number, lax.select(by_place, places(index, ids), ids))
+            images, labels = jnp.asarray(digits.images)[ids], jnp.asarray(digits.labels)[ids]
+            state, value = descend(
+                lambda params: lax.pmean(loss(params, images, labels, drawn), "data"), state
+            )
+            return state, (value, drawn)
 
         numbers = jnp.arange(STEPS, dtype=jnp.int32)
         state, (losses, drawn) = lax.scan(step, state, (numbers, mine))
         return state, losses, mine, drawn
 
-    rows = jax.P(None, "data")
-    return jax.jit(
-        ks.shard_map(
-            epoch,
-            mesh=mesh,
-            in_specs=(jax.P(), jax.P()),
-            out_specs=(jax.P(), jax.P(), rows, rows),
-            vary=(),
-        )
+    begin = ks.shard_map(initial, mesh=mesh, in_specs=(), out_specs=shared, vary=())
+    passed = ks.shard_map(
+        epoch,
+        mesh=mesh,
+        in_specs=(shared, shared, shared),
+        out_specs=(shared, shared, rows, rows),
+        vary=(),
     )
+    return Program(devices, jax.jit(begin), jax.jit(passed))
+
+
+def places(index: jax.Array, ids: jax.Array) -> jax.Array:
+    """Number the examples by their place in the device's part of the batch: the mistake.
+
+    Every device holds the same key and counts from 0, so all of them draw the same.
+    """
+    counted = index * ids.size + jnp.arange(ids.size, dtype=ids.dtype)
+    placed: jax.Array = lax.pcast(counted, "data", to="varying")
+    return placed
+
+
+def descend(objective: Callable[[Params], jax.Array], state: State) -> tuple[State, jax.Array]:
+    """Take one step of gradient descent with momentum."""
+    params, velocity = state
+    value, slope = jax.value_and_grad(objective)(params)
+    velocity = jax.tree.map(lambda v, g: MOMENTUM * v + g, velocity, slope)
+    params = jax.tree.map(lambda p, v: p - RATE * v, params, velocity)
+    return (params, velocity), value
 
 
 def train(
+    program: Program,
     key: jax.Array,
     digits: Digits,
     *,
-    devices: int,
     epochs: int,
-    keying: Keying = by_example,
+    by_place: bool = False,
     tick: Callable[[], Any] = lambda: None,
 ) -> Run:
-    """Train on the first `devices` devices, calling `tick` after each epoch."""
-    mesh = jax.make_mesh((devices,), ("data",), devices=jax.devices()[:devices])
-    begin = jax.jit(ks.shard_map(initial, mesh=mesh, in_specs=(), out_specs=jax.P(), vary=()))
-    params = begin(ks.derive(key, "params"))
+    """Run a program, calling `tick` after each epoch; `by_place` makes the mistake."""
+    params = program.begin(ks.derive(key, "params"))
     evidence = Evidence(params)
-    epoch = compiled_epoch(digits, mesh, keying)
     state = (params, jax.tree.map(jnp.zeros_like, params))
     losses = []
     for number in range(epochs):
-        state, curve, ids, drawn = epoch(key, state, np.int32(number))
+        state, curve, ids, drawn = program.epoch(key, state, np.int32(number), np.bool_(by_place))
         losses.append(np.asarray(curve))
         evidence.add(ids, drawn)
         tick()
+    weights = jax.device_get(state[0])
     return Run(
-        devices=devices,
+        devices=program.devices,
         losses=np.concatenate(losses),
-        accuracy=accuracy(state[0], digits),
-        weights=jax.tree.map(np.asarray, state[0]),
+        accuracy=accuracy(weights, digits),
+        weights=weights,
         used=evidence.used(),
         rows=epochs * STEPS * BATCH,
         shared=evidence.shared,

@@ -1,0 +1,180 @@
+"""Train on real data on 1, 2, 4 and 8 simulated devices, and check who got which key.
+
+A small network learns handwritten digits. Its input noise and dropout masks are keyed by
+each example's index in the data set, so every device count trains with the same numbers.
+Then the same once more with a mistake: the key replicated, and counted from 0 on each device.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import jax
+
+import keystream as ks
+from keystream.cli import _checks
+from keystream.cli._digits import BATCH, Digits, load
+from keystream.cli._training import Run, compiled, train
+
+MOST_DEVICES = 8
+EPOCHS = 20
+EXTRAS = {"scikit-learn": "sklearn", "matplotlib": "matplotlib", "tqdm": "tqdm"}
+FORMATS = (".png", ".svg", ".pdf")
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the demo."""
+    parser.add_argument(
+        "--devices",
+        type=device_counts,
+        default=(1, 2, 4, 8),
+        metavar="1,2,4,8",
+        help="numbers of simulated CPU devices to train on, one after the other",
+    )
+    parser.add_argument(
+        "--epochs",
+        type=epoch_count,
+        default=EPOCHS,
+        metavar="N",
+        help=f"passes over the data (default: {EPOCHS})",
+    )
+    parser.add_argument(
+        "--seed", type=seed, default=0, metavar="S", help="an integer or a text (default: 0)"
+    )
+    parser.add_argument(
+        "--out",
+        type=picture_path,
+        default=Path("keystream-demo.png"),
+        metavar="FILE",
+        help="where to write the picture (default: keystream-demo.png)",
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Train, check and draw; return 0 if every check holds, 1 if not, 2 without the extras."""
+    missing = [name for name, module in EXTRAS.items() if not importlib.util.find_spec(module)]
+    if missing:
+        needs = ", ".join(missing)
+        print(f"demo: {needs} must be installed. pip install 'keystream[demo]'", file=sys.stderr)
+        return 2
+    simulate_devices()
+    key = ks.key(options.seed)
+    digits = load()
+    print(introduction(options, key, digits), flush=True)
+    runs, mistaken = train_all(key, digits, options.devices, options.epochs)
+    checks = _checks.all_checks(runs, mistaken, full=options.epochs >= EPOCHS)
+    print(report(runs, mistaken, checks))
+    draw_picture(options.out, runs, mistaken)
+    print(f"\npicture: {options.out}")
+    return int(any(check.holds is False for check in checks))
+
+
+def introduction(options: argparse.Namespace, key: jax.Array, digits: Digits) -> str:
+    """Return what is printed at the start: the data, and all it takes to repeat the run."""
+    total, train, held_out = (len(x) for x in (digits.labels, digits.train, digits.held_out))
+    return (
+        f"{total:,} handwritten digits: {train:,} to learn from, {held_out:,} held out\n"
+        f"seed {options.seed!r}, epochs {options.epochs}, "
+        f"key {ks.fingerprint(key)}, scheme {ks.SCHEME}"
+    )
+
+
+def simulate_devices() -> None:
+    """Let the CPU count as several devices, wherever this runs; before JAX starts a backend."""
+    jax.config.update("jax_platforms", "cpu")
+    jax.config.update("jax_num_cpu_devices", MOST_DEVICES)
+
+
+def train_all(
+    key: jax.Array, digits: Digits, devices: Sequence[int], epochs: int
+) -> tuple[list[Run], list[Run]]:
+    """Train on each device count, keyed by example and then by mistake by place."""
+    from tqdm import tqdm  # noqa: PLC0415 - an extra, asked for by then
+
+    runs: list[Run] = []
+    mistaken: list[Run] = []
+    with tqdm(total=2 * len(devices) * epochs, unit="epoch", leave=False) as bar:
+        for count in devices:
+            bar.set_description(f"training on {count} device{'s' if count > 1 else ''}")
+            program = compiled(digits, count)
+            for by_place, done in ((False, runs), (True, mistaken)):
+                done.append(
+                    train(program, key, digits, epochs=epochs, by_place=by_place, tick=bar.update)
+                )
+    return runs, mistaken
+
+
+def report(runs: Sequence[Run], mistaken: Sequence[Run], checks: Sequence[_checks.Check]) -> str:
+    """Return what is printed at the end: accuracy per device count, and every check."""
+    lines = ["", "devices   accuracy   with the key replicated by mistake"]
+    for right, wrong in zip(runs, mistaken, strict=True):
+        shared = f"{wrong.shared:,} rows of noise on several devices"
+        lines.append(f"{right.devices:7}   {right.accuracy:8.1%}   {wrong.accuracy:.1%}, {shared}")
+    if len(runs) > 1:
+        apart, worse = _checks.losses_apart(runs), _checks.losses_apart(mistaken)
+        lines.append(f"losses at most {apart:.1e} apart, by mistake {worse:.1e}")
+    lines += ["", "checked:"]
+    words = {True: "ok", False: "FAILED", None: "-"}
+    lines += [f"  {words[c.holds]:6}  {c.claim} ({c.measured})" for c in checks]
+    return "\n".join(lines)
+
+
+def draw_picture(path: Path, runs: Sequence[Run], mistaken: Sequence[Run]) -> None:
+    """Write the picture; matplotlib is only loaded now."""
+    from keystream.cli import _picture  # noqa: PLC0415 - an extra, asked for by then
+
+    _picture.draw(path, runs, mistaken)
+
+
+def device_counts(text: str) -> tuple[int, ...]:
+    """Read `1,2,4,8`."""
+    words = [word.strip() for word in text.split(",")]
+    counts = tuple(int(word) if word.isdecimal() else 0 for word in words)
+    good = all(1 <= n <= MOST_DEVICES and BATCH % n == 0 for n in counts)
+    if not good or len(set(counts)) < len(counts):
+        fitting = [n for n in range(1, MOST_DEVICES + 1) if BATCH % n == 0]
+        choice = ", ".join(map(str, fitting))
+        raise argparse.ArgumentTypeError(
+            f"must be different counts out of {choice} (they divide a batch of {BATCH}), "
+            f"got {text!r}. For all of them: --devices {choice.replace(' ', '')}"
+        )
+    return counts
+
+
+def epoch_count(text: str) -> int:
+    """Read a count of one or more."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(
+            f"must be a count of one or more, got {text!r}. For a quick look: --epochs 2"
+        )
+    return int(text)
+
+
+def seed(text: str) -> int | str:
+    """Read an integer of any size, or else a text, which is as good a seed."""
+    try:
+        return int(text)
+    except ValueError:
+        pass
+    if not text:
+        raise argparse.ArgumentTypeError("must not be empty, got ''. For example: --seed 42")
+    return text
+
+
+def picture_path(text: str) -> Path:
+    """Read a path that can be written, before minutes go into what is drawn there."""
+    path = Path(text)
+    if path.suffix not in FORMATS:
+        raise argparse.ArgumentTypeError(
+            f"must end in one of {', '.join(FORMATS)}, got {text!r}. For example: --out demo.png"
+        )
+    if path.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise argparse.ArgumentTypeError(
+            f"must be a file that can be written, got {text!r}. For example: --out demo.png"
+        )
+    return path
