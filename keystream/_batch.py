@@ -276,6 +276,7 @@ def sample(
     first = _children.base(_check.start("sample", start, total, impl), total, impl)
     batch = None if batch_size is None else _check.batch_size("sample", batch_size)
     if out_sharding is not None:
+        _check.shards("sample", impl, key)
         place = _placement.resolve("sample", sizes, out_sharding)
         _check.items("sample", place.local)
         call, arrays = freeze(sampler, args, kwargs)

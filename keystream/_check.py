@@ -35,6 +35,8 @@ class Impl(NamedTuple):
     """Is its block function public, so that 64-bit counters can be reached?"""
     lanes: bool = True
     """Does `vmap` over keys draw what a loop over them draws?"""
+    shards: bool = True
+    """Can JAX compile it inside a body that is mapped over several devices?"""
     refused: str = ""
     """Why its keys are not accepted at all."""
 
@@ -42,7 +44,8 @@ class Impl(NamedTuple):
 IMPLS = {
     "threefry2x32": Impl(words=2, cipher=True),
     "threefry4x32": Impl(words=4),
-    "philox4x32": Impl(words=2),
+    # lax.mulhi does not lower there ("failed to legalize", jax 0.10.2 and 0.12.0).
+    "philox4x32": Impl(words=2, shards=False),
     "rbg": Impl(words=4, lanes=False),
     "unsafe_rbg": Impl(words=4, refused="unsafe_rbg folds commute and cancel"),
     "philox2x32": Impl(words=1, refused="philox2x32 keys have 32 bits, 10,000 of them collide"),
@@ -123,6 +126,14 @@ def lanes(function: str, impl: Impl, key: object, *, argument: str = "key") -> N
             key,
             "For a loop: ks.map(body, xs, key=key).",
         )
+
+
+def shards(function: str, impl: Impl, key: object) -> None:
+    """Refuse implementations that JAX can't compile inside a mapped body."""
+    if not impl.shards:
+        wanted = "of an implementation that JAX can map over devices (philox4x32 is not one)"
+        cure = "To make a key of the default one: ks.key(42)."
+        raise error(KeyImplError, function, "key", wanted, key, cure)
 
 
 def static_int(value: object) -> int | None:

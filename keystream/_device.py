@@ -25,7 +25,6 @@ from keystream._scheme import Counter
 
 def shard_map(
     fun: Callable[..., Any],
-    /,
     *,
     out_specs: Any,
     in_specs: Any,
@@ -68,7 +67,8 @@ def shard_map(
         mesh from wherever it lies.
 
     Raises:
-        KeyTypeError, KeyImplError: Not one typed key, or refused.
+        KeyTypeError, KeyImplError: Not one typed key, or an implementation that is refused
+            or that JAX can't map over devices (philox4x32).
         MeshAxisError: `vary` names something that is no manual axis, or names one twice.
         ArgumentTypeError: No mesh, neither given nor in context.
         ArgumentValueError: `in_specs` doesn't have one entry for each argument.
@@ -95,7 +95,8 @@ def shard_map(
 
     @functools.wraps(fun)
     def mapped(key: jax.Array, /, *args: Any) -> Any:
-        _check.one_key("shard_map", key, each="jax.vmap(ks.shard_map(...))(keys)")
+        impl = _check.one_key("shard_map", key, each="[ks.shard_map(...)(k) for k in keys]")
+        _check.shards("shard_map", impl, key)
         known = _mesh(mesh)
         manual = [n for n in known.axis_names if n in axis_names or not axis_names]
         _check.axes("shard_map", "vary", names, manual)
@@ -148,7 +149,7 @@ def _for_axes(key: jax.Array, names: tuple[Any, ...]) -> jax.Array:
     return _children.child(key, Counter(None, index.astype(np.uint32)))
 
 
-def for_axis(key: jax.Array, axis_name: Any, /) -> jax.Array:
+def for_axis(key: jax.Array, /, axis_name: Any) -> jax.Array:
     """Return this shard's or lane's child of a key, inside a mapped body.
 
     Reach for it inside a `jax.shard_map`, `jax.pmap` or `jax.vmap` of your own; `shard_map`
@@ -239,7 +240,7 @@ def for_process(key: jax.Array, /) -> jax.Array:
     return _children.eager_walk(key, (Counter(None, np.uint32(jax.process_index())),))
 
 
-def shard_keys(key: jax.Array, mesh: Any, spec: Any, /) -> jax.Array:
+def shard_keys(key: jax.Array, /, mesh: Any, spec: Any) -> jax.Array:
     """Return one key per shard, as a global key array laid out over a mesh.
 
     Reach for it to hand keys to a `jax.shard_map` or `jit` of your own, as a sharded
@@ -265,7 +266,8 @@ def shard_keys(key: jax.Array, mesh: Any, spec: Any, /) -> jax.Array:
         sent.
 
     Raises:
-        KeyTypeError, KeyImplError: Not one typed key, or refused.
+        KeyTypeError, KeyImplError: Not one typed key, or an implementation that is refused
+            or that JAX can't map over devices (philox4x32).
         ArgumentTypeError: `mesh` or `spec` is something else.
         MeshAxisError: The spec names an axis that the mesh doesn't have.
 
@@ -276,7 +278,7 @@ def shard_keys(key: jax.Array, mesh: Any, spec: Any, /) -> jax.Array:
         (1,)
     """
     each = "jax.vmap(lambda key: ks.keys(key, n))(keys)"
-    _check.one_key("shard_keys", key, each=each)
+    _check.shards("shard_keys", _check.one_key("shard_keys", key, each=each), key)
     if not isinstance(mesh, (Mesh, jax.sharding.AbstractMesh)):
         cure = 'To make one: jax.make_mesh((8,), ("data",)).'
         raise error(ArgumentTypeError, "shard_keys", "mesh", "a mesh", mesh, cure)

@@ -22,7 +22,6 @@ def scan(
     body: Body,
     init: Any,
     xs: Any = None,
-    /,
     *,
     key: jax.Array,
     length: int | None = None,
@@ -101,7 +100,6 @@ def scan_carried(
     body: Body,
     init: Any,
     xs: Any = None,
-    /,
     *,
     key: jax.Array,
     length: int | None = None,
@@ -169,7 +167,7 @@ def scan_carried(
     return key, carry, ys
 
 
-def fori_loop(lower: Any, upper: Any, body: Body, init: Any, /, *, key: jax.Array) -> Any:
+def fori_loop(lower: Any, upper: Any, body: Body, init: Any, *, key: jax.Array) -> Any:
     """Loop i from lower to upper, turn i with child i of the key; return the last value.
 
     Reach for it as for `lax.fori_loop`. With outputs per step use `scan`.
@@ -223,7 +221,7 @@ def fori_loop(lower: Any, upper: Any, body: Body, init: Any, /, *, key: jax.Arra
 
 
 def while_loop(
-    cond: Callable[[Any], Any], body: Body, init: Any, /, *, key: jax.Array, start: Any = 0
+    cond: Callable[[Any], Any], body: Body, init: Any, *, key: jax.Array, start: Any = 0
 ) -> Any:
     """Loop while a condition holds, turn i with child i of the key; return the last value.
 
@@ -282,7 +280,6 @@ def while_loop(
 def map(  # noqa: A001 - the name that JAX users look for, as in `lax.map`
     body: Body,
     xs: Any,
-    /,
     *,
     key: jax.Array,
     batch_size: int | None = None,

@@ -56,7 +56,8 @@ def pmap(
         alone; the number of lanes is part of the program.
 
     Raises:
-        KeyTypeError, KeyImplError: Not one typed key, or refused.
+        KeyTypeError, KeyImplError: Not one typed key, or an implementation that is refused
+            or that JAX can't map over devices (philox4x32).
         ArgumentValueError: `in_axes` doesn't have one entry for each argument.
 
     Example:
@@ -90,7 +91,8 @@ def pmap(
 
     @functools.wraps(fun)
     def mapped(key: jax.Array, /, *args: Any) -> Any:
-        _check.one_key("pmap", key, each="[ks.pmap(fun)(k, ...) for k in keys]")
+        impl = _check.one_key("pmap", key, each="[ks.pmap(fun)(k, ...) for k in keys]")
+        _check.shards("pmap", impl, key)
         several = isinstance(in_axes, (tuple, list))
         if several and len(in_axes) != len(args):
             wanted = f"one entry for each of the {len(args)} arguments after the key"

@@ -132,7 +132,7 @@ def fresh_seed() -> int:
     return secrets.randbits(128)
 
 
-def fingerprint(key: jax.Array) -> str:
+def fingerprint(key: jax.Array, /) -> str:
     """Return a short stable text for one key, to print in logs and to compare by eye.
 
     Equal keys of one implementation have equal fingerprints, in every process and

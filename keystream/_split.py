@@ -16,12 +16,12 @@ from keystream._scheme import Counter
 
 
 @overload
-def split(key: jax.Array, num: int = 2, /) -> tuple[jax.Array, ...]: ...
+def split(key: jax.Array, /, num: int = 2) -> tuple[jax.Array, ...]: ...
 @overload
 def split(
-    key: jax.Array, num: tuple[str | bytes, ...] | list[str | bytes], /
+    key: jax.Array, /, num: tuple[str | bytes, ...] | list[str | bytes]
 ) -> dict[str | bytes, jax.Array]: ...
-def split(key: jax.Array, num: Any = 2) -> Any:
+def split(key: jax.Array, /, num: Any = 2) -> Any:
     """Split one key once, into a tuple of keys to unpack or a dict of named children.
 
     Reach for it where a few keys are needed at once. For a key array use `keys`, for one
@@ -86,7 +86,7 @@ def _split_names(
     return dict(zip(distinct, _children.tree_keys(key, tree), strict=True))
 
 
-def keys(key: jax.Array, shape: Any, /, *, start: Any = 0, out_sharding: Any = None) -> jax.Array:
+def keys(key: jax.Array, /, shape: Any, *, start: Any = 0, out_sharding: Any = None) -> jax.Array:
     """Return a key array of any shape: consecutive children of one key, in C order.
 
     Reach for it where many keys are mapped over or indexed. For a few keys to unpack use
@@ -140,10 +140,11 @@ def keys(key: jax.Array, shape: Any, /, *, start: Any = 0, out_sharding: Any = N
     if out_sharding is None:
         _check.items("keys", sizes)
         return _children.eager_row(key, sizes, first)
+    _check.shards("keys", impl, key)
     return _placement.placed_keys("keys", key, sizes, first, out_sharding)
 
 
-def derive(key: jax.Array, *path: Any) -> jax.Array:
+def derive(key: jax.Array, /, *path: Any) -> jax.Array:
     """Derive the child of a key at a path of names, positions and arrays of positions.
 
     Reach for it to key something by what it is rather than by when it runs: a layer, an
@@ -210,7 +211,7 @@ def derive(key: jax.Array, *path: Any) -> jax.Array:
 
 
 def split_tree(
-    key: jax.Array, tree: Any, /, *, is_leaf: Callable[[Any], bool] | None = None
+    key: jax.Array, /, tree: Any, *, is_leaf: Callable[[Any], bool] | None = None
 ) -> Any:
     """Return the same pytree with one key per leaf, derived from the leaf's path.
 

@@ -1,0 +1,53 @@
+"""The command line: `python -m keystream`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from types import ModuleType
+
+from keystream.cli import demo, doctor
+
+COMMANDS: tuple[ModuleType, ...] = (demo, doctor)
+
+EXAMPLES = """\
+examples:
+  python -m keystream demo                        train on 1, 2, 4 and 8 simulated devices
+  python -m keystream demo --devices 1,8 --seed 7
+  python -m keystream doctor                      check this installation and its settings
+  python -m keystream demo --help                 the options of one command
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the whole command line, one subparser for each command."""
+    top = argparse.ArgumentParser(
+        prog="python -m keystream",
+        description="keystream: who gets which key?",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = top.add_subparsers(title="commands", metavar="COMMAND")
+    for module in COMMANDS:
+        name = module.__name__.rpartition(".")[2]
+        first = str(module.__doc__).splitlines()[0]
+        command = commands.add_parser(name, help=first.rstrip("."), description=first)
+        module.arguments(command)
+        command.set_defaults(run=module.run)
+    return top
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit status; without a command, show the help."""
+    top = parser()
+    options = top.parse_args(argv)
+    if not hasattr(options, "run"):
+        top.print_help()
+        return 0
+    status: int = options.run(options)
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())
