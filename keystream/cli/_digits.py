@@ -68,7 +68,7 @@ def _layer(key: jax.Array, inputs: int, outputs: int) -> dict[str, jax.Array]:
     weights = jax.random.uniform(key, (inputs, outputs), jnp.float32, minval=-1, maxval=1)
     return {
         "weights": weights * jnp.float32(math.sqrt(6 / inputs)),
-        "bias": jnp.zeros(outputs, jnp.float32),
+        "bias": jnp.zeros((1, outputs), jnp.float32),
     }
 
 

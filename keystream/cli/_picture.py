@@ -16,7 +16,7 @@ from keystream.cli._digits import NOISE, STEPS
 from keystream.cli._training import Run
 
 COLORS = ("#0b3c5d", "#e0a100", "#c4380d", "#39c2a0")
-STYLE = {"font.size": 11, "axes.titlesize": 14, "axes.titleweight": "bold"}
+STYLE: dict[Any, Any] = {"font.size": 11, "axes.titlesize": 14, "axes.titleweight": "bold"}
 
 
 def draw(path: Path, runs: Sequence[Run], mistaken: Sequence[Run]) -> None:
