@@ -306,7 +306,8 @@ def _make_batched(
         offset = Counter(None, index)
         return offset if start is None else advance(start, offset)
 
-    return _in_batches(options.call.thaw(arrays), key, counter, shape, options.batch)
+    empty = _varying if jax.sharding.get_abstract_mesh().manual_axes else _zeros
+    return _in_batches(options.call.thaw(arrays), key, counter, shape, options.batch, empty)
 
 
 _batched_draws = _children.one_dispatch(_make_batched, static=("shape", "options"))
@@ -321,7 +322,8 @@ def _local_draws(
     options: _Options,
 ) -> Any:
     counter = functools.partial(_placement.positions, place, start)
-    return _in_batches(options.call.thaw(arrays), key, counter, place.local, options.batch)
+    fun = options.call.thaw(arrays)
+    return _in_batches(fun, key, counter, place.local, options.batch, _zeros)
 
 
 def _in_batches(
@@ -330,6 +332,7 @@ def _in_batches(
     counter: Callable[[jax.Array], Counter],
     shape: tuple[int, ...],
     batch: int | None,
+    empty: Callable[[Sampler, int], Any],
 ) -> Any:
     """Draw for every place of a shape, `batch` places at a time, into one buffer.
 
@@ -354,15 +357,17 @@ def _in_batches(
             drawn,
         )
 
-    buffers = lax.fori_loop(0, -(-total // batch), one, _buffers(draw, total))
+    buffers = lax.fori_loop(0, -(-total // batch), one, empty(draw, total))
     return jax.tree.map(lambda leaf: leaf.reshape(*shape, *leaf.shape[1:]), buffers)
 
 
-def _buffers(draw: Sampler, total: int) -> Any:
-    if not jax.sharding.get_abstract_mesh().manual_axes:
-        out = jax.eval_shape(draw, jax.ShapeDtypeStruct((1,), np.uint32))
-        return jax.tree.map(lambda leaf: lax.full((total, *leaf.shape[1:]), 0, leaf.dtype), out)
-    # Inside shard_map a buffer has to vary over the axes over which the draws do.
+def _zeros(draw: Sampler, total: int) -> Any:
+    out = jax.eval_shape(draw, jax.ShapeDtypeStruct((1,), np.uint32))
+    return jax.tree.map(lambda leaf: lax.full((total, *leaf.shape[1:]), 0, leaf.dtype), out)
+
+
+def _varying(draw: Sampler, total: int) -> Any:
+    # Where JAX checks it, a buffer has to vary over the mesh axes over which the draws do.
     return jax.tree.map(
         lambda leaf: jnp.broadcast_to(leaf, (total, *leaf.shape[1:])), draw(lax.iota(np.uint32, 1))
     )

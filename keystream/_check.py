@@ -94,7 +94,9 @@ def key_array(function: str, keys: object, *, argument: str = "keys") -> Impl:
 
 def _to_key(value: object) -> str:
     if is_legacy_key(value):
-        return "To wrap a legacy key: ks.key(key)."
+        if getattr(value, "shape", ()) == (2,):
+            return "To wrap a legacy key: ks.key(key)."
+        return "To wrap legacy keys: jax.random.wrap_key_data(keys, dtype='threefry2x32')."
     if isinstance(value, (int, str, bytes, np.random.SeedSequence)) and not isinstance(value, bool):
         return "To make a key from a seed: ks.key(seed)."
     return "To make one: ks.key(42)."
@@ -187,15 +189,16 @@ def name(
         raise error(ArgumentTypeError, function, argument, "a str or bytes", value)
     if not value:
         raise error(ArgumentValueError, function, argument, f"a {what} that is not empty", value)
-    if isinstance(value, str):
-        try:
-            value.encode()
-        except UnicodeEncodeError:
-            cure = f"For its bytes: {value.encode('utf-8', 'surrogatepass')!r}."
-            raise error(
-                ArgumentValueError, function, argument, "text that UTF-8 can encode", value, cure
-            ) from None
-    return value
+    if isinstance(value, bytes):
+        return bytes(value)
+    try:
+        # The plain text of a str of whatever class, such as an enum's.
+        return value.encode().decode()
+    except UnicodeEncodeError:
+        cure = f"For its bytes: {value.encode('utf-8', 'surrogatepass')!r}."
+        raise error(
+            ArgumentValueError, function, argument, "text that UTF-8 can encode", value, cure
+        ) from None
 
 
 def distinct_names(

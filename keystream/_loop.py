@@ -368,9 +368,19 @@ def _check_bound(which: str, bound: Any, impl: _check.Impl) -> None:
         array = isinstance(bound, (jax.Array, np.ndarray)) and not _check.is_typed_key(bound)
         if not array or bound.shape or not _check.is_integer_dtype(bound):
             raise error(ArgumentTypeError, "fori_loop", which, "an integer scalar", bound)
-    elif number < 0 and not impl.cipher:
+        if _check.is_traced(bound):
+            return
+        number = int(bound)
+    if number < 0 and not impl.cipher:
         wanted = "zero or more for a key without a public cipher"
         raise error(ArgumentValueError, "fori_loop", which, wanted, number)
+    # Between static bounds JAX counts in its default integers, whatever the bounds are:
+    # from 2**31 on a uint32 index would come out negative, and an int64 one cut.
+    info = jnp.iinfo(jnp.result_type(int))
+    if not info.min <= number <= info.max:
+        wanted = f"an index that fits {info.dtype}"
+        cure = "For positions up to 2**63: ks.while_loop(cond, body, init, key=key, start=lower)."
+        raise error(ArgumentValueError, "fori_loop", which, wanted, number, cure)
 
 
 def _paired(function: str, body: Body) -> Body:

@@ -146,9 +146,13 @@ def _power(number: int) -> str:
 
 def _bad_part(function: str, part: Any) -> ArgumentTypeError:
     wanted = "made of names, integers and integer arrays"
-    if isinstance(part, (tuple, list)):
+    if is_typed_key(part):
+        cure = f"For a name made of it: ks.{function}(key, ks.fingerprint(part))."
+    elif isinstance(part, (tuple, list)):
         cure = f"For a path: ks.{function}(key, *path). For an array of positions: np.asarray(ids)."
-    elif isinstance(part, float) or getattr(part, "dtype", None) is not None:
+    elif getattr(part, "shape", None):
+        cure = f"For positions: ks.{function}(key, ids.astype('int32'))."
+    elif isinstance(part, float) or hasattr(part, "dtype"):
         cure = f"For a position: ks.{function}(key, int(i))."
     else:
         cure = f"For its text: ks.{function}(key, str(part))."
