@@ -1,0 +1,424 @@
+"""Law 7: bad input is an error before JAX sees it, its whole message known, its cure run."""
+
+import ast
+import contextlib
+import functools
+import time
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.sharding import NamedSharding
+from jax.sharding import PartitionSpec as P
+
+import keystream as ks
+from keystream import _errors, _processes
+
+HERE = Path(__file__).parent
+BASES = {
+    "KeyTypeError": (TypeError,),
+    "KeyImplError": (ValueError,),
+    "ArgumentTypeError": (TypeError,),
+    "ArgumentValueError": (ValueError,),
+    "BodyError": (TypeError,),
+    "MeshAxisError": (ValueError, NameError),
+    "VaryingError": (TypeError,),
+    "KeysEqualError": (ValueError,),
+    "KeysDifferError": (ValueError,),
+    "PeerError": (TimeoutError,),
+}
+
+
+class Twins:
+    """A pytree whose author gave two leaves one path."""
+
+    def __init__(self, one, two):
+        self.both = one, two
+
+
+jax.tree_util.register_pytree_with_keys(
+    Twins,
+    lambda twins: (tuple((jax.tree_util.DictKey("x"), leaf) for leaf in twins.both), None),
+    lambda _, leaves: Twins(*leaves),
+)
+
+
+class Row:
+    """A block of the table."""
+
+    def __init__(self, block):
+        self.call, *lines = block.splitlines()
+        lines = [line.strip() for line in lines]
+        self.setup = [line.removeprefix("with ") for line in lines if line.startswith("with ")]
+        self.cls, *message = lines[len(self.setup) :]
+        self.message = " ".join(message)
+        self.cures = [line.partition(": ")[2] for line in message[1:]]
+        self.cures = [c if c.endswith("...") else c.removesuffix(".") for c in self.cures]
+
+
+def _rows():
+    text = (HERE / "errors.txt").read_text()
+    lines = [line for line in text.splitlines() if not line.startswith("#")]
+    blocks = "\n".join(lines).split("\n\n")
+    return [Row(block.strip()) for block in blocks if block.strip()]
+
+
+ROWS = _rows()
+
+
+@functools.cache
+def _mesh():
+    kind = (jax.sharding.AxisType.Auto,) * 2
+    return jax.make_mesh((4, 2), ("data", "model"), axis_types=kind)
+
+
+def _torn():
+    """Return a key that passes for replicated, of which device 5 holds another one."""
+    copies = [
+        jax.device_put(np.array([0, 43 if device.id == 5 else 42], np.uint32), device)
+        for device in jax.devices()
+    ]
+    place = NamedSharding(_mesh(), P())
+    return jax.random.wrap_key_data(jax.make_array_from_single_device_arrays((2,), place, copies))
+
+
+def _scope(row):
+    """Return what the names of the table mean, after the row's own statements."""
+    key = ks.key(42)
+    scope = {
+        **{"ks": ks, "jax": jax, "jnp": jnp, "np": np, "P": P, "NamedSharding": NamedSharding},
+        **{"key": key, "keys": ks.keys(key, 3), "legacy": jax.random.PRNGKey(42), "seed": 42},
+        **{"rbg": ks.key(42, impl="rbg"), "philox": ks.key(42, impl="philox4x32")},
+        **{"mesh": _mesh(), "spec": P("data"), "Twins": Twins, "torn": _torn()},
+        **{"n": 4, "first": 0, "lower": 0, "upper": 3, "carry": 0, "name": "i", "part": None},
+        **{"xs": jnp.arange(4.0), "x": jnp.float32(1), "y": jnp.float32(2), "init": jnp.int32(0)},
+        **{"tree": {"a": 0.0, "b": 0.0}, "f": jax.random.bits, "sampler": jax.random.bits},
+        "fun": lambda key, *args: jax.random.bits(key),
+        # Whatever loop it is in: a carry and an output, or the last value alone.
+        "body": lambda key, *args: (args[0], jax.random.bits(key)),
+        "turn": lambda key, i, val: val,
+        "cond": lambda val: val < 0,
+    }
+    if "while_loop" in row.call:
+        scope["body"] = lambda key, val: val
+    if "fori_loop" in row.call:
+        scope["body"] = scope["turn"]
+    scope["mapped"] = ks.shard_map(scope["fun"], mesh=_mesh(), in_specs=P(), out_specs=P(), vary=())
+    for statement in row.setup:
+        exec(statement, scope)
+    return scope
+
+
+def _run(code, scope):
+    """Run a cure: an expression, a statement, or what stands at the end of a function."""
+    if code.startswith("return "):
+        code = f"def function():\n    {code}\nresult = function()"
+    try:
+        return eval(compile(code, "cure", "eval"), scope)
+    except SyntaxError:
+        exec(compile(code, "cure", "exec"), scope)
+        return None
+
+
+def _raised(call, scope):
+    with pytest.raises(ks.KeystreamError) as caught:
+        eval(call, scope)
+    return caught.value
+
+
+@pytest.mark.fast
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.call)
+def test_message(row):
+    """The call raises the class of the table, which is the builtin's too, and its whole message."""
+    error = _raised(row.call, _scope(row))
+    assert str(error) == row.message
+    assert type(error).__name__ == row.cls
+    assert isinstance(error, BASES[row.cls])
+
+
+@pytest.mark.fast
+@pytest.mark.parametrize("row", [r for r in ROWS if r.cures], ids=lambda row: row.call)
+def test_cure(row):
+    """The code in the message runs where the call stood."""
+    for code in row.cures:
+        scope = _scope(row)
+        if "fingerprint" in row.call and "jit" in row.call:
+            jax.jit(lambda key, s=scope, c=code: _run(c, {**s, "key": key}))(scope["key"])
+            jax.effects_barrier()
+        elif "axis_name" in row.call:
+            over = jnp.arange(2)
+            jax.vmap(lambda _, s=scope, c=code: _run(c, s), axis_name="i")(over)
+        else:
+            _run(code, scope)
+
+
+# What only concrete values can show, or what `jit` itself refuses.
+EAGER = ("check_", "got int64[2] with others", "got int64[1] with others", "text that UTF-8")
+
+
+@pytest.mark.fast
+@pytest.mark.parametrize(
+    "row",
+    [row for row in ROWS if not any(word in row.message for word in EAGER)],
+    ids=lambda row: row.call,
+)
+def test_under_jit(row):
+    """With traced keys and inputs the same error comes, before any of JAX's own."""
+    scope = _scope(row)
+    inputs = {name: scope[name] for name in ("key", "keys", "rbg", "philox", "xs", "x", "init")}
+    inputs = {name: value for name, value in inputs.items() if isinstance(value, jax.Array)}
+    error = None
+
+    def traced(inputs):
+        nonlocal error
+        error = _raised(row.call, {**scope, **inputs})
+
+    jax.jit(traced)(inputs)
+    assert str(error) == row.message
+    assert type(error).__name__ == row.cls
+
+
+def test_cured_replication():
+    """The cure of `check_replicated` does make the copies equal."""
+    (row,) = [row for row in ROWS if "torn" in row.setup[-1:].__repr__()]
+    ks.check_replicated(_run(row.cures[0], _scope(row)))
+
+
+def test_cured_uint64():
+    """The cure for uint64 ids keeps all their bits: ids that differ in any of them differ."""
+    (row,) = [row for row in ROWS if "got uint64[3]" in row.message]
+    ids = np.array([5, 5 + 2**32, 5 + 2**63, 2**64 - 1], np.uint64)
+    ks.check_distinct(_run(row.cures[0], {**_scope(row), "ids": ids}))
+
+
+def test_cured_in_context():
+    """With a mesh put in context, as the messages say, the calls run."""
+    scope = _scope(ROWS[0])
+    calls = {
+        row.call for row in ROWS if any(c == "with jax.set_mesh(mesh): ..." for c in row.cures)
+    }
+    assert len(calls) == 2
+    with jax.set_mesh(_mesh()):
+        for call in calls:
+            eval(call, scope)
+
+
+POISSON = (
+    "ks.shard_map(fun, mesh=mesh, in_specs=in_specs, out_specs=out_specs, vary=vary, "
+    "check_vma=False)"
+)
+
+
+def _varying():
+    def fun(key, x):
+        return jax.random.poisson(key, 3.0, (2,)) + x
+
+    specs = {"in_specs": P("data"), "out_specs": P("data"), "vary": "data"}
+    call = ks.shard_map(fun, mesh=_mesh(), **specs)
+    return call, {"fun": fun, "mesh": _mesh(), **specs}
+
+
+def test_varying():
+    """A sampler that JAX can't check for varying axes raises an error with the way round."""
+    call, scope = _varying()
+    error = _raised("call(key, x)", {"call": call, "key": ks.key(42), "x": jnp.arange(8)})
+    told = str(error.__cause__).strip().splitlines()[0]
+    assert str(error) == (
+        "shard_map: fun must be one that JAX can check for varying mesh axes, "
+        f"got JAX's {told!r}. For a sampler that loops (poisson, binomial, ...): {POISSON}. "
+        "For a carry of your own: jax.lax.pcast(carry, axes, to='varying')."
+    )
+    assert type(error) is ks.VaryingError
+    assert isinstance(error, BASES["VaryingError"])
+    made = _run(POISSON, {**scope, "ks": ks})(ks.key(42), jnp.arange(8))
+    assert made.shape == (8,)
+
+
+def test_varying_carry():
+    """The other way round, for a carry of one's own, runs in a mapped body."""
+
+    def fun(key):
+        carry = jax.lax.pcast(jnp.uint32(0), ("data",), to="varying")
+        return jax.lax.fori_loop(0, 3, lambda i, c: c ^ jax.random.bits(key), carry)[None]
+
+    mapped = ks.shard_map(fun, mesh=_mesh(), in_specs=(), out_specs=P("data"), vary="data")
+    assert mapped(ks.key(42)).shape == (4,)
+
+
+@contextlib.contextmanager
+def _peers(answer):
+    before, _processes._gathered = _processes._gathered, answer
+    try:
+        yield
+    finally:
+        _processes._gathered = before
+
+
+def _absent():
+    with _peers(lambda _: time.sleep(0.5)):
+        _processes.exchange("check_distinct", b"", 0.05)
+
+
+def _broken():
+    def answer(_):
+        raise ValueError("connection closed\nby peer")
+
+    with _peers(answer):
+        _processes.exchange("check_distinct", b"", 5.0)
+
+
+@pytest.mark.parametrize(
+    ("act", "told"),
+    [
+        (
+            _absent,
+            "no answer within 0.05 s, after which this process can do no more collectives",
+        ),
+        (_broken, "a failure of the connection (connection closed)"),
+    ],
+    ids=["absent", "broken"],
+)
+def test_peers(act, told):
+    """Processes that stay away, or whose connection breaks, are an error that says so."""
+    with pytest.raises(ks.PeerError) as caught:
+        act()
+    assert str(caught.value) == (
+        f"check_distinct: processes must be all there, got {told}. "
+        "On every process, at the same place of the program: ks.check_distinct(keys)."
+    )
+    assert isinstance(caught.value, BASES["PeerError"])
+
+
+def _unknown():
+    def words(shape):
+        return jnp.zeros((*shape, 3), jnp.uint32)
+
+    impl = jax.extend.random.define_prng_impl(
+        key_shape=(3,),
+        seed=lambda seed: words(()),
+        split=lambda key, shape: words(shape),
+        random_bits=lambda key, width, shape: jnp.zeros(shape, jnp.uint32),
+        fold_in=lambda key, data: words(()),
+        name="homemade",
+        tag="home",
+    )
+    return jax.random.wrap_key_data(words(()), impl=impl)
+
+
+def test_unknown_implementation():
+    """A key of an implementation that nobody has examined is refused, with those that are known."""
+    error = _raised("ks.split(key)", {"ks": ks, "key": _unknown()})
+    assert type(error) is ks.KeyImplError
+    assert str(error) == (
+        "split: key must be of threefry2x32, threefry4x32, philox4x32, rbg, got key<home>[]. "
+        "To make a key of the default one: ks.key(42)."
+    )
+
+
+def _sites():
+    """Return every place in the library where an error is raised: file, first and last line."""
+    for file in sorted(Path(ks.__file__).parent.glob("_*.py")):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Raise) and node.exc is not None:
+                yield file.name, node.lineno, node.end_lineno
+
+
+def _site(error):
+    trace = error.__traceback__
+    found = None
+    while trace is not None:
+        path = Path(trace.tb_frame.f_code.co_filename)
+        if path.parent == Path(ks.__file__).parent:
+            found = path.name, trace.tb_lineno
+        trace = trace.tb_next
+    return found
+
+
+def test_complete():
+    """Every `raise` in the library is reached by a row of the table or by a test above."""
+    reached = {_site(_raised(row.call, _scope(row))) for row in ROWS}
+    call, _ = _varying()
+    for act in (
+        _absent,
+        _broken,
+        lambda: call(ks.key(42), jnp.arange(8)),
+        lambda: ks.split(_unknown()),
+    ):
+        with pytest.raises(ks.KeystreamError) as caught:
+            act()
+        reached.add(_site(caught.value))
+    missed = [
+        (file, first)
+        for file, first, last in _sites()
+        if not any(f == file and first <= line <= last for f, line in reached if f)
+    ]
+    assert missed == []
+
+
+@pytest.mark.fast
+def test_one_wording():
+    """No error of ours is made by its class: one function words them all."""
+    classes = set(BASES)
+    for file in sorted(Path(ks.__file__).parent.glob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+                assert node.func.id not in classes, f"{file.name}:{node.lineno}"
+
+
+@pytest.mark.fast
+def test_classes():
+    """Every error class is public, of ours and of the builtin that a caller expects."""
+    found = {
+        name
+        for name, value in vars(_errors).items()
+        if isinstance(value, type) and issubclass(value, ks.KeystreamError)
+    }
+    assert found - {"KeystreamError"} == set(BASES)
+    for name, bases in BASES.items():
+        cls = getattr(ks, name)
+        assert issubclass(cls, (ks.KeystreamError,))
+        assert all(issubclass(cls, base) for base in bases)
+
+
+@pytest.mark.fast
+def test_nothing_leaks():
+    """No message holds what is in an array, nor a word of a key."""
+    secret = 0x5EC2E7
+    ids = np.array([secret, secret + 1])
+    key = jax.random.wrap_key_data(np.array([secret, secret], np.uint32))
+    calls = (
+        "ks.derive(key, ids + 0.5)",
+        "ks.derive(key, -ids - 2**62)",
+        "ks.derive(rbg, -ids)",
+        "ks.derive(key, ids.astype('uint64'))",
+        "ks.keys(key, ids)",
+        "ks.split(ids)",
+        "ks.split(np.asarray(ids, np.uint32))",
+        "ks.keys(key, 3, start=ids)",
+        "ks.derive(key, 'a', key)",
+        "ks.key(ids)",
+        "ks.split(jax.numpy.stack([key, key]))",
+        "ks.check_distinct(jax.numpy.stack([key, key]))",
+        "ks.keys(key, key)",
+        "ks.scan(ids, key, key=ids)",
+    )
+    for call in calls:
+        scope = {"ks": ks, "jax": jax, "np": np, "key": key, "ids": ids}
+        told = str(_raised(call, {**scope, "rbg": ks.key(1, impl="rbg")}))
+        for word in (secret, secret + 1, secret + 2**62, secret + 1 + 2**62):
+            assert str(word) not in told
+            assert format(word, "x") not in told
+
+
+def test_liar():
+    """A message with another cure, a cure that doesn't run and a wrong class are noticed."""
+    (row,) = [row for row in ROWS if row.call == "ks.split(key, 1000)"]
+    assert str(_raised(row.call, _scope(row))) != row.message.replace("1000).", "1001).")
+    with pytest.raises(TypeError):
+        _run("jax.vmap(lambda key: ks.scan(..., key=key))(keys)", _scope(row))
+    with pytest.raises(SyntaxError):
+        _run("close over it", _scope(row))
+    with pytest.raises(pytest.fail.Exception):
+        _raised("ks.split(key)", _scope(row))
