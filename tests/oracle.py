@@ -20,6 +20,8 @@ Draw = Callable[[jax.Array], Any]
 IMPLS = ("threefry2x32", "threefry4x32", "philox4x32", "rbg")
 LANED = IMPLS[:3]
 """Implementations that draw alike under `vmap` and in a loop."""
+MAPPED = ("threefry2x32", "threefry4x32", "rbg")
+"""Implementations that JAX can map over several devices."""
 CIPHER = IMPLS[:1]
 """Implementations with positions above 2**32."""
 
