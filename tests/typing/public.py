@@ -1,0 +1,53 @@
+"""What the public signatures promise a type checker. Checked by mypy, never run."""
+
+from collections.abc import Callable
+from typing import Any, assert_type
+
+import jax
+import numpy as np
+
+import keystream as ks
+
+key = ks.key(42)
+assert_type(key, jax.Array)
+assert_type(ks.key("run 7", impl="rbg"), jax.Array)
+assert_type(ks.key(np.random.SeedSequence(7)), jax.Array)
+assert_type(ks.fresh_seed(), int)
+assert_type(ks.fingerprint(key), str)
+assert_type(ks.SCHEME, int)
+
+# A tuple to unpack, or a dict by name.
+assert_type(ks.split(key), tuple[jax.Array, ...])
+assert_type(ks.split(key, 3), tuple[jax.Array, ...])
+assert_type(ks.split(key, ("params", "dropout")), dict[str | bytes, jax.Array])
+carry_key, use = ks.split(key)
+assert_type(use, jax.Array)
+
+assert_type(ks.keys(key, 8), jax.Array)
+assert_type(ks.keys(key, (8, 2), start=3), jax.Array)
+assert_type(ks.derive(key), jax.Array)
+assert_type(ks.derive(key, "noise", 3, np.arange(5)), jax.Array)
+assert_type(ks.shard_keys(key, jax.make_mesh((1,), ("data",)), jax.P("data")), jax.Array)
+
+
+def step(key: jax.Array, carry: Any, x: Any) -> tuple[Any, Any]:
+    """Take the key first."""
+    return carry, jax.random.normal(key) + x
+
+
+assert_type(ks.scan(step, 0.0, key=key, length=3), tuple[Any, Any])
+assert_type(ks.scan_carried(step, 0.0, key=key, length=3), tuple[jax.Array, Any, Any])
+assert_type(ks.for_process(key), jax.Array)
+assert_type(ks.for_axis(key, "data"), jax.Array)
+assert_type(ks.vmap(step), Callable[..., Any])
+assert_type(ks.batched(jax.random.normal), Callable[..., Any])
+assert_type(
+    ks.shard_map(step, in_specs=(), out_specs=jax.P("data"), vary="data"), Callable[..., Any]
+)
+
+# What is wrong at run time is wrong here too; an unused ignore is an error under `strict`.
+ks.split(key, ("params", 3))  # type: ignore[list-item, arg-type, call-overload, unused-ignore]
+ks.scan(step, 0.0, length=3)  # type: ignore[call-arg]
+ks.scan(step, 0.0, None, key)  # type: ignore[call-arg]
+ks.fingerprint("key")  # type: ignore[arg-type]
+ks.sample(jax.random.normal)  # type: ignore[call-arg]
