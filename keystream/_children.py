@@ -15,9 +15,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jax.extend.random import threefry2x32_p
 
-from keystream._check import NARROW_END, Impl, is_traced, setting, size_of, static_int, wrap
+from keystream._check import IMPLS, NARROW_END, Impl, is_traced, setting, size_of, static_int, wrap
 from keystream._scheme import Counter, advance, array_counter, narrow
 
 P = ParamSpec("P")
@@ -44,8 +43,16 @@ def child(key: jax.Array, counter: Counter) -> jax.Array:
         return jax.random.fold_in(key, counter.lo)
     words = jax.random.key_data(key)
     operands = (words[0], words[1], jnp.asarray(counter.hi), jnp.asarray(counter.lo))
-    block = threefry2x32_p.bind(*operands)
+    block = _cipher().bind(*operands)
     return wrap(_as_varying(jnp.stack(block), operands), key.dtype)
+
+
+@functools.cache
+def _cipher() -> Any:
+    # jax.extend brings Pallas along, half of what importing keystream would cost.
+    from jax.extend.random import threefry2x32_p  # noqa: PLC0415
+
+    return threefry2x32_p
 
 
 def _as_varying(block: jax.Array, operands: Sequence[jax.Array]) -> jax.Array:
@@ -124,8 +131,9 @@ def row(key: jax.Array, shape: tuple[int, ...], start: Counter | None) -> jax.Ar
 
 def _split_is_fold(key: jax.Array) -> bool:
     # Where it holds, `split` is the form that people write by hand and that JAX's own
-    # tools read. With partitionable off threefry's split is another function.
-    return jax.random.key_impl(key) != "threefry2x32" or setting("jax_threefry_partitionable")
+    # tools read.
+    known = IMPLS[str(jax.random.key_impl(key))]
+    return not known.ambient_split or bool(setting("jax_threefry_partitionable"))
 
 
 class Level(NamedTuple):
