@@ -18,7 +18,8 @@ import keystream as ks
 from keystream.__main__ import main, parser
 from keystream.cli import _checks, demo
 from keystream.cli._digits import BATCH, KEEP, NOISE, STEPS, Digits, Drawn, draw, load
-from keystream.cli._training import Evidence, Run, compiled, shared_rows, train
+from keystream.cli._evidence import Evidence, Run, shared_rows
+from keystream.cli._training import compiled, train
 
 MISSING = [name for name, module in demo.EXTRAS.items() if not importlib.util.find_spec(module)]
 needs_extras = pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)}")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import jax
 import numpy as np
 
-from keystream.cli._training import Run
+from keystream.cli._evidence import Run
 
 TOLERANCE = 1e-4
 """How far trained weights may lie apart: sums over devices are in another order."""

@@ -95,7 +95,7 @@ def logits(params: Params, images: jax.Array, masks: jax.Array | None = None) ->
         if name == "last":
             break
         # Smooth on purpose: where a last digit decides on which side of a kink (relu) a unit
-        # falls, two device counts can part for good; 5 of 12 seeds did, by up to 6e-2.
+        # falls, two device counts can part for good; 6 of 12 seeds did, by up to 6e-2.
         values = jax.nn.silu(values)
         if masks is not None:
             values = jnp.where(masks[:, :outputs], values / jnp.float32(KEEP), 0)

@@ -13,7 +13,7 @@ from matplotlib.ticker import FormatStrFormatter, LogLocator, MaxNLocator, NullF
 
 from keystream.cli._checks import losses_apart
 from keystream.cli._digits import NOISE, STEPS
-from keystream.cli._training import Run
+from keystream.cli._evidence import Run
 
 COLORS = ("#0b3c5d", "#e0a100", "#c4380d", "#39c2a0")
 STYLE: dict[Any, Any] = {"font.size": 11, "axes.titlesize": 14, "axes.titleweight": "bold"}

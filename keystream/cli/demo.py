@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,13 +17,13 @@ import jax
 
 import keystream as ks
 from keystream.cli import _checks
-from keystream.cli._digits import BATCH, Digits, load
-from keystream.cli._training import Run, compiled, train
+from keystream.cli._digits import Digits, load
+from keystream.cli._evidence import Run
+from keystream.cli._options import MOST_DEVICES, device_counts, epoch_count, picture_path, seed
+from keystream.cli._training import compiled, train
 
-MOST_DEVICES = 8
 EPOCHS = 20
 EXTRAS = {"scikit-learn": "sklearn", "matplotlib": "matplotlib", "tqdm": "tqdm"}
-FORMATS = (".png", ".svg", ".pdf")
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -49,7 +48,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out",
         type=picture_path,
-        default=Path("keystream-demo.png"),
+        default="keystream-demo.png",
         metavar="FILE",
         help="where to write the picture (default: keystream-demo.png)",
     )
@@ -76,9 +75,9 @@ def run(options: argparse.Namespace) -> int:
 
 def introduction(options: argparse.Namespace, key: jax.Array, digits: Digits) -> str:
     """Return what is printed at the start: the data, and all it takes to repeat the run."""
-    total, train, held_out = (len(x) for x in (digits.labels, digits.train, digits.held_out))
+    total, learn, held_out = (len(x) for x in (digits.labels, digits.train, digits.held_out))
     return (
-        f"{total:,} handwritten digits: {train:,} to learn from, {held_out:,} held out\n"
+        f"{total:,} handwritten digits: {learn:,} to learn from, {held_out:,} held out\n"
         f"seed {options.seed!r}, epochs {options.epochs}, "
         f"key {ks.fingerprint(key)}, scheme {ks.SCHEME}"
     )
@@ -129,52 +128,3 @@ def draw_picture(path: Path, runs: Sequence[Run], mistaken: Sequence[Run]) -> No
     from keystream.cli import _picture  # noqa: PLC0415 - an extra, asked for by then
 
     _picture.draw(path, runs, mistaken)
-
-
-def device_counts(text: str) -> tuple[int, ...]:
-    """Read `1,2,4,8`."""
-    words = [word.strip() for word in text.split(",")]
-    counts = tuple(int(word) if word.isdecimal() else 0 for word in words)
-    good = all(1 <= n <= MOST_DEVICES and BATCH % n == 0 for n in counts)
-    if not good or len(set(counts)) < len(counts):
-        fitting = [n for n in range(1, MOST_DEVICES + 1) if BATCH % n == 0]
-        choice = ", ".join(map(str, fitting))
-        raise argparse.ArgumentTypeError(
-            f"must be different counts out of {choice} (they divide a batch of {BATCH}), "
-            f"got {text!r}. For all of them: --devices {choice.replace(' ', '')}"
-        )
-    return counts
-
-
-def epoch_count(text: str) -> int:
-    """Read a count of one or more."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(
-            f"must be a count of one or more, got {text!r}. For a quick look: --epochs 2"
-        )
-    return int(text)
-
-
-def seed(text: str) -> int | str:
-    """Read an integer of any size, or else a text, which is as good a seed."""
-    try:
-        return int(text)
-    except ValueError:
-        pass
-    if not text:
-        raise argparse.ArgumentTypeError("must not be empty, got ''. For example: --seed 42")
-    return text
-
-
-def picture_path(text: str) -> Path:
-    """Read a path that can be written, before minutes go into what is drawn there."""
-    path = Path(text)
-    if path.suffix not in FORMATS:
-        raise argparse.ArgumentTypeError(
-            f"must end in one of {', '.join(FORMATS)}, got {text!r}. For example: --out demo.png"
-        )
-    if path.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK):
-        raise argparse.ArgumentTypeError(
-            f"must be a file that can be written, got {text!r}. For example: --out demo.png"
-        )
-    return path

@@ -1,0 +1,61 @@
+"""The options of the demo: what a text on the command line means, or what is wrong with it."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+from keystream.cli._digits import BATCH
+
+MOST_DEVICES = 8
+FORMATS = (".png", ".svg", ".pdf")
+
+
+def device_counts(text: str) -> tuple[int, ...]:
+    """Read `1,2,4,8`."""
+    words = [word.strip() for word in text.split(",")]
+    counts = tuple(int(word) if word.isdecimal() else 0 for word in words)
+    good = all(1 <= n <= MOST_DEVICES and BATCH % n == 0 for n in counts)
+    if not good or len(set(counts)) < len(counts):
+        fitting = [n for n in range(1, MOST_DEVICES + 1) if BATCH % n == 0]
+        choice = ", ".join(map(str, fitting))
+        raise argparse.ArgumentTypeError(
+            f"must be different counts out of {choice} (they divide a batch of {BATCH}), "
+            f"got {text!r}. For all of them: --devices {choice.replace(' ', '')}"
+        )
+    return counts
+
+
+def epoch_count(text: str) -> int:
+    """Read a count of one or more."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(
+            f"must be a count of one or more, got {text!r}. For a quick look: --epochs 2"
+        )
+    return int(text)
+
+
+def seed(text: str) -> int | str:
+    """Read an integer of any size, or else a text, which is as good a seed."""
+    try:
+        return int(text)
+    except ValueError:
+        pass
+    if not text:
+        raise argparse.ArgumentTypeError("must not be empty, got ''. For example: --seed 42")
+    return text
+
+
+def picture_path(text: str) -> Path:
+    """Read a path that can be written, before minutes go into what is drawn there."""
+    path = Path(text)
+    if path.suffix not in FORMATS:
+        raise argparse.ArgumentTypeError(
+            f"must end in one of {', '.join(FORMATS)}, got {text!r}. For example: --out demo.png"
+        )
+    if path.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise argparse.ArgumentTypeError(
+            f"must be a file that can be written, got {text!r}. For example: --out demo.png"
+        )
+    return path
