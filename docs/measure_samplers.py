@@ -2,6 +2,7 @@
 
     python docs/measure_samplers.py            print the table
     python docs/measure_samplers.py --write    and put it into docs/samplers.md
+    python docs/measure_samplers.py --cures    print what the ways round leave
 
 Every form draws item i from child i of one key, so all of them use the same keys; what
 differs is the float code that XLA emits for the shape at hand.
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import inspect
+import os
 import pathlib
 import platform
 import time
@@ -208,11 +210,11 @@ class Row(NamedTuple):
     where: dict[str, int]
 
 
-def measure(name: str, sampler: Sampler) -> Row:
+def measure(name: str, sampler: Sampler, shapes: tuple[tuple[int, ...], ...] = ((), (4,))) -> Row:
     """Draw in every form, one value and four at a time, and count what differs."""
     total = differing = ulps = altogether = 0
     where: dict[str, int] = {}
-    for shape in ((), (4,)):
+    for shape in shapes:
         key = ks.derive(ks.key(2025), name, *shape)
         reference: Any = None
         for form in forms(sampler, shape):
@@ -228,6 +230,25 @@ def measure(name: str, sampler: Sampler) -> Row:
             if found.differing:
                 where[form.name] = where.get(form.name, 0) + found.differing
     return Row(name, sampler.kind, total, differing, ulps, altogether, where)
+
+
+CURED = ("normal", "exponential", "maxwell", "gumbel", "cauchy")
+
+
+def cures() -> Iterator[str]:
+    """Yield, for a few samplers and each way round, how many values still differ."""
+    yield f"{machine()}, XLA_FLAGS={os.environ.get('XLA_FLAGS', '')!r}"
+    for name in CURED:
+        draw = SAMPLERS[name].call
+        ways: dict[str, Any] = {
+            "as it is": draw,
+            "rounded to 3 decimals": lambda key, shape, draw=draw: draw(key, shape).round(3),
+            "float64, then float32": lambda key, shape, draw=draw: draw(key, shape).astype("f4"),
+        }
+        for way, call in ways.items():
+            with jax.enable_x64(way.startswith("float64")):
+                row = measure(name, Sampler(call, "digits"), shapes=((4,),))
+            yield f"{name}, {way}: {row.differing:,} of {row.total:,}, in {list(row.where)}"
 
 
 def machine() -> str:
@@ -285,10 +306,15 @@ def main() -> None:
     """Measure, print, and write if asked to."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--write", action="store_true", help="put the table into docs/samplers.md")
+    parser.add_argument("--cures", action="store_true", help="measure the ways round instead")
     parser.add_argument("names", nargs="*", help="samplers; all of them if not given")
     options = parser.parse_args()
     jax.config.update("jax_platforms", "cpu")
     jax.config.update("jax_num_cpu_devices", 8)
+    if options.cures:
+        for line in cures():
+            print(line, flush=True)
+        return
     begin = time.monotonic()
     rows = []
     for name, sampler in SAMPLERS.items():
