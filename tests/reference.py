@@ -26,12 +26,12 @@ _TURNS_4 = ((10, 26), (11, 21), (13, 27), (23, 5), (6, 20), (17, 11), (25, 10), 
 _TYPES = {str: b"str", bytes: b"bytes", int: b"int"}
 
 
-def threefry2x32(key: Words, counter: Words) -> Words:
-    """Encrypt a counter of two words: threefry2x32 with 20 rounds."""
+def threefry2x32(key: Words, counter: Words, rounds: int = 20) -> Words:
+    """Encrypt a counter of two words: threefry2x32, with 20 rounds."""
     schedule = (key[0], key[1], key[0] ^ key[1] ^ PARITY)
     x = (counter[0] + schedule[0]) & MASK
     y = (counter[1] + schedule[1]) & MASK
-    for turn in range(20):
+    for turn in range(rounds):
         x = (x + y) & MASK
         y = _rotate(y, _TURNS_2[turn % 8]) ^ x
         if turn % 4 == 3:
