@@ -349,7 +349,8 @@ def _in_batches(
     last = total - batch
 
     def one(i: Any, buffers: Any) -> Any:
-        first = jnp.minimum(i.astype(np.uint32) * np.uint32(batch), np.uint32(last))
+        chunk = lax.convert_element_type(i, np.uint32)
+        first = jnp.minimum(chunk * np.uint32(batch), np.uint32(last))
         drawn = draw(first + lax.iota(np.uint32, batch))
         return jax.tree.map(
             lambda buffer, part: lax.dynamic_update_slice_in_dim(buffer, part, first, 0),
