@@ -3,8 +3,8 @@
 Seeds are fixed, so a test that passes goes on passing. A false-alarm rate is the chance that
 a perfect generator would have failed for the seeds that were picked; beside it stands the
 smallest defect that is found (999 times in 1,000), and each statistic has a liar that it
-must find, of about that size where the size is a choice. z is a number of standard deviations; beyond 6 lie 2.0e-9 of a normal distribution
-(both sides), beyond 6.5 lie 8.0e-11.
+must find, of about that size where the size is a choice. z is a number of standard
+deviations; beyond 6 lie 2.0e-9 of a normal distribution (both sides), beyond 6.5 lie 8.0e-11.
 """
 
 import jax
@@ -61,7 +61,7 @@ SOURCES = {
 @pytest.fixture(scope="module", params=SOURCES)
 def keys(request):
     """Return 65,536 keys of one layout."""
-    return SOURCES[request.param]()
+    return SOURCES[request.param]().ravel()
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +77,7 @@ def _bits(words):
 
 
 def _draws(keys):
-    return np.asarray(ks.batched(jax.random.bits)(keys.ravel()))[:, None]
+    return np.asarray(ks.batched(jax.random.bits)(keys))[:, None]
 
 
 def balance(words):
@@ -151,7 +151,7 @@ def test_pairs_liar(good):
 
 
 # 4,096 pairs of bits at z = 6.5: false alarm 3.3e-7. Finds a correlation of 0.038.
-@pytest.mark.parametrize("lag", [1, 2, 256, 1024])
+@pytest.mark.parametrize("lag", [1, 1024])
 def test_neighbors(keys, lag):
     """No bit of a key is correlated with a bit of the next one, or of one further on."""
     words = _words(keys)
