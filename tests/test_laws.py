@@ -27,6 +27,9 @@ SEEDS = st.one_of(st.integers(0, 2**64 - 1), st.text(min_size=1), st.integers(-(
 STARTS = st.one_of(st.just(0), st.integers(0, 2**31 - 10))
 """Starts that a traced int32 holds; test_integers.py has the others."""
 
+TRACED = ("threefry2x32", "threefry4x32")
+"""One implementation with a public cipher and one without."""
+
 Transform = Callable[[Callable[[jax.Array], Any]], Callable[[jax.Array], Any]]
 
 
@@ -58,7 +61,9 @@ def test_position(row: Row, impl: str) -> None:
 
 @pytest.mark.fast
 @pytest.mark.parametrize(
-    ("row", "impl"), catalogue.pairs(tuple(r for r in ROWS if r.start)), ids=catalogue.label
+    ("row", "impl"),
+    [pair for pair in catalogue.pairs() if pair[0].start and pair[1] in TRACED],
+    ids=catalogue.label,
 )
 def test_position_traced(row: Row, impl: str) -> None:
     """Under jit with a traced start, item i is made from child start + i of the key."""
@@ -241,7 +246,7 @@ LOOSE: dict[str, Callable[[jax.Array], jax.Array]] = {
     "gumbel": lambda key: jax.random.gumbel(key, (3,)),
     "gamma": lambda key: jax.random.gamma(key, 2.5, (3,)),
 }
-FORMS = ("map", "sample", "sample batches", "shard_map")
+FORMS = ("map", "sample batches", "shard_map")
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -357,15 +362,6 @@ def test_parts_that_look_alike() -> None:
 # Law 8: the same under transformation.
 
 
-def eager(f: Any) -> Any:
-    return lambda keys: jnp.stack([f(key) for key in keys])
-
-
-def jitted(f: Any) -> Any:
-    compiled = jax.jit(f)
-    return lambda keys: jnp.stack([compiled(key) for key in keys])
-
-
 def ahead_of_time(f: Any) -> Any:
     made: list[Any] = []
 
@@ -436,19 +432,8 @@ def sharded(f: Any) -> Any:
     )
 
 
-ALONE = (
-    eager,
-    jitted,
-    ahead_of_time,
-    exported,
-    vmapped,
-    scanned,
-    differentiated,
-    rematerialized,
-    pmapped,
-    sharded,
-)
-TOGETHER = (ahead_of_time, vmapped, rematerialized_scan, pmapped, sharded)
+ALONE = (ahead_of_time, exported, vmapped, scanned, rematerialized, pmapped, sharded)
+TOGETHER = (ahead_of_time, vmapped, rematerialized_scan, sharded)
 OVER_DEVICES = (pmapped, sharded)
 OVER_LANES = (vmapped,)
 
@@ -518,13 +503,11 @@ def test_transformed_finds_liars(transform: Transform) -> None:
 
 
 @pytest.mark.parametrize(
-    ("row", "impl"),
-    catalogue.pairs(tuple(r for r in ROWS if r.draws and r.name != "scan_carried")),
-    ids=catalogue.label,
+    "row", [r for r in ROWS if r.draws and r.name != "scan_carried"], ids=catalogue.label
 )
-def test_differentiable(row: Row, impl: str) -> None:
+def test_differentiable(row: Row) -> None:
     """A derivative passes through the helper, and is that of the Python loop."""
-    n, key = row.sizes[-1] if len(row.sizes) == 1 else 2, ks.key(8, impl=impl)
+    n, key = row.sizes[-1] if len(row.sizes) == 1 else 2, ks.key(8)
 
     def total(weight: Any) -> Any:
         return row.run(key, n, 0, lambda key: weight * jax.random.uniform(key, (3,))).sum()
