@@ -165,10 +165,9 @@ def test_prefix(row: Row) -> None:
 
 
 def check_start(run: Any, key: jax.Array, n: int, skipped: int) -> None:
-    """Hold a run from a start against the end of a full one."""
+    """Hold a run from a start against that place of a full one."""
     part, full = run(key, n, skipped, bits), run(key, n + skipped, 0, bits)
-    tail = np.asarray(full)[-len(part) :]
-    oracle.assert_same(np.asarray(part), tail)
+    oracle.assert_same(np.asarray(part), np.asarray(full)[skipped : skipped + len(part)])
 
 
 @pytest.mark.parametrize("row", [r for r in ROWS if r.start and r.prefix], ids=catalogue.label)
@@ -378,8 +377,7 @@ def exported(f: Any) -> Any:
 
     def call(keys: jax.Array) -> Any:
         if not made:
-            text = jax.export.export(jax.jit(f))(keys[0]).serialize()
-            made.append(jax.export.deserialize(text))
+            made.append(jax.export.export(jax.jit(f))(keys[0]))
         return jnp.stack([made[0].call(key) for key in keys])
 
     return call
