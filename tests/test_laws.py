@@ -518,6 +518,30 @@ def test_differentiable(row: Row) -> None:
         oracle.assert_close(got, want - want / n)
 
 
+@pytest.mark.fast
+@pytest.mark.parametrize("row", ROWS, ids=catalogue.label)
+def test_closed_over_key(row: Row) -> None:
+    """A concrete key that a jitted function closes over is as good as one passed in."""
+    n = row.sizes[0]
+    for key in (ks.key(8), jax.device_put(ks.key(8), jax.devices()[0])):
+        got = jax.jit(lambda zero, key=key: flat(row.run(key, n, 0, bits)) + zero)(np.uint32(0))
+        oracle.assert_same(np.asarray(got), flat(row.want(ks.key(8), n, 0, bits)))
+
+
+def test_closed_over_key_on_the_host() -> None:
+    """What looks at the words of a concrete key does so while something else is traced."""
+    key = ks.key(8)
+    want = ks.fingerprint(key)
+
+    def traced(x: Any) -> Any:
+        assert ks.fingerprint(key) == want
+        ks.check_distinct(key)
+        ks.check_replicated(key)
+        return x
+
+    jax.jit(traced)(1)
+
+
 def test_keys_pass_through_one_another() -> None:
     """Helpers nest: each item of one helper is the whole key of the next."""
 
