@@ -73,14 +73,15 @@ def vmap(
         >>> ks.vmap(noisy)(ks.key(42), jnp.zeros(5, int)).shape
         (5,)
     """
-    if not callable(fun):
-        raise error(ArgumentTypeError, "vmap", "fun", "a function fun(key, *args)", fun)
+    _check.function_of("vmap", "fun", fun, "fun(key, *args)")
 
     @functools.wraps(fun)
     def mapped(key: jax.Array, /, *args: Any, **kwargs: Any) -> Any:
         impl = _check.one_key("vmap", key, each="jax.vmap(ks.vmap(fun))(keys, ...)")
         _check.lanes("vmap", impl, key)
         axes = _per_argument(in_axes, len(args))
+        _check_axis_leaves("out_axes", out_axes)
+        _check.arrays("vmap", "args", (args, kwargs))
         lanes = _count_lanes(axes, args, kwargs, axis_size)
         first = _children.base(_check.start("vmap", start, lanes, impl), lanes, impl)
         keys = _children.eager_row(key, (lanes,), first)
@@ -110,6 +111,13 @@ def _per_argument(in_axes: Any, count: int) -> tuple[Any, ...]:
     return tuple(in_axes)
 
 
+def _check_axis_leaves(argument: str, axes: Any) -> None:
+    for axis in jax.tree.leaves(axes):
+        if _check.static_int(axis) is None:
+            wanted = "an int, None, or a pytree of them"
+            raise error(ArgumentTypeError, "vmap", argument, wanted, axes)
+
+
 def _count_lanes(
     axes: tuple[Any, ...], args: tuple[Any, ...], kwargs: dict[str, Any], axis_size: Any
 ) -> int:
@@ -132,6 +140,7 @@ def _count_lanes(
     if len(sizes) > 1:
         got = Words(" and ".join(map(str, sorted(sizes))))
         raise error(ArgumentValueError, "vmap", "args", "of one number of lanes", got)
+    _check.items("vmap", tuple(sizes), argument="axis_size")
     return sizes.pop()
 
 
@@ -184,8 +193,7 @@ def batched(sampler: Sampler) -> Sampler:
         >>> ks.batched(jax.random.normal)(ks.keys(ks.key(42), (2, 3)), (4,)).shape
         (2, 3, 4)
     """
-    if not callable(sampler):
-        raise error(ArgumentTypeError, "batched", "sampler", "a function of a key", sampler)
+    _check.function_of("batched", "sampler", sampler, "sampler(key, *args)")
 
     @functools.wraps(sampler)
     def call(keys: jax.Array, /, *args: Any, **kwargs: Any) -> Any:
@@ -267,8 +275,7 @@ def sample(
         >>> ks.sample(jax.random.normal, ks.key(42), (2, 3), shape=(4,)).shape
         (2, 3, 4)
     """
-    if not callable(sampler):
-        raise error(ArgumentTypeError, "sample", "sampler", "a function of a key", sampler)
+    _check.function_of("sample", "sampler", sampler, "sampler(key, *args)")
     impl = _check.one_key("sample", key, each="jax.vmap(lambda key: ks.sample(f, key, 3))(keys)")
     _check.lanes("sample", impl, key)
     sizes = _check.shape("sample", shape)

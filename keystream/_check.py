@@ -19,6 +19,7 @@ from keystream._errors import (
     ArgumentTypeError,
     ArgumentValueError,
     KeyImplError,
+    KeystreamError,
     KeyTypeError,
     MeshAxisError,
     Words,
@@ -256,6 +257,9 @@ def axes(
 ) -> tuple[Any, ...]:
     """Return axis names, each one of `known` and none given twice."""
     names = axis_names(value)
+    for each in names:
+        if not isinstance(each, str):
+            raise error(ArgumentTypeError, function, argument, "axis names", value)
     listed = ", ".join(map(repr, known)) or "none"
     for each in names:
         if each not in known:
@@ -269,6 +273,29 @@ def axes(
     if len(set(names)) < len(names):
         raise error(MeshAxisError, function, argument, "distinct axes", Words(repr(names)))
     return names
+
+
+def function_of(function: str, argument: str, value: object, form: str) -> None:
+    """Refuse what can't be called; `form` is how it will be."""
+    if not callable(value):
+        raise error(ArgumentTypeError, function, argument, f"a function {form}", value)
+
+
+def arrays(
+    function: str,
+    argument: str,
+    tree: Any,
+    *,
+    cls: type[KeystreamError] = ArgumentTypeError,
+    must: str = "hold",
+) -> None:
+    """Refuse a pytree with leaves that JAX can't make arrays of."""
+    for leaf in jax.tree.leaves(tree):
+        try:
+            jax.typeof(leaf)
+        except (TypeError, ValueError, OverflowError):
+            wanted = "arrays and numbers that fit JAX's types"
+            raise error(cls, function, argument, wanted, leaf, must=must) from None
 
 
 def items(function: str, dims: Sequence[int], *, argument: str = "shape") -> None:

@@ -85,8 +85,9 @@ def shard_map(
         >>> f(ks.key(42)).shape
         (3,)
     """
-    if not callable(fun):
-        raise error(ArgumentTypeError, "shard_map", "fun", "a function fun(key, *args)", fun)
+    _check.function_of("shard_map", "fun", fun, "fun(key, *args)")
+    _check_specs("in_specs", in_specs)
+    _check_specs("out_specs", out_specs)
 
     def shard(key: jax.Array, args: tuple[Any, ...]) -> Any:
         return fun(_for_axes(key, names) if names else key, *args)
@@ -98,7 +99,8 @@ def shard_map(
         impl = _check.one_key("shard_map", key, each="[ks.shard_map(...)(k) for k in keys]")
         _check.shards("shard_map", impl, key)
         known = _mesh(mesh)
-        manual = [n for n in known.axis_names if n in axis_names or not axis_names]
+        chosen = _check.axes("shard_map", "axis_names", axis_names, known.axis_names)
+        manual = [n for n in known.axis_names if n in chosen or not chosen]
         _check.axes("shard_map", "vary", names, manual)
         if isinstance(in_specs, tuple) and len(in_specs) != len(args):
             wanted = f"one entry for each of the {len(args)} arguments after the key"
@@ -121,6 +123,14 @@ def shard_map(
             raise
 
     return mapped
+
+
+def _check_specs(argument: str, specs: Any) -> None:
+    for spec in jax.tree.leaves(specs, is_leaf=lambda leaf: leaf is None):
+        if not isinstance(spec, PartitionSpec):
+            cure = 'For a whole array on every shard: jax.P(). For a part: jax.P("data").'
+            wanted = "a PartitionSpec or a pytree of them"
+            raise error(ArgumentTypeError, "shard_map", argument, wanted, spec, cure)
 
 
 def _unchecked(cause: TypeError) -> VaryingError:

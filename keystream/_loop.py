@@ -12,10 +12,14 @@ import numpy as np
 from jax import lax
 
 from keystream import _check, _children
-from keystream._errors import ArgumentTypeError, ArgumentValueError, BodyError, Words, error
+from keystream._body import Body, check_like, paired
+from keystream._errors import (
+    ArgumentTypeError,
+    ArgumentValueError,
+    Words,
+    error,
+)
 from keystream._scheme import Counter, advance, array_counter, narrow
-
-Body = Callable[..., Any]
 
 
 def scan(
@@ -76,10 +80,11 @@ def scan(
         (6, (4,))
     """
     impl = _one_key("scan", key)
+    _check_steps("scan", body, init, reverse, unroll)
     steps = _length("scan", xs, length)
     first = _children.base(_check.start("scan", start, steps, impl), steps, impl)
     keys = _children.eager_row(key, (steps,), first)
-    checked = _paired("scan", body)
+    checked = paired("scan", body)
 
     def step(carry: Any, item: tuple[jax.Array, Any]) -> Any:
         return checked(carry, item[0], carry, item[1])
@@ -147,8 +152,9 @@ def scan_carried(
         ((), 3, (3,))
     """
     _one_key("scan_carried", key)
+    _check_steps("scan_carried", body, init, reverse, unroll)
     steps = _length("scan_carried", xs, length)
-    checked = _paired("scan_carried", body)
+    checked = paired("scan_carried", body)
 
     def step(carried: tuple[jax.Array, Any], x: Any) -> tuple[tuple[jax.Array, Any], Any]:
         following, use = _children.row(carried[0], (2,), None)
@@ -207,6 +213,8 @@ def fori_loop(lower: Any, upper: Any, body: Body, init: Any, *, key: jax.Array) 
         ()
     """
     impl = _one_key("fori_loop", key)
+    _check.function_of("fori_loop", "body", body, "body(key, i, val)")
+    _check.arrays("fori_loop", "init", init)
     for which, bound in (("lower", lower), ("upper", upper)):
         _check_bound(which, bound, impl)
 
@@ -214,7 +222,7 @@ def fori_loop(lower: Any, upper: Any, body: Body, init: Any, *, key: jax.Array) 
         counter = array_counter(jnp.asarray(i))
         own = _children.child(key, counter if impl.cipher else narrow(counter))
         out = body(own, i, val)
-        _check_like("fori_loop", "a value", val, out)
+        check_like("fori_loop", "a value", val, out)
         return out
 
     return lax.fori_loop(lower, upper, turn, init)
@@ -259,6 +267,9 @@ def while_loop(
         6
     """
     impl = _one_key("while_loop", key)
+    _check.function_of("while_loop", "cond", cond, "cond(val)")
+    _check.function_of("while_loop", "body", body, "body(key, val)")
+    _check.arrays("while_loop", "init", init)
     first = _children.base(_check.start("while_loop", start, 1, impl), 1, impl)
     zero = np.uint32(0)
     lo = zero if first is None else first.lo
@@ -270,7 +281,7 @@ def while_loop(
     def turn(state: tuple[Counter, Any]) -> tuple[Counter, Any]:
         counter, val = state
         out = body(_children.child(key, counter), val)
-        _check_like("while_loop", "a value", val, out)
+        check_like("while_loop", "a value", val, out)
         return advance(counter, Counter(None, jnp.ones_like(counter.lo))), out
 
     counter = jax.tree.map(jnp.asarray, Counter(hi, lo))
@@ -321,6 +332,7 @@ def map(  # noqa: A001 - the name that JAX users look for, as in `lax.map`
         (6,)
     """
     impl = _one_key("map", key)
+    _check.function_of("map", "body", body, "body(key, x)")
     steps = _length("map", xs, None)
     if batch_size is not None:
         _check.lanes("map", impl, key)
@@ -335,18 +347,28 @@ def _one_key(function: str, key: Any) -> _check.Impl:
     return _check.one_key(function, key, each=each)
 
 
+def _check_steps(function: str, body: Any, init: Any, reverse: Any, unroll: Any) -> None:
+    _check.function_of(function, "body", body, "body(key, carry, x)")
+    _check.arrays(function, "init", init)
+    if not isinstance(reverse, (bool, np.bool_)):
+        raise error(ArgumentTypeError, function, "reverse", "True or False", reverse)
+    if not isinstance(unroll, bool):
+        _check.count(function, "unroll", unroll)
+
+
 def _length(function: str, xs: Any, length: Any) -> int:
     sizes: set[int] = set()
     for leaf in jax.tree.leaves(xs):
-        shape = getattr(leaf, "shape", None)
-        if shape is None:
+        if not isinstance(leaf, (jax.Array, np.ndarray)):
             cure = "To make it one: jnp.asarray(x)."
             raise error(ArgumentTypeError, function, "xs", "of arrays", leaf, cure)
+        shape = leaf.shape
         if not shape:
             wanted = "of arrays with a leading length"
             cure = "For one value in every step: close over it."
             raise error(ArgumentValueError, function, "xs", wanted, leaf, cure)
         sizes.add(shape[0])
+    _check.arrays(function, "xs", xs)
     if length is not None:
         sizes.add(_check.count(function, "length", length))
     if not sizes:
@@ -359,6 +381,7 @@ def _length(function: str, xs: Any, length: Any) -> int:
         got = Words(" and ".join(builtins.map(str, sorted(sizes))))
         wanted = "of one leading length" if length is None else "of one leading length, length's"
         raise error(ArgumentValueError, function, "xs", wanted, got)
+    _check.items(function, tuple(sizes), argument="length")
     return sizes.pop()
 
 
@@ -381,36 +404,3 @@ def _check_bound(which: str, bound: Any, impl: _check.Impl) -> None:
         wanted = f"an index that fits {info.dtype}"
         cure = "For positions up to 2**63: ks.while_loop(cond, body, init, key=key, start=lower)."
         raise error(ArgumentValueError, "fori_loop", which, wanted, number, cure)
-
-
-def _paired(function: str, body: Body) -> Body:
-    """Hold what a body returns against `(carry, y)` and the carry that it was given."""
-
-    def checked(before: Any, *args: Any) -> tuple[Any, Any]:
-        out = body(*args)
-        if not isinstance(out, (tuple, list)) or len(out) != 2:
-            cure = "For a step without output: return carry, None."
-            raise error(BodyError, function, "body", "(carry, y)", out, cure, must="return")
-        _check_like(function, "a carry", before, out[0])
-        return out[0], out[1]
-
-    return checked
-
-
-def _check_like(function: str, returned: str, before: Any, after: Any) -> None:
-    # Dtypes are left to JAX: it promotes weakly typed initial values, and words the rest.
-    if _form(before) != _form(after):
-        wanted = f"{returned} of the shape it was given ({_outline(before)})"
-        raise error(BodyError, function, "body", wanted, Words(_outline(after)), must="return")
-
-
-def _form(tree: Any) -> tuple[Any, list[tuple[int, ...]]]:
-    leaves, structure = jax.tree.flatten(tree)
-    return structure, [jnp.shape(leaf) for leaf in leaves]
-
-
-def _outline(tree: Any) -> str:
-    leaves, structure = jax.tree.flatten(tree)
-    if jax.tree_util.treedef_is_leaf(structure):
-        return str(jnp.shape(leaves[0]))
-    return f"{jax.tree.map(jnp.shape, tree)}" if len(leaves) <= 8 else f"{len(leaves)} leaves"

@@ -67,8 +67,11 @@ def pmap(
         >>> ks.pmap(draw)(ks.key(42), jax.numpy.zeros(1, int)).shape
         (1,)
     """
-    if not callable(fun):
-        raise error(ArgumentTypeError, "pmap", "fun", "a function fun(key, *args)", fun)
+    _check.function_of("pmap", "fun", fun, "fun(key, *args)")
+    if not isinstance(axis_name, str):
+        raise error(ArgumentTypeError, "pmap", "axis_name", "an axis name", axis_name)
+    if axis_size is not None and _check.count("pmap", "axis_size", axis_size) == 0:
+        raise error(ArgumentValueError, "pmap", "axis_size", "one or more", axis_size)
 
     def on_device(key: jax.Array, _: Any, *args: Any) -> Any:
         lane = lax.axis_index(axis_name).astype(np.uint32)
@@ -89,6 +92,8 @@ def pmap(
         )
         return call
 
+    static = _shifted(static_broadcasted_argnums, by=0)
+
     @functools.wraps(fun)
     def mapped(key: jax.Array, /, *args: Any) -> Any:
         impl = _check.one_key("pmap", key, each="[ks.pmap(fun)(k, ...) for k in keys]")
@@ -98,8 +103,9 @@ def pmap(
             wanted = f"one entry for each of the {len(args)} arguments after the key"
             raise error(ArgumentValueError, "pmap", "in_axes", wanted, in_axes, must="hold")
         axes = tuple(in_axes) if several else (in_axes,) * len(args)
+        _check_mapped(axes, args, static)
         placed = key if _check.is_traced(key) else _uncommitted(key)
-        if _any_mapped(axes, args, _shifted(static_broadcasted_argnums, by=0)):
+        if _any_mapped(axes, args, static):
             return build((None, *axes))(placed, None, *args)
         # jax.pmap wants something to map over, even where it is told the size.
         lanes = jax.local_device_count(backend) if devices is None else len(devices)
@@ -112,6 +118,22 @@ def pmap(
 def _shifted(argnums: int | Iterable[int], by: int = 2) -> tuple[int, ...]:
     numbers = (argnums,) if isinstance(argnums, int) else tuple(argnums)
     return tuple(n + by if n >= 0 else n for n in numbers)
+
+
+def _check_mapped(axes: tuple[Any, ...], args: tuple[Any, ...], static: tuple[int, ...]) -> None:
+    for number, (axis, arg) in enumerate(zip(axes, args, strict=True)):
+        where = _check.static_int(axis)
+        if number in static or number - len(args) in static or axis is None:
+            continue
+        if where is None and not isinstance(axis, (tuple, list, dict)):
+            wanted = "an int, None, or a pytree of them"
+            raise error(ArgumentTypeError, "pmap", "in_axes", wanted, axis)
+        for leaf in jax.tree.leaves(arg):
+            shape = getattr(leaf, "shape", ())
+            if where is not None and not -len(shape) <= where < len(shape):
+                wanted = f"of arrays with an axis {where} to map over"
+                cure = "For one value on all devices: ks.pmap(fun, in_axes=None)."
+                raise error(ArgumentValueError, "pmap", "args", wanted, leaf, cure)
 
 
 def _any_mapped(axes: tuple[Any, ...], args: tuple[Any, ...], static: tuple[int, ...]) -> bool:

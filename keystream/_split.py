@@ -252,6 +252,8 @@ def split_tree(
     """
     each = "jax.vmap(lambda key: ks.split_tree(key, tree))(keys)"
     impl = _check.one_key("split_tree", key, each=each)
+    if is_leaf is not None:
+        _check.function_of("split_tree", "is_leaf", is_leaf, "is_leaf(node)")
     leaves, structure = jax.tree_util.tree_flatten_with_path(tree, is_leaf=is_leaf)
     paths = [_path_counters(path, impl) for path, _ in leaves]
     if len(set(paths)) < len(paths):

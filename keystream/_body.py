@@ -1,0 +1,63 @@
+"""What the body of a loop returns, held against what its loop can carry on with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from keystream import _check
+from keystream._errors import BodyError, Words, error, summary
+
+Body = Callable[..., Any]
+
+
+def paired(function: str, body: Body) -> Body:
+    """Hold what a body returns against `(carry, y)` and the carry that it was given."""
+
+    def checked(before: Any, *args: Any) -> tuple[Any, Any]:
+        out = body(*args)
+        if not isinstance(out, (tuple, list)) or len(out) != 2:
+            cure = "For a step without output: return carry, None."
+            raise error(BodyError, function, "body", "(carry, y)", out, cure, must="return")
+        check_like(function, "a carry", before, out[0])
+        return out[0], out[1]
+
+    return checked
+
+
+def check_like(function: str, returned: str, before: Any, after: Any) -> None:
+    """Refuse a value that a loop can't carry on with: another structure, shape or dtype."""
+    _check.arrays(function, "body", after, cls=BodyError, must="return")
+    structures: list[Any] = [jax.tree.structure(tree) for tree in (before, after)]
+    old, new = jax.tree.leaves(before), jax.tree.leaves(after)
+    alike = structures[0] == structures[1]
+    if not (alike and all(_fits(*pair) for pair in zip(old, new, strict=True))):
+        wanted = f"{returned} like the one it was given ({_outline(before)})"
+        raise error(BodyError, function, "body", wanted, Words(_outline(after)), must="return")
+
+
+def _fits(before: Any, after: Any) -> bool:
+    # A weakly typed first value takes the dtype that comes back, as in lax.scan.
+    old, new = jax.typeof(before), jax.typeof(after)
+    return bool(old.shape == new.shape and (old.weak_type or old.dtype == new.dtype))
+
+
+def _outline(tree: Any) -> str:
+    leaves = jax.tree.leaves(tree)
+    if len(leaves) == 1 and leaves[0] is tree:
+        return summary(jnp.asarray(tree) if isinstance(tree, (bool, int, float, complex)) else tree)
+    if len(leaves) > 8:
+        return f"a {type(tree).__name__} of {len(leaves)} leaves"
+    return str(jax.tree.map(lambda leaf: _Label(summary(leaf)), tree))
+
+
+class _Label(str):
+    """A text that prints without quotes inside of containers."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return str(self)
