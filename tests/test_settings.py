@@ -84,7 +84,6 @@ def check_setting(row: Row, run: Any, impl: str, name: str, value: Any) -> None:
         oracle.assert_same(jax.tree.map(np.asarray, got), want)
 
 
-@pytest.mark.fast
 @pytest.mark.parametrize("name", SETTINGS)
 @pytest.mark.parametrize("row", ROWS, ids=catalogue.label)
 def test_keys_under_setting(row: Row, name: str) -> None:
@@ -101,6 +100,7 @@ def test_keys_of_other_implementations_under_setting(impl: str, name: str) -> No
         check_setting(row, row.run, impl, name, SETTINGS[name])
 
 
+@pytest.mark.fast
 @pytest.mark.parametrize("name", SETTINGS)
 @pytest.mark.parametrize("which", ["scan", "vmap", "sample batches", "shard_map", "derive path"])
 def test_keys_under_setting_and_jit(which: str, name: str) -> None:
