@@ -105,7 +105,10 @@ def check_replicated(key: jax.Array, /, *, timeout: float = 60.0) -> None:
         if others:
             at = f" at {_place(place)}" if place else ""
             got = Words(f"a key{at} on {where} that differs from {', '.join(others)}")
-            cure = "To make it so: jax.device_put(key, jax.sharding.NamedSharding(mesh, jax.P()))."
+            cure = (
+                "To make it so: jax.device_put(jax.device_put(key, jax.devices()[0]), "
+                "jax.sharding.NamedSharding(mesh, jax.P()))."
+            )
             raise error(
                 KeysDifferError, "check_replicated", "key", "the same everywhere", got, cure
             )
@@ -118,12 +121,12 @@ def _copies(
     _check.key_array(function, keys, argument=argument)
     _check_timeout(function, timeout)
     if _check.is_traced(keys):
-        cure = "Call it outside of jit, on the result."
+        cure = f"Outside of jit: ks.{function}({argument})."
         raise error(KeyTypeError, function, argument, "concrete", keys, cure)
     words = jax.random.key_data(keys)
     held = [record for shard in words.addressable_shards for record in _records(shard)]
     if not words.is_fully_addressable:
-        texts = exchange(function, json.dumps(held).encode(), timeout)
+        texts = exchange(function, argument, json.dumps(held).encode(), timeout)
         held = [record for text in texts for record in json.loads(text)]
     found: dict[tuple[int, ...], list[tuple[str, str]]] = defaultdict(list)
     for place, content, device in held:

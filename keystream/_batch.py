@@ -77,7 +77,7 @@ def vmap(
 
     @functools.wraps(fun)
     def mapped(key: jax.Array, /, *args: Any, **kwargs: Any) -> Any:
-        impl = _check.one_key("vmap", key, each="jax.vmap(ks.vmap(fun))(keys, ...)")
+        impl = _check.one_key("vmap", key, each="jax.vmap(lambda key: ks.vmap(fun)(key, xs))(keys)")
         _check.lanes("vmap", impl, key)
         axes = _per_argument(in_axes, len(args))
         _check_axis_leaves("out_axes", out_axes)
@@ -107,7 +107,7 @@ def _per_argument(in_axes: Any, count: int) -> tuple[Any, ...]:
     if len(in_axes) != count:
         wanted = f"one entry for each of the {count} arguments after the key"
         cure = "The key has no entry: ks.vmap(fun, in_axes=(0, None))(key, x, y)."
-        raise error(ArgumentValueError, "vmap", "in_axes", wanted, in_axes, cure)
+        raise error(ArgumentValueError, "vmap", "in_axes", wanted, in_axes, cure, must="hold")
     return tuple(in_axes)
 
 

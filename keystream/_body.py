@@ -23,6 +23,7 @@ def paired(function: str, body: Body) -> Body:
             cure = "For a step without output: return carry, None."
             raise error(BodyError, function, "body", "(carry, y)", out, cure, must="return")
         check_like(function, "a carry", before, out[0])
+        _check.arrays(function, "body", out[1], cls=BodyError, must="return")
         return out[0], out[1]
 
     return checked

@@ -156,7 +156,8 @@ def count(
     wanted = "a count" if most is None else f"a count of at most {most}"
     if number is None:
         if is_traced(value):
-            wanted = f"a static count (mark it static: jax.jit(..., static_argnames={argument!r}))"
+            wanted = "a static count"
+            cure = f"To mark it static: jax.jit(fun, static_argnames={argument!r})."
         raise error(ArgumentTypeError, function, argument, wanted, value, cure)
     if number < 0:
         raise error(ArgumentValueError, function, argument, f"{wanted}, zero or more", number)
@@ -298,10 +299,20 @@ def arrays(
             raise error(cls, function, argument, wanted, leaf, must=must) from None
 
 
+_SEVERAL_CALLS = {
+    "keys": "For several calls: ks.keys(key, n, start=first).",
+    "sample": "For several calls: ks.sample(sampler, key, n, start=first).",
+    "vmap": "For several calls: ks.vmap(fun, start=first, axis_size=n)(key).",
+    "scan": "For several calls: ks.scan(body, init, key=key, length=n, start=first).",
+    "scan_carried": "For several calls: ks.scan_carried(body, init, key=key, length=n).",
+    "map": "For several calls: ks.map(body, xs, key=key, start=first).",
+}
+
+
 def items(function: str, dims: Sequence[int], *, argument: str = "shape") -> None:
     """Refuse more items than one device can number in a word."""
     if size_of(dims) > NARROW_END:
-        cure = "For several calls: ks.keys(key, n, start=first)."
+        cure = _SEVERAL_CALLS[function]
         wanted = "of at most 2**32 items on one device"
         raise error(ArgumentValueError, function, argument, wanted, tuple(dims), cure)
 

@@ -96,7 +96,7 @@ def shard_map(
 
     @functools.wraps(fun)
     def mapped(key: jax.Array, /, *args: Any) -> Any:
-        impl = _check.one_key("shard_map", key, each="[ks.shard_map(...)(k) for k in keys]")
+        impl = _check.one_key("shard_map", key, each="[mapped(key, x) for key in keys]")
         _check.shards("shard_map", impl, key)
         known = _mesh(mesh)
         chosen = _check.axes("shard_map", "axis_names", axis_names, known.axis_names)
@@ -105,7 +105,7 @@ def shard_map(
         if isinstance(in_specs, tuple) and len(in_specs) != len(args):
             wanted = f"one entry for each of the {len(args)} arguments after the key"
             got = Words(f"{len(in_specs)} entries")
-            raise error(ArgumentValueError, "shard_map", "in_specs", wanted, got)
+            raise error(ArgumentValueError, "shard_map", "in_specs", wanted, got, must="hold")
         call = jax.shard_map(
             shard,
             mesh=mesh,
@@ -135,7 +135,8 @@ def _check_specs(argument: str, specs: Any) -> None:
 
 def _unchecked(cause: TypeError) -> VaryingError:
     cure = (
-        "For a sampler that loops (poisson, binomial, ...): ks.shard_map(..., check_vma=False). "
+        "For a sampler that loops (poisson, binomial, ...): ks.shard_map(fun, mesh=mesh, "
+        "in_specs=in_specs, out_specs=out_specs, vary=vary, check_vma=False). "
         "For a carry of your own: jax.lax.pcast(carry, axes, to='varying')."
     )
     first = str(cause).strip().splitlines()[0]
@@ -199,7 +200,8 @@ def for_axis(key: jax.Array, /, axis_name: Any) -> jax.Array:
     if not names:
         cure = "For the key itself: key."
         raise error(MeshAxisError, "for_axis", "axis_name", "at least one axis", axis_name, cure)
-    _check.axes("for_axis", "axis_name", names, _bound_axes(names), what="the mapped body")
+    bound = _bound_axes([name for name in names if isinstance(name, str)])
+    _check.axes("for_axis", "axis_name", names, bound, what="the mapped body")
     return _for_axes(key, names)
 
 
@@ -295,10 +297,11 @@ def shard_keys(key: jax.Array, /, mesh: Any, spec: Any) -> jax.Array:
     if not isinstance(spec, PartitionSpec):
         cure = 'To make one: jax.P("data").'
         raise error(ArgumentTypeError, "shard_keys", "spec", "a PartitionSpec", spec, cure)
+    flat = tuple(name for entry in spec if entry for name in _check.axis_names(entry))
+    _check.axes("shard_keys", "spec", flat, mesh.axis_names)
     sizes = []
     for entry in spec:
         names = () if entry is None else _check.axis_names(entry)
-        _check.axes("shard_keys", "spec", names, mesh.axis_names)
         sizes.append(_check.size_of([mesh.shape[name] for name in names]))
     sharding = NamedSharding(mesh, spec)
     return _placement.placed_keys("shard_keys", key, tuple(sizes), None, sharding)

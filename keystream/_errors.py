@@ -93,7 +93,8 @@ def summary(value: object) -> str:
         return _sequence(value)
     if isinstance(value, type) or callable(value):
         return getattr(value, "__name__", type(value).__name__)
-    return f"a {type(value).__name__}"
+    kind = type(value).__name__
+    return f"{'an' if kind[0] in 'aeiouAEIOU' else 'a'} {kind}"
 
 
 def _sequence(value: Sequence[Any]) -> str:

@@ -342,8 +342,17 @@ def map(  # noqa: A001 - the name that JAX users look for, as in `lax.map`
     return lax.map(lambda item: body(*item), (keys, xs), batch_size=batch_size)
 
 
+_ARGUMENTS = {
+    "scan": "body, init, xs",
+    "scan_carried": "body, init, xs",
+    "fori_loop": "lower, upper, body, init",
+    "while_loop": "cond, body, init",
+    "map": "body, xs",
+}
+
+
 def _one_key(function: str, key: Any) -> _check.Impl:
-    each = f"jax.vmap(lambda key: ks.{function}(..., key=key))(keys)"
+    each = f"jax.vmap(lambda key: ks.{function}({_ARGUMENTS[function]}, key=key))(keys)"
     return _check.one_key(function, key, each=each)
 
 
@@ -365,7 +374,7 @@ def _length(function: str, xs: Any, length: Any) -> int:
         shape = leaf.shape
         if not shape:
             wanted = "of arrays with a leading length"
-            cure = "For one value in every step: close over it."
+            cure = "For the same value in every step: jnp.broadcast_to(x, (n,))."
             raise error(ArgumentValueError, function, "xs", wanted, leaf, cure)
         sizes.add(shape[0])
     _check.arrays(function, "xs", xs)

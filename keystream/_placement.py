@@ -56,7 +56,7 @@ def resolve(function: str, shape: tuple[int, ...], out_sharding: Any) -> Placeme
                 "shape",
                 f"divisible by the mesh ({shards} shards along dimension {dim})",
                 shape,
-                f"Round it up to {padded} and drop what is too much.",
+                f"To round it up and drop what is too much: shape = {padded}.",
             )
     local = tuple(size // shards for size, shards in zip(shape, counts, strict=True))
     return Placement(out_sharding, concrete, frozenset(free), tuple(axes), shape, local)

@@ -96,7 +96,7 @@ def pmap(
 
     @functools.wraps(fun)
     def mapped(key: jax.Array, /, *args: Any) -> Any:
-        impl = _check.one_key("pmap", key, each="[ks.pmap(fun)(k, ...) for k in keys]")
+        impl = _check.one_key("pmap", key, each="[ks.pmap(fun)(key, xs) for key in keys]")
         _check.shards("pmap", impl, key)
         several = isinstance(in_axes, (tuple, list))
         if several and len(in_axes) != len(args):

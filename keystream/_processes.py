@@ -9,7 +9,7 @@ import numpy as np
 from keystream._errors import PeerError, Words, error
 
 
-def exchange(function: str, message: bytes, timeout: float) -> list[bytes]:
+def exchange(function: str, argument: str, message: bytes, timeout: float) -> list[bytes]:
     """Send a message to every process and return all of them, by process index.
 
     A collective: every process must call it. JAX's have no timeout, so the call waits in
@@ -27,7 +27,7 @@ def exchange(function: str, message: bytes, timeout: float) -> list[bytes]:
     waiting = threading.Thread(target=collect, name=f"keystream-{function}", daemon=True)
     waiting.start()
     waiting.join(timeout)
-    cure = f"On every process, at the same place of the program: ks.{function}(...)."
+    cure = f"On every process, at the same place of the program: ks.{function}({argument})."
     if failure:
         first = (str(failure[0]).strip().splitlines() or [type(failure[0]).__name__])[0]
         got = Words(f"a failure of the connection ({first})")

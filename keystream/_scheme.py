@@ -28,7 +28,7 @@ from keystream._check import (
     name,
     static_int,
 )
-from keystream._errors import ArgumentTypeError, ArgumentValueError, Words, error
+from keystream._errors import ArgumentTypeError, ArgumentValueError, Words, error, summary
 
 SCHEME = 1
 """Version of the derivation. Its published vectors never change within a version."""
@@ -135,7 +135,7 @@ def _check_range(function: str, part: Any, impl: Impl) -> None:
         least, most = int(np.min(piece)), int(np.max(piece))
         if least < lowest or most >= end:
             wanted = f"of positions from {_power(lowest)} to {_power(end)} - 1"
-            got = Words(f"{part.dtype.name} values from {least} to {most}")
+            got = Words(f"{summary(part)} with others among them")
             cure = "" if impl.cipher else _NARROW_CURE
             raise error(ArgumentValueError, function, "path", wanted, got, cure)
 
@@ -146,8 +146,10 @@ def _power(number: int) -> str:
 
 def _bad_part(function: str, part: Any) -> ArgumentTypeError:
     wanted = "made of names, integers and integer arrays"
-    if is_typed_key(part):
+    if is_typed_key(part) and not part.shape:
         cure = f"For a name made of it: ks.{function}(key, ks.fingerprint(part))."
+    elif is_typed_key(part) or (isinstance(part, np.ndarray) and part.dtype.kind in "OSU"):
+        cure = ""
     elif isinstance(part, (tuple, list)):
         cure = f"For a path: ks.{function}(key, *path). For an array of positions: np.asarray(ids)."
     elif getattr(part, "shape", None):

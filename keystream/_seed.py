@@ -162,8 +162,8 @@ def fingerprint(key: jax.Array, /) -> str:
     """
     one_key("fingerprint", key, each="[ks.fingerprint(k) for k in keys.ravel()]")
     if is_traced(key):
-        ask = "jax.debug.callback(lambda k: print(ks.fingerprint(k)), key)"
-        raise error(KeyTypeError, "fingerprint", "key", "concrete", key, f"Under jit: {ask}.")
+        cure = "Outside of jit: ks.fingerprint(key)."
+        raise error(KeyTypeError, "fingerprint", "key", "concrete", key, cure)
     kind = str(jax.random.key_impl(key))
     words = np.asarray(jax.random.key_data(key)).astype("<u4")
     digest = hashlib.sha256(f"keystream:fingerprint:{kind}:".encode() + words.tobytes())
@@ -171,7 +171,10 @@ def fingerprint(key: jax.Array, /) -> str:
 
 
 def _typed(seed: jax.Array, impl: Any) -> jax.Array:
-    one_key("key", seed, argument="seed", each="jax.vmap(jax.random.clone)(keys)")
+    if seed.shape:
+        cure = "To keep them as they are: keys."
+        raise error(KeyTypeError, "key", "seed", "one typed key", seed, cure)
+    one_key("key", seed, argument="seed")
     if impl is not None and _impl_name(impl) != jax.random.key_impl(seed):
         wanted = f"of the implementation asked for ({_impl_name(impl)})"
         cure = "To keep it as it is: ks.key(seed)."
@@ -180,7 +183,7 @@ def _typed(seed: jax.Array, impl: Any) -> jax.Array:
 
 
 def _legacy(words: Any, kind: str, *, given: bool) -> jax.Array:
-    if words.shape != (2,) and not given:
+    if words.ndim == 1 and words.shape != (2,) and not given:
         wanted = "a legacy key of shape (2,), or of the shape of impl"
         cure = "For a legacy rbg key: ks.key(seed, impl='rbg')."
         raise error(KeyTypeError, "key", "seed", wanted, words, cure)

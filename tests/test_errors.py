@@ -306,7 +306,7 @@ def _peers(answer):
 
 def _absent():
     with _peers(lambda _: time.sleep(0.5)):
-        _processes.exchange("check_distinct", b"", 0.05)
+        _processes.exchange("check_distinct", "keys", b"", 0.05)
 
 
 def _broken():
@@ -314,7 +314,7 @@ def _broken():
         raise ValueError("connection closed\nby peer")
 
     with _peers(answer):
-        _processes.exchange("check_distinct", b"", 5.0)
+        _processes.exchange("check_distinct", "keys", b"", 5.0)
 
 
 @pytest.mark.parametrize(
