@@ -123,7 +123,7 @@ def _copies(
     if _check.is_traced(keys):
         cure = f"Outside of jit: ks.{function}({argument})."
         raise error(KeyTypeError, function, argument, "concrete", keys, cure)
-    words = jax.random.key_data(keys)
+    words = _check.concrete_words(keys)
     held = [record for shard in words.addressable_shards for record in _records(shard)]
     if not words.is_fully_addressable:
         texts = exchange(function, argument, json.dumps(held).encode(), timeout)

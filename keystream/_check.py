@@ -330,6 +330,12 @@ def setting(name: str) -> Any:
     return getattr(jax.config, name)
 
 
+def concrete_words(keys: jax.Array) -> jax.Array:
+    """Return the words of concrete keys, also where something else is being traced."""
+    with jax.ensure_compile_time_eval():
+        return jax.random.key_data(keys)
+
+
 def wrap(words: Any, impl: Any) -> jax.Array:
     """Wrap words as typed keys of an implementation, given by name or as a key dtype."""
     keys: jax.Array = jax.random.wrap_key_data(words, dtype=impl)

@@ -184,13 +184,16 @@ def replicated(key: jax.Array, mesh: Any) -> jax.Array:
     if key.sharding == target:
         return key
     local = host_words(key)
+    if is_traced(jax.random.key_data(key)):
+        # A program is being traced around us: a constant goes wherever it is needed.
+        return _check.wrap(local, key.dtype)
     placed = jax.make_array_from_callback(local.shape, target, lambda index: local[index])
     return _check.wrap(placed, key.dtype)
 
 
 def host_words(key: jax.Array) -> np.ndarray:
     """Return the words of a concrete key, from whichever device holds them."""
-    words = jax.random.key_data(key)
+    words = _check.concrete_words(key)
     return np.asarray(words if words.is_fully_addressable else words.addressable_data(0))
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from keystream._check import (
     IMPLS,
+    concrete_words,
     is_integer_dtype,
     is_legacy_key,
     is_traced,
@@ -165,7 +166,7 @@ def fingerprint(key: jax.Array, /) -> str:
         cure = "Outside of jit: ks.fingerprint(key)."
         raise error(KeyTypeError, "fingerprint", "key", "concrete", key, cure)
     kind = str(jax.random.key_impl(key))
-    words = np.asarray(jax.random.key_data(key)).astype("<u4")
+    words = np.asarray(concrete_words(key)).astype("<u4")
     digest = hashlib.sha256(f"keystream:fingerprint:{kind}:".encode() + words.tobytes())
     return f"{kind}:{digest.hexdigest()[:16]}"
 

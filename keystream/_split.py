@@ -113,9 +113,10 @@ def keys(key: jax.Array, /, shape: Any, *, start: Any = 0, out_sharding: Any = N
 
     Guarantees:
         Neither `shape` nor `out_sharding` nor the number of devices or processes changes
-        the key at a position. Eagerly one dispatch, compiled once for each shape; a new
-        start compiles nothing. A traced start that is negative, or from which the range
-        leaves the positions, can't be seen: it goes on modulo 2**64 (2**32).
+        the key at a position. Eagerly one dispatch, compiled once for each shape, and once
+        more for a start above zero and for one above 2**32: a new start compiles nothing.
+        A traced start that is negative, or from which the range leaves the positions, can't
+        be seen: it goes on modulo 2**64 (2**32).
 
     Raises:
         KeyTypeError: `key` isn't one typed key.
