@@ -34,7 +34,7 @@ SAMPLERS = measure_samplers.SAMPLERS
 
 ITEMS, EACH = 24, (4,)
 DIGITS = 1e-3
-"""Far above last digits (the table in docs/samplers.md has none beyond 1e-4 of a value),
+"""Far above last digits (the table in docs/samplers.md has none beyond 2e-4 of a value),
 far below what another key leaves: of values drawn from another key at most a few in a
 thousand come so near."""
 RARE = 0.1
