@@ -88,10 +88,8 @@ def _catalog() -> dict[str, Sampler]:
         "wald": lambda key, shape: r.wald(key, 1.5, shape),
         "poisson": lambda key, shape: r.poisson(key, 13.0, shape),
         "binomial": lambda key, shape: r.binomial(key, 1000, 0.37, shape),
-        # What its `shape` counts differs between jax 0.10 and 0.12.
-        "multinomial": lambda key, shape: r.multinomial(
-            key, np.full(shape, 100, np.float32), np.broadcast_to(p, (*shape, 4))
-        ),
+        # Its `shape` is that of the result in jax 0.10 and that of the draws in 0.12, four each.
+        "multinomial": lambda key, shape: r.multinomial(key, 100, p, shape=(*shape, 4)),
         "geometric": lambda key, shape: r.geometric(key, 0.1, shape),
         "categorical": lambda key, shape: r.categorical(key, logits, shape=shape),
         "choice, with p": lambda key, shape: r.choice(key, 4, shape, p=p),
