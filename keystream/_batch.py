@@ -30,7 +30,7 @@ def vmap(
     axis_size: int | None = None,
     spmd_axis_name: Any = None,
 ) -> Callable[..., Any]:
-    """Map a function over lanes, lane i with child i of the key; return `fun(key, *args)`.
+    """Return `fun(key, *args)` mapped over lanes, lane i with child i of the key.
 
     Reach for it as for `jax.vmap` where each lane draws. For draws without inputs use
     `sample`; for keys you already have `batched`.
@@ -160,7 +160,7 @@ def _axis_leaves(axes: Any, args: Any) -> list[tuple[Any, Any]]:
 
 
 def batched(sampler: Sampler) -> Sampler:
-    """Let a one-key sampler take a key array of any shape in front; return the new sampler.
+    """Return a one-key sampler made to take a key array of any shape in front.
 
     Reach for it where the keys are at hand, as from `keys`, `derive` or `shard_keys`. For
     draws from one key use `sample`.
@@ -222,7 +222,7 @@ def sample(
     out_sharding: Any = None,
     **kwargs: Any,
 ) -> Any:
-    """Draw independently for every place of a shape, place i with child i of the key.
+    """Draw for every place of a shape, place i with child i of the key.
 
     Reach for it where each draw should stand on its own: the same number for item i
     however many are drawn, in whatever batches, on whatever mesh. For keys rather than

@@ -33,7 +33,7 @@ def shard_map(
     axis_names: Any = frozenset(),
     check_vma: bool = True,
 ) -> Callable[..., Any]:
-    """Map a function over shards, shard i with child i of the key; return `fun(key, *args)`.
+    """Return `fun(key, *args)` mapped over shards, shard i with child i of the key.
 
     Reach for it as for `jax.shard_map` where shards draw. `vary` says out loud over which
     axes the draws differ and over which they are shared. Numbers that must survive another

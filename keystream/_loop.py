@@ -174,7 +174,7 @@ def scan_carried(
 
 
 def fori_loop(lower: Any, upper: Any, body: Body, init: Any, *, key: jax.Array) -> Any:
-    """Loop i from lower to upper, turn i with child i of the key; return the last value.
+    """Return the last value of a counted loop, turn i with child i of the key.
 
     Reach for it as for `lax.fori_loop`. With outputs per step use `scan`.
 
@@ -231,7 +231,7 @@ def fori_loop(lower: Any, upper: Any, body: Body, init: Any, *, key: jax.Array) 
 def while_loop(
     cond: Callable[[Any], Any], body: Body, init: Any, *, key: jax.Array, start: Any = 0
 ) -> Any:
-    """Loop while a condition holds, turn i with child i of the key; return the last value.
+    """Return the last value of a conditional loop, turn i with child i of the key.
 
     Reach for it as for `lax.while_loop`: rejection, or iterating until converged.
 

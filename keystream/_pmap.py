@@ -27,7 +27,7 @@ def pmap(
     axis_size: int | None = None,
     donate_argnums: int | Iterable[int] = (),
 ) -> Callable[..., Any]:
-    """Map a function over devices, lane i with child i of the key; return `fun(key, *args)`.
+    """Return `fun(key, *args)` mapped over devices, lane i with child i of the key.
 
     For programs that still use `jax.pmap`; new ones use `shard_map`.
 

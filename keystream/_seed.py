@@ -104,7 +104,7 @@ def key(seed: Any, *, impl: Any = None) -> jax.Array:
 
 
 def fresh_seed() -> int:
-    """Draw a 128-bit seed from the operating system: print it, and replay the run with it.
+    """Draw a 128-bit seed from the operating system, to print and to replay.
 
     Use it where a run should differ each time and still be repeatable; for a run that
     should not differ write a number.

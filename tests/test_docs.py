@@ -22,7 +22,7 @@ PUBLIC = {
 }
 HELPERS = {name: value for name, value in PUBLIC.items() if inspect.isfunction(value)}
 SECTIONS = ("Args", "Returns", "Key use", "Guarantees", "Raises", "Example")
-SUMMARY_COLUMNS = 88
+SUMMARY_COLUMNS = 80
 
 
 def blocks(page: str, language: str = "python") -> list[tuple[int, str]]:
