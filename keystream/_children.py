@@ -184,9 +184,7 @@ def tree_keys(key: jax.Array, tree: Tree) -> list[jax.Array]:
         return [key for _ in tree.ends]
     counters = tuple(level.counters for level in tree.levels)
     parents = tuple(level.parents for level in tree.levels)
-    if is_traced(key):
-        levels = [tuple(level) for level in _levels(key, counters, parents)]
-    elif sum(map(len, parents)) <= UNPACK_LIMIT:
+    if sum(map(len, parents)) <= UNPACK_LIMIT:
         levels = _unpacked_levels(key, counters, parents)
     else:
         levels = [tuple(level) for level in _levels(key, counters, parents)]

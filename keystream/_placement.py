@@ -19,8 +19,8 @@ from keystream._scheme import Counter, advance
 class Placement(NamedTuple):
     """A shape laid out over a mesh: what each dimension is cut by, and what is left."""
 
-    sharding: NamedSharding | PartitionSpec
     mesh: Any
+    """As `jax.shard_map` takes it: None for the one in context."""
     manual: frozenset[Any]
     """The axes that the mapped body takes over: all that aren't manual already."""
     axes: tuple[tuple[Any, ...], ...]
@@ -59,7 +59,7 @@ def resolve(function: str, shape: tuple[int, ...], out_sharding: Any) -> Placeme
                 f"To round it up and drop what is too much: shape = {padded}.",
             )
     local = tuple(size // shards for size, shards in zip(shape, counts, strict=True))
-    return Placement(out_sharding, concrete, frozenset(free), tuple(axes), shape, local)
+    return Placement(concrete, frozenset(free), tuple(axes), shape, local)
 
 
 def _mesh_and_spec(function: str, out_sharding: Any) -> tuple[Any, PartitionSpec, Any]:
