@@ -11,15 +11,13 @@ import numpy as np
 
 from keystream import _check
 from keystream._errors import (
-    ArgumentTypeError,
-    ArgumentValueError,
     KeysDifferError,
     KeysEqualError,
     KeyTypeError,
     Words,
     error,
 )
-from keystream._processes import exchange
+from keystream._processes import exchange, seconds
 
 
 def check_distinct(keys: jax.Array, /, *, timeout: float = 60.0) -> None:
@@ -44,7 +42,8 @@ def check_distinct(keys: jax.Array, /, *, timeout: float = 60.0) -> None:
         KeysEqualError: Two keys are equal. Names the places of the first such pair, its
             devices and how many keys are not the first of their kind.
         KeyTypeError, KeyImplError: Not typed keys, traced ones, or refused.
-        PeerError: Another process stayed away, or the connection to it broke.
+        PeerError: Another process stayed away or is in another call, the connection to
+            it broke, or an earlier call of this process still waits.
         ArgumentTypeError, ArgumentValueError: A `timeout` that is no positive number.
 
     Example:
@@ -91,7 +90,8 @@ def check_replicated(key: jax.Array, /, *, timeout: float = 60.0) -> None:
     Raises:
         KeysDifferError: Two copies differ. Names their place and devices.
         KeyTypeError, KeyImplError: Not typed keys, traced ones, or refused.
-        PeerError: Another process stayed away, or the connection to it broke.
+        PeerError: Another process stayed away or is in another call, the connection to
+            it broke, or an earlier call of this process still waits.
         ArgumentTypeError, ArgumentValueError: A `timeout` that is no positive number.
 
     Example:
@@ -119,14 +119,14 @@ def _copies(
 ) -> dict[tuple[int, ...], list[tuple[str, str]]]:
     """Return, by place, the words that each device holds there."""
     _check.key_array(function, keys, argument=argument)
-    _check_timeout(function, timeout)
+    limit = seconds(function, timeout)
     if _check.is_traced(keys):
         cure = f"Outside of jit: ks.{function}({argument})."
         raise error(KeyTypeError, function, argument, "concrete", keys, cure)
     words = _check.concrete_words(keys)
     held = [record for shard in words.addressable_shards for record in _records(shard)]
     if not words.is_fully_addressable:
-        texts = exchange(function, argument, json.dumps(held).encode(), timeout)
+        texts = exchange(function, argument, json.dumps(held).encode(), limit)
         held = [record for text in texts for record in json.loads(text)]
     found: dict[tuple[int, ...], list[tuple[str, str]]] = defaultdict(list)
     for place, content, device in held:
@@ -145,13 +145,6 @@ def _records(shard: Any) -> list[tuple[tuple[int, ...], str, str]]:
         )
         for local in np.ndindex(data.shape[:-1])
     ]
-
-
-def _check_timeout(function: str, timeout: Any) -> None:
-    if isinstance(timeout, bool) or not isinstance(timeout, (int, float, np.number)):
-        raise error(ArgumentTypeError, function, "timeout", "a number of seconds", timeout)
-    if not timeout > 0:
-        raise error(ArgumentValueError, function, "timeout", "above zero seconds", timeout)
 
 
 def _place(place: tuple[int, ...]) -> str:

@@ -148,6 +148,15 @@ def static_int(value: object) -> int | None:
     return operator.index(value)
 
 
+def whole(value: Any) -> int | None:
+    """Return a concrete integer, a JAX or NumPy scalar's too, as an int; else None."""
+    number = static_int(value)
+    if number is not None:
+        return number
+    scalar = isinstance(value, (jax.Array, np.ndarray)) and value.shape == ()
+    return int(value) if scalar and is_integer_dtype(value) else None
+
+
 def count(
     function: str, argument: str, value: object, *, most: int | None = None, cure: str = ""
 ) -> int:

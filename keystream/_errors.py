@@ -48,8 +48,12 @@ class KeysDifferError(KeystreamError, ValueError):
     """Keys that should be equal differ."""
 
 
+class SeedsDifferError(KeystreamError, ValueError):
+    """Processes that should start from one seed were given several."""
+
+
 class PeerError(KeystreamError, TimeoutError):
-    """Other processes didn't answer, or the connection to them broke."""
+    """Other processes didn't answer, are elsewhere, or the connection to them broke."""
 
 
 class Words(str):
@@ -82,6 +86,8 @@ def summary(value: object) -> str:
         return value
     if isinstance(value, np.generic):
         value = value.item()
+    if isinstance(value, int) and value.bit_length() > _SHOWN_BITS:
+        return f"an int of {value.bit_length()} bits"
     if value is None or isinstance(value, (bool, int, float, complex)):
         return _short(repr(value))
     if isinstance(value, (str, bytes)):
@@ -95,6 +101,10 @@ def summary(value: object) -> str:
         return getattr(value, "__name__", type(value).__name__)
     kind = type(value).__name__
     return f"{'an' if kind[0] in 'aeiouAEIOU' else 'a'} {kind}"
+
+
+_SHOWN_BITS = 4096
+"""Above about 14,000 bits Python refuses to write an int in decimal."""
 
 
 def _sequence(value: Sequence[Any]) -> str:

@@ -12,14 +12,13 @@ import numpy as np
 from keystream._check import (
     IMPLS,
     concrete_words,
-    is_integer_dtype,
     is_legacy_key,
     is_traced,
     is_typed_key,
     name,
     one_key,
     setting,
-    static_int,
+    whole,
     wrap,
 )
 from keystream._errors import (
@@ -97,7 +96,7 @@ def key(seed: Any, *, impl: Any = None) -> jax.Array:
     if is_traced(seed):
         cure = "For a key per traced integer: ks.derive(key, seed)."
         raise error(ArgumentTypeError, "key", "seed", "known while tracing", seed, cure)
-    number = _whole(seed)
+    number = whole(seed)
     if number is not None and 0 <= number < _DIRECT_END:
         return _direct(number, kind)
     return wrap(_entropy_words(seed, number, IMPLS[kind].words), kind)
@@ -215,14 +214,6 @@ def _dtype_impl(dtype: Any) -> str | None:
     return next((name for name in IMPLS if jax.random.key_dtype(name) == dtype), None)
 
 
-def _whole(seed: Any) -> int | None:
-    number = static_int(seed)
-    if number is not None:
-        return number
-    scalar = isinstance(seed, (jax.Array, np.ndarray)) and seed.shape == ()
-    return int(seed) if scalar and is_integer_dtype(seed) else None
-
-
 def _direct(number: int, kind: str) -> jax.Array:
     if kind == "threefry2x32":
         return wrap(np.array([number >> 32, number & 0xFFFFFFFF], np.uint32), kind)
@@ -262,7 +253,7 @@ _SEED_CURES = {
 
 
 def _whole_list(seed: list[Any] | tuple[Any, ...]) -> list[int]:
-    numbers = [_whole(part) for part in seed]
+    numbers = [whole(part) for part in seed]
     if not numbers:
         raise error(ArgumentValueError, "key", "seed", "a list that is not empty", seed)
     if any(number is None for number in numbers):

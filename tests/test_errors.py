@@ -3,6 +3,7 @@
 import ast
 import contextlib
 import functools
+import threading
 import time
 from pathlib import Path
 
@@ -27,6 +28,7 @@ BASES = {
     "VaryingError": (TypeError,),
     "KeysEqualError": (ValueError,),
     "KeysDifferError": (ValueError,),
+    "SeedsDifferError": (ValueError,),
     "PeerError": (TimeoutError,),
 }
 
@@ -305,16 +307,51 @@ def _peers(answer):
 
 
 def _absent():
-    with _peers(lambda _: time.sleep(0.5)):
+    with _peers(lambda *_: time.sleep(0.5)):
         _processes.exchange("check_distinct", "keys", b"", 0.05)
 
 
+def _left_behind():
+    """Ask once more while the thread of the call before still waits."""
+    waiting, done = threading.Event(), threading.Event()
+
+    def answer(*_):
+        waiting.set()
+        done.wait(10.0)
+
+    with _peers(answer):
+        before = _processes._Asking("agree_on_seed", b"")
+        before.start()
+        waiting.wait(10.0)
+        try:
+            _processes.exchange("check_distinct", "keys", b"", 5.0)
+        finally:
+            done.set()
+            before.join()
+
+
 def _broken():
-    def answer(_):
+    def answer(*_):
         raise ValueError("connection closed\nby peer")
 
     with _peers(answer):
         _processes.exchange("check_distinct", "keys", b"", 5.0)
+
+
+def _elsewhere():
+    functions = ["check_distinct", "agree_on_seed", "check_distinct", "check_distinct"]
+    with _peers(lambda *_: (functions, [])):
+        _processes.exchange("check_distinct", "keys", b"", 5.0)
+
+
+def _seeds(*said, seed=42):
+    texts = [text.encode() for text in said]
+    with _peers(lambda *_: (["agree_on_seed"] * len(said), texts)):
+        return ks.agree_on_seed(seed)
+
+
+CALL = "On every process, at the same place of the program: ks.check_distinct(keys)."
+LEAVE = "To leave without waiting for the others: os._exit(1)."
 
 
 @pytest.mark.parametrize(
@@ -322,21 +359,88 @@ def _broken():
     [
         (
             _absent,
-            "no answer within 0.05 s, after which this process can do no more collectives",
+            (
+                "all there, got no answer within 0.05 s, after which this process can do no more "
+                f"collectives. {CALL} {LEAVE}"
+            ),
         ),
-        (_broken, "a failure of the connection (connection closed)"),
+        (
+            _left_behind,
+            f"done with the call before, got ks.agree_on_seed still waiting for them. {LEAVE}",
+        ),
+        (
+            _broken,
+            f"all there, got a failure of the connection (connection closed). {CALL} {LEAVE}",
+        ),
+        (
+            _elsewhere,
+            (
+                "all in one call, got ks.check_distinct on processes 0, 2 and 3, ks.agree_on_seed on "
+                f"process 1. {CALL}"
+            ),
+        ),
     ],
-    ids=["absent", "broken"],
+    ids=["absent", "left behind", "broken", "elsewhere"],
 )
 def test_peers(act, told):
-    """Processes that stay away, or whose connection breaks, are an error that says so."""
+    """Processes that stay away or are elsewhere, or a connection that breaks, are told apart."""
     with pytest.raises(ks.PeerError) as caught:
         act()
-    assert str(caught.value) == (
-        f"check_distinct: processes must be all there, got {told}. "
-        "On every process, at the same place of the program: ks.check_distinct(keys)."
-    )
+    assert str(caught.value) == f"check_distinct: processes must be {told}"
     assert isinstance(caught.value, BASES["PeerError"])
+    _alone()
+
+
+def _alone():
+    """Wait until no thread is left that asks, as in a process of its own."""
+    for thread in threading.enumerate():
+        if isinstance(thread, _processes._Asking):
+            thread.join(10.0)
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        (
+            ["given 7", "given -8", "given 7", "fresh ff", "given -8", "given -8"],
+            "7 on processes 0 and 2, -8 on processes 1, 4 and 5, no seed on process 3",
+        ),
+        (
+            ["given 1"] * 2 + ["given 2"] * 9,
+            "1 on processes 0 and 1, 2 on processes 2, 3, 4, 5 and 5 more",
+        ),
+        (
+            [f"given {number:x}" for number in range(9)],
+            (
+                "0 on process 0, 1 on process 1, 2 on process 2, 3 on process 3, "
+                "others on processes 4, 5, 6, 7 and 8"
+            ),
+        ),
+        (
+            [f"given {10**70:x}", f"given {1 << 16000:x}"],
+            f"1{'0' * 39}... (71 characters) on process 0, an int of 16001 bits on process 1",
+        ),
+    ],
+    ids=["grouped", "many processes", "many seeds", "huge"],
+)
+def test_seeds(said, told):
+    """Processes with different seeds are named in groups, and the cures run."""
+    with pytest.raises(ks.SeedsDifferError) as caught:
+        _seeds(*said)
+    assert str(caught.value) == (
+        f"agree_on_seed: seed must be the same everywhere, got {told}. "
+        "For a number of yours, the same everywhere: ks.agree_on_seed(42). "
+        "For a fresh one: ks.agree_on_seed()."
+    )
+    assert isinstance(caught.value, BASES["SeedsDifferError"])
+    assert ks.agree_on_seed(42) == 42
+    assert ks.agree_on_seed() != ks.agree_on_seed()
+
+
+def test_seeds_that_agree():
+    """The same seed on all processes comes back; where none has one, process 0's fresh one does."""
+    assert _seeds("given -2a", "given -2a", seed=-42) == -42
+    assert _seeds("fresh 7", "fresh 8", seed=None) == 7
 
 
 def _unknown():
@@ -388,7 +492,8 @@ def test_complete():
     """Every `raise` in the library is reached by a row of the table or by a test above."""
     varying, _ = _varying()
     acts = [functools.partial(eval, row.call, _scope(row)) for row in ROWS]
-    acts += [_absent, _broken, lambda: varying(ks.key(42), jnp.arange(8))]
+    acts += [_absent, _left_behind, _broken, _elsewhere, lambda: _seeds("given 1", "fresh 2")]
+    acts += [lambda: varying(ks.key(42), jnp.arange(8))]
     acts += [lambda: ks.split(_unknown())]
     reached = set()
     for act in acts:
@@ -396,6 +501,7 @@ def test_complete():
             act()
         except Exception as error:
             reached.add(_site(error))
+        _alone()
     missed = [
         (file, first)
         for file, first, last in _sites()
