@@ -18,6 +18,7 @@ from keystream._device import shard_map as shard_map
 from keystream._errors import ArgumentTypeError as ArgumentTypeError
 from keystream._errors import ArgumentValueError as ArgumentValueError
 from keystream._errors import BodyError as BodyError
+from keystream._errors import ImmutableError as ImmutableError
 from keystream._errors import KeyImplError as KeyImplError
 from keystream._errors import KeysDifferError as KeysDifferError
 from keystream._errors import KeysEqualError as KeysEqualError
@@ -26,6 +27,7 @@ from keystream._errors import KeyTypeError as KeyTypeError
 from keystream._errors import MeshAxisError as MeshAxisError
 from keystream._errors import PeerError as PeerError
 from keystream._errors import SeedsDifferError as SeedsDifferError
+from keystream._errors import UnknownNameError as UnknownNameError
 from keystream._errors import VaryingError as VaryingError
 from keystream._loop import fori_loop as fori_loop
 from keystream._loop import map as map  # noqa: A004 - as in `lax.map`
@@ -41,3 +43,5 @@ from keystream._split import derive as derive
 from keystream._split import keys as keys
 from keystream._split import split as split
 from keystream._split import split_tree as split_tree
+from keystream._stream import Stream as Stream
+from keystream._streams import Streams as Streams

@@ -242,7 +242,8 @@ def start(function: str, value: Any, size: int, impl: Impl, *, argument: str = "
         if number < 0:
             raise error(ArgumentValueError, function, argument, "zero or more", number)
         if number + size > end:
-            wanted = f"such that {size} positions end below 2**{end.bit_length() - 1}"
+            last = f"below 2**{end.bit_length() - 1}"
+            wanted = last if size == 1 else f"such that {size} positions end {last}"
             raise error(ArgumentValueError, function, argument, wanted, number)
         return number
     if isinstance(value, (jax.Array, np.ndarray)) and not is_typed_key(value):
@@ -312,6 +313,7 @@ _SEVERAL_CALLS = {
     "keys": "For several calls: ks.keys(key, n, start=first).",
     "sample": "For several calls: ks.sample(sampler, key, n, start=first).",
     "vmap": "For several calls: ks.vmap(fun, start=first, axis_size=n)(key).",
+    "Stream.take": "For several calls: keys, stream = stream.take(2**20).",
     "scan": "For several calls: ks.scan(body, init, key=key, length=n, start=first).",
     "scan_carried": "For several calls: ks.scan_carried(body, init, key=key, length=n).",
     "map": "For several calls: ks.map(body, xs, key=key, start=first).",

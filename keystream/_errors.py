@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
@@ -26,6 +27,17 @@ class ArgumentTypeError(KeystreamError, TypeError):
 
 class ArgumentValueError(KeystreamError, ValueError):
     """An argument of the right type with a value that has no meaning here."""
+
+
+class ImmutableError(KeystreamError, AttributeError):
+    """A value that doesn't change was assigned to."""
+
+
+class UnknownNameError(KeystreamError, KeyError):
+    """A name that isn't among those that were given before."""
+
+    # KeyError shows its argument quoted.
+    __str__ = Exception.__str__
 
 
 class BodyError(KeystreamError, TypeError):
@@ -78,6 +90,24 @@ def error(
     """Word the message of every error: who, what was asked for, what came, the cure."""
     text = f"{function}: {argument} must {must} {requirement}, got {summary(got)}."
     return cls(f"{text} {cure}" if cure else text)
+
+
+def unknown_name(
+    function: str,
+    what: str,
+    got: str | bytes,
+    known: Sequence[str | bytes],
+    cls: type[UnknownNameError] = UnknownNameError,
+) -> UnknownNameError:
+    """Word the error of a name that isn't there: which there are, and the nearest of them."""
+    texts = {
+        each.decode(errors="replace") if isinstance(each, bytes) else each: each for each in known
+    }
+    text = got.decode(errors="replace") if isinstance(got, bytes) else got
+    nearest = [repr(texts[near]) for near in difflib.get_close_matches(text, texts, 1)]
+    listed = ", ".join(map(repr, known)) or "none"
+    hint = f" Did you mean {nearest[0]}?" if nearest else ""
+    return cls(f"{function}: no {what} named {summary(got)}; there are {listed}.{hint}")
 
 
 def summary(value: object) -> str:

@@ -1,0 +1,321 @@
+"""A key and a position as one immutable value."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from keystream import _check, _children
+from keystream._check import NARROW_END, POSITIONS_END, Impl, is_traced, is_typed_key
+from keystream._errors import (
+    ArgumentTypeError,
+    ArgumentValueError,
+    ImmutableError,
+    KeyTypeError,
+    Words,
+    error,
+    summary,
+)
+from keystream._scheme import Counter, advance, narrow
+
+
+@jax.tree_util.register_pytree_with_keys_class
+class Stream:
+    """Keys in order, as one immutable value: a key and the position of its next child.
+
+    Reach for it where keys are asked for one after the other and the place must survive: in
+    a training state, a scan carry, a checkpoint. Inside a loop of known length `scan` needs
+    no state; for several streams that are told apart by name use `Streams`; for a plain
+    Python loop that nothing is saved of `iter_keys`.
+
+    Item i is `ks.derive(key, i)`, whatever was asked for before:
+    `ks.Stream(key).skip(i).next()[0] == ks.Stream(key).at(i) == ks.derive(key, i)`.
+
+    A stream is a pytree of two leaves, the key and `words`, so it goes through `jit`, `vmap`
+    (streams with a leading axis), `scan`, `remat`, `shard_map`, `device_put` and `tree.map`.
+    Unflattening checks nothing; a method that finds something else than a key and a
+    position in its stream says so.
+
+    Args:
+        key: One typed key.
+
+    Returns:
+        A stream at position 0.
+
+    Key use:
+        Uses up the children at the positions that are handed out, not the key: never also
+        draw from that key, split it or hand it on. Two streams on one key are one stream:
+        they give the same keys.
+
+    Guarantees:
+        The same keys eagerly and under every transform; a call of `next`, `take`, `skip` or
+        `at` is one dispatch eagerly, and leaves nothing but its arithmetic under `jit`.
+        Every stream has buffers of its own: donating one deletes neither the caller's key
+        nor another stream. A position lies in 0 ... 2**63 - 1, or 2**32 - 1 for
+        implementations without a public cipher: leaving that range raises eagerly. Under
+        tracing it can't be seen, and positions count on modulo 2**64 (2**32).
+
+    Raises:
+        KeyTypeError, KeyImplError: Not one typed key, or refused.
+        ImmutableError: An attribute is assigned to.
+
+    Example:
+        >>> import keystream as ks
+        >>> stream = ks.Stream(ks.key(42))
+        >>> key, stream = stream.next()
+        >>> keys, stream = stream.take(3)
+        >>> stream.position
+        4
+        >>> bool(stream.at(0) == key)
+        True
+    """
+
+    __slots__ = ("_key", "_known", "_words")
+    _key: Any
+    _words: Any
+    _known: int | None
+
+    def __init__(self, key: jax.Array, /) -> None:
+        _check.one_key("Stream", key)
+        _fill(self, *_begun(key), 0)
+
+    def next(self) -> tuple[jax.Array, Stream]:
+        """Return the key at the position, and the stream one position further.
+
+        Returns:
+            `(key, stream)`: a typed key of shape (), and the stream to go on with. To call
+            `next` again on the old stream is to get the same key again.
+
+        Raises:
+            ArgumentValueError: The stream is at its last position, which only `at` reaches.
+            KeyTypeError: Several streams at once (`jax.vmap` them), or leaves that are no
+                longer a key and a position.
+        """
+        after = self._after("Stream.next", 1, each="stream.next()")
+        use, key, words = _next(self._key, self._words)
+        return use, made(key, words, after)
+
+    def take(self, n: int, /) -> tuple[jax.Array, Stream]:
+        """Return the next `n` keys as an array, and the stream `n` positions further.
+
+        Args:
+            n: A count, static; the call is compiled once for each.
+
+        Returns:
+            `(keys, stream)`: a typed key array of shape (n,), and the stream to go on with.
+
+        Raises:
+            ArgumentTypeError, ArgumentValueError: `n` is no count, or leaves the positions.
+            KeyTypeError: As for `next`.
+        """
+        n = _check.count("Stream.take", "n", n)
+        _check.items("Stream.take", (n,), argument="n")
+        after = self._after("Stream.take", n, "n", each="stream.take(n)")
+        keys, key, words = _take(self._key, self._words, n=n)
+        return keys, made(key, words, after)
+
+    def skip(self, n: Any, /) -> Stream:
+        """Return the stream `n` positions further.
+
+        Args:
+            n: An integer of zero or more, static or traced. A traced negative one can't be
+                seen, and goes back.
+
+        Returns:
+            The stream to go on with.
+
+        Raises:
+            ArgumentTypeError, ArgumentValueError: `n` is no count, or leaves the positions.
+            KeyTypeError: As for `next`.
+        """
+        n = _check.start("Stream.skip", n, 0, _WIDE, argument="n")
+        known = 0 if is_traced(n) else n
+        after = self._after("Stream.skip", known, "n", each="stream.skip(n)")
+        after = None if is_traced(n) else after
+        offset = _children.base(n, 0, _WIDE)
+        key, words = _skip(self._key, self._words, offset)
+        return made(key, words, after)
+
+    def at(self, i: Any, /) -> jax.Array:
+        """Return the key at position `i`, wherever the stream is.
+
+        Args:
+            i: An integer, static or traced. For an array of them: `jax.vmap(stream.at)(ids)`.
+
+        Returns:
+            A typed key: `ks.derive(key, i)` for the key that the stream was made of.
+
+        Raises:
+            ArgumentTypeError, ArgumentValueError: `i` is no position of the implementation.
+            KeyTypeError: As for `next`.
+        """
+        impl = self._impl("Stream.at", each="stream.at(i)")
+        i = _check.start("Stream.at", i, 1, impl, argument="i")
+        counter = _children.base(i, 1, impl) or Counter(None, np.uint32(0))
+        return _children.eager_walk(self._key, (counter,))
+
+    @property
+    def position(self) -> int:
+        """The position of the next key: a Python int, known outside of tracing only."""
+        self._impl("Stream.position", each="stream.words")
+        known = self._place()
+        if known is None:
+            cure = "Inside a traced function: stream.words."
+            raise error(ArgumentTypeError, "Stream.position", "stream", "concrete", self, cure)
+        return known
+
+    @property
+    def words(self) -> jax.Array:
+        """The position in two words, high and low: uint32 of shape (2,), also under tracing."""
+        words: jax.Array = self._words
+        return words
+
+    def tree_flatten_with_keys(self) -> tuple[tuple[tuple[Any, Any], ...], None]:
+        """Name the leaves for JAX."""
+        key, words = map(jax.tree_util.GetAttrKey, ("key", "words"))
+        return ((key, self._key), (words, self._words)), None
+
+    def tree_flatten(self) -> tuple[tuple[Any, Any], None]:
+        """List the leaves for JAX."""
+        return (self._key, self._words), None
+
+    @classmethod
+    def tree_unflatten(cls, _: None, leaves: Any) -> Stream:
+        """Put leaves of any kind in place, unchecked, as JAX asks for."""
+        return made(*leaves)
+
+    def __reduce__(self) -> tuple[Any, tuple[Any, ...]]:
+        return Stream.tree_unflatten, (None, (self._key, self._words))
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise frozen("Stream", name, "stream.skip(1)")
+
+    def __delattr__(self, name: str) -> None:
+        raise frozen("Stream", name, "stream.skip(1)")
+
+    def __repr__(self) -> str:
+        whole = _is_words(self._words) and _is_one(self) and not _is_donated(self)
+        place = self._place() if whole else None
+        return f"Stream({summary(self._key)}, position={'...' if place is None else place})"
+
+    def _impl(self, function: str, *, each: str) -> Impl:
+        """Refuse all but one stream; return the implementation of its key."""
+        if not is_typed_key(self._key) or not _is_words(self._words):
+            cure = "For a fresh one: ks.Stream(key)."
+            got = Words(f"{summary(self._key)} and {summary(self._words)}")
+            wanted = "a typed key and two uint32 words"
+            raise error(KeyTypeError, function, "stream", wanted, got, cure, must="hold")
+        if not _is_one(self):
+            subject = each.partition(".")[0]
+            cure = f"For each of them: jax.vmap(lambda {subject}: {each})(several)."
+            got = Words(f"several, {summary(self._key)}")
+            raise error(KeyTypeError, function, subject, "one", got, cure)
+        if _is_donated(self):
+            wanted = "one that still has its buffers"
+            cure = "To go on with the one that came back: key, stream = fun(stream)."
+            raise error(
+                ArgumentValueError, function, "stream", wanted, Words("a donated one"), cure
+            )
+        return _check.implementation(function, self._key, argument="stream")
+
+    def _after(self, function: str, step: int, argument: str = "step", *, each: str) -> int | None:
+        """Return the position `step` further, if it is known; refuse to leave the range."""
+        impl = self._impl(function, each=each)
+        place = self._place()
+        end = POSITIONS_END if impl.cipher else NARROW_END
+        if place is None or place + step < end:
+            return None if place is None else place + step
+        wanted = f"such that the stream stays below 2**{end.bit_length() - 1}"
+        got = Words(f"{step} from position {place}")
+        cure = "For a stream of its own: ks.Stream(ks.derive(key, 'more'))."
+        raise error(ArgumentValueError, function, argument, wanted, got, cure)
+
+    def _place(self) -> int | None:
+        """Return the position, or None while it is traced; reads the device at most once."""
+        if self._known is None and not is_traced(self._words):
+            hi, lo = np.asarray(self._words).tolist()
+            object.__setattr__(self, "_known", hi << 32 | lo)
+        return self._known
+
+
+_WIDE = _check.IMPLS["threefry2x32"]
+"""Steps are counted in 64 bits, whatever the implementation; the end is checked apart."""
+
+
+def frozen(function: str, name: str, cure: str) -> ImmutableError:
+    """Word the error of an assignment to a value that doesn't change."""
+    cure = f"For another one: {cure}."
+    return error(ImmutableError, function, name, "left as it is", Words("an assignment"), cure)
+
+
+def _is_words(value: Any) -> bool:
+    known = isinstance(value, (jax.Array, np.ndarray)) and value.dtype == np.uint32
+    return known and value.shape[-1:] == (2,)
+
+
+def _is_one(stream: Stream) -> bool:
+    shapes = getattr(stream._key, "shape", None), getattr(stream._words, "shape", None)
+    return shapes == ((), (2,))
+
+
+def _is_donated(stream: Stream) -> bool:
+    leaves = (stream._key, stream._words)
+    return any(isinstance(x, jax.Array) and not is_traced(x) and x.is_deleted() for x in leaves)
+
+
+def made(key: Any, words: Any, known: int | None = None) -> Stream:
+    stream = object.__new__(Stream)
+    _fill(stream, key, words, known)
+    return stream
+
+
+def _fill(stream: Stream, key: Any, words: Any, known: int | None) -> None:
+    object.__setattr__(stream, "_key", key)
+    object.__setattr__(stream, "_words", words)
+    object.__setattr__(stream, "_known", None if is_traced(words) else known)
+
+
+# The key is cloned, which costs nothing under `jit`, so that no two streams share a buffer:
+# an output that is not the input itself gets one of its own.
+
+
+def _make_begun(key: jax.Array) -> tuple[jax.Array, jax.Array]:
+    return jax.random.clone(key), jnp.zeros(2, np.uint32)
+
+
+def _make_next(key: jax.Array, words: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+    place = Counter(words[0], words[1])
+    use = _children.child(key, _own(place, key))
+    return use, jax.random.clone(key), _moved(place, Counter(None, np.uint32(1)))
+
+
+def _make_take(key: jax.Array, words: jax.Array, n: int) -> tuple[jax.Array, jax.Array, jax.Array]:
+    place = Counter(words[0], words[1])
+    keys = _children.row(key, (n,), _own(place, key))
+    step = _children.base(n, 0, _WIDE)
+    return keys, jax.random.clone(key), _moved(place, step) if step else jnp.copy(words)
+
+
+def _make_skip(
+    key: jax.Array, words: jax.Array, step: Counter | None
+) -> tuple[jax.Array, jax.Array]:
+    place = Counter(words[0], words[1])
+    return jax.random.clone(key), _moved(place, step) if step else jnp.copy(words)
+
+
+def _moved(place: Counter, step: Counter) -> jax.Array:
+    return jnp.stack(advance(place, step))
+
+
+def _own(place: Counter, key: jax.Array) -> Counter:
+    impl = _check.implementation("Stream", key)
+    return place if impl.cipher else narrow(place)
+
+
+_begun = _children.one_dispatch(_make_begun)
+_next = _children.one_dispatch(_make_next)
+_take = _children.one_dispatch(_make_take, static="n")
+_skip = _children.one_dispatch(_make_skip)

@@ -1,0 +1,199 @@
+"""Several streams under one key, told apart by name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import numpy as np
+
+from keystream import _check, _children, _scheme
+from keystream._errors import ArgumentTypeError, error, unknown_name
+from keystream._scheme import Counter
+from keystream._stream import Stream, frozen, made
+
+
+@jax.tree_util.register_pytree_with_keys_class
+class Streams:
+    """Streams with names under one key, as one immutable value with a position for each.
+
+    Reach for it in a training state whose parts draw at their own pace: the two lines of a
+    loop, `key, streams = streams.next("dropout")`, never give a key twice, and adding or
+    reordering names changes no other name's keys. For a single stream use `Stream`. Where
+    every step draws once of each name, `at(step)` needs no state: such a run resumes from
+    its seed and step alone.
+
+    Item i of a name is `ks.derive(key, name, i)`.
+
+    A pytree of the streams by name, two leaves each; the names are part of its structure.
+    It goes through the same transforms as `Stream`.
+
+    Args:
+        key: One typed key.
+        names: A tuple or list of distinct names, non-empty str or bytes.
+
+    Returns:
+        Streams at position 0 each.
+
+    Key use:
+        Uses up the children of `key` by these names, not the key: never also draw from it,
+        split it or hand it on. Two `Streams` with a name in common on one key give the same
+        keys for it. `next` and `at` reach the same keys: use one of them for a name.
+
+    Guarantees:
+        As for `Stream`, for each name; a call of `next`, `[name]` or `at` is one dispatch
+        eagerly.
+
+    Raises:
+        KeyTypeError, KeyImplError: Not one typed key, or refused.
+        ArgumentTypeError: `names` is no tuple or list of str and bytes.
+        ArgumentValueError: An empty name, or one given twice.
+        ImmutableError: An attribute is assigned to.
+
+    Example:
+        >>> import keystream as ks
+        >>> streams = ks.Streams(ks.key(42), ("params", "dropout"))
+        >>> key, streams = streams.next("dropout")
+        >>> bool(key == ks.derive(ks.key(42), "dropout", 0))
+        True
+        >>> streams["dropout"].position, streams["params"].position
+        (1, 0)
+        >>> sorted(streams.at(1000))
+        ['dropout', 'params']
+    """
+
+    __slots__ = ("_names", "_streams")
+    _names: tuple[str | bytes, ...]
+    _streams: tuple[Any, ...]
+
+    def __init__(self, key: jax.Array, /, names: Any) -> None:
+        impl = _check.one_key(
+            "Streams", key, each="jax.vmap(lambda key: ks.Streams(key, names))(keys)"
+        )
+        if not isinstance(names, (tuple, list)):
+            cure = "For a single one: ks.Streams(key, ('name',))."
+            raise error(ArgumentTypeError, "Streams", "names", "a tuple of names", names, cure)
+        known = _check.distinct_names("Streams", names)
+        paths = [_scheme.counters("Streams", name, impl) for name in known]
+        keys = _children.tree_keys(key, _children.grow(paths))
+        _fill(self, known, tuple(map(Stream, keys)))
+
+    @property
+    def names(self) -> tuple[str | bytes, ...]:
+        """The names, in the order in which they were given."""
+        return self._names
+
+    def next(self, name: str | bytes, /) -> tuple[jax.Array, Streams]:
+        """Return the next key of one stream, and the streams to go on with.
+
+        Args:
+            name: One of `names`.
+
+        Returns:
+            `(key, streams)`: a typed key of shape (), and streams whose position of that
+            name is one further.
+
+        Raises:
+            UnknownNameError: There is no such name; proposes the nearest.
+            ArgumentValueError: The stream is at its last position, which only `at` reaches.
+            KeyTypeError: Several streams at once (`jax.vmap` them), or leaves that are no
+                longer keys and positions.
+        """
+        index = self._index("Streams.next", name)
+        after = self._streams[index]._after("Streams.next", 1, each="streams.next(name)")
+        places = [stream._known for stream in self._streams]
+        places[index] = after
+        use, streams = _next(self._streams, index=index)
+        return use, _made(self._names, tuple(map(_placed, streams, places)))
+
+    def __getitem__(self, name: str | bytes) -> Stream:
+        """Return the stream of one name, at its position.
+
+        Raises:
+            UnknownNameError: There is no such name; proposes the nearest.
+        """
+        stream: Stream = self._streams[self._index("Streams", name)]
+        return stream.skip(0)
+
+    def at(self, step: Any, /) -> dict[str | bytes, jax.Array]:
+        """Return a key for each name at one step, whatever the positions.
+
+        Args:
+            step: An integer, static or traced.
+
+        Returns:
+            A dict in the order of `names`: `ks.derive(key, name, step)` each.
+
+        Raises:
+            ArgumentTypeError, ArgumentValueError: `step` is no position of the
+                implementation.
+            KeyTypeError: As for `next`.
+        """
+        impls = [s._impl("Streams.at", each="streams.at(step)") for s in self._streams]
+        wide = all(impl.cipher for impl in impls)
+        impl = _check.IMPLS["threefry2x32" if wide else "threefry4x32"]
+        step = _check.start("Streams.at", step, 1, impl, argument="step")
+        counter = _children.base(step, 1, impl) or Counter(None, np.uint32(0))
+        keys = _at(tuple(stream._key for stream in self._streams), counter)
+        return dict(zip(self._names, keys, strict=True))
+
+    def tree_flatten_with_keys(self) -> tuple[Any, tuple[str | bytes, ...]]:
+        """Name the streams for JAX."""
+        keys = map(jax.tree_util.DictKey, self._names)
+        return tuple(zip(keys, self._streams, strict=True)), self._names
+
+    def tree_flatten(self) -> tuple[tuple[Any, ...], tuple[str | bytes, ...]]:
+        """List the streams for JAX."""
+        return self._streams, self._names
+
+    @classmethod
+    def tree_unflatten(cls, names: tuple[str | bytes, ...], streams: Any) -> Streams:
+        """Put streams of any kind in place, unchecked, as JAX asks for."""
+        return _made(names, tuple(streams))
+
+    def __reduce__(self) -> tuple[Any, tuple[Any, ...]]:
+        return Streams.tree_unflatten, (self._names, self._streams)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise frozen("Streams", name, "key, streams = streams.next(name)")
+
+    def __delattr__(self, name: str) -> None:
+        raise frozen("Streams", name, "key, streams = streams.next(name)")
+
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{n!r}: {s!r}" for n, s in zip(self._names, self._streams, strict=True))
+        return f"Streams({{{shown}}})"
+
+    def _index(self, function: str, name: object) -> int:
+        known = _check.name(function, name)
+        if known not in self._names:
+            raise unknown_name(function, "stream", known, self._names)
+        return self._names.index(known)
+
+
+def _made(names: tuple[str | bytes, ...], streams: tuple[Any, ...]) -> Streams:
+    found = object.__new__(Streams)
+    _fill(found, names, streams)
+    return found
+
+
+def _fill(found: Streams, names: tuple[str | bytes, ...], streams: tuple[Any, ...]) -> None:
+    object.__setattr__(found, "_names", names)
+    object.__setattr__(found, "_streams", streams)
+
+
+def _placed(stream: Stream, known: int | None) -> Stream:
+    return made(stream._key, stream._words, known)
+
+
+def _make_next(streams: tuple[Stream, ...], index: int) -> tuple[jax.Array, tuple[Stream, ...]]:
+    use, moved = streams[index].next()
+    return use, tuple(moved if i == index else s.skip(0) for i, s in enumerate(streams))
+
+
+def _make_at(keys: tuple[jax.Array, ...], counter: Counter) -> tuple[jax.Array, ...]:
+    return tuple(_children.child(key, counter) for key in keys)
+
+
+_next = _children.one_dispatch(_make_next, static="index")
+_at = _children.one_dispatch(_make_at)
