@@ -1,14 +1,16 @@
-"""One of several processes that draw together; prints what it holds as JSON."""
+"""One of several processes that draw together; writes what it holds as JSON."""
 
 import json
 import sys
+from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-index, count, port = map(int, sys.argv[1:])
+index, count, port = map(int, sys.argv[1:4])
 jax.config.update("jax_platforms", "cpu")
 jax.config.update("jax_num_cpu_devices", 8 // count)
 jax.config.update("jax_cpu_collectives_implementation", "gloo")
@@ -76,12 +78,33 @@ def agreement(mesh):
     ]
 
 
-result = {"process": ks.fingerprint(ks.for_process(KEY))}
+def seeds():
+    """Agree on a seed: twice on a fresh one, on a given one, and in every wrong way."""
+    given = (2**70, -(2**70))[index % 2]
+    same = (7, np.int64(7), jnp.int32(7), np.array(7))[index]
+    return {
+        "fresh": [ks.agree_on_seed(), ks.agree_on_seed()],
+        "same": [ks.agree_on_seed(2**70), ks.agree_on_seed(same)],
+        "differ": refused(lambda: ks.agree_on_seed(given)),
+        "some": refused(lambda: ks.agree_on_seed(None if index == 1 else 7)),
+    }
+
+
+def mixed(mesh):
+    """Be in another function than the others, and then in the same again."""
+    keys = ks.shard_keys(KEY, mesh, P(("data", "model")))
+    elsewhere = (lambda: ks.agree_on_seed(7), lambda: ks.check_distinct(keys))[index == 1]
+    return [refused(elsewhere), ks.agree_on_seed(8)]
+
+
+result = {"seeds": seeds()}  # the first that JAX hears of its devices
+result |= {"process": ks.fingerprint(ks.for_process(KEY))}
 for kind in (AxisType.Auto, AxisType.Explicit):
     grid = jax.make_mesh((4, 2), ("data", "model"), axis_types=(kind, kind))
     result[kind.name] = draws(grid)
 result["agreement"] = agreement(grid)
-print(json.dumps(result), flush=True)
+result["mixed"] = mixed(grid)
+Path(sys.argv[4]).write_text(json.dumps(result))
 if count > 1:
     from jax.experimental import multihost_utils
 
