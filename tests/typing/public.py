@@ -13,6 +13,8 @@ assert_type(key, jax.Array)
 assert_type(ks.key("run 7", impl="rbg"), jax.Array)
 assert_type(ks.key(np.random.SeedSequence(7)), jax.Array)
 assert_type(ks.fresh_seed(), int)
+assert_type(ks.agree_on_seed(), int)
+assert_type(ks.agree_on_seed(np.int64(7), timeout=5), int)
 assert_type(ks.fingerprint(key), str)
 assert_type(ks.SCHEME, int)
 
@@ -50,4 +52,6 @@ ks.split(key, ("params", 3))  # type: ignore[list-item, arg-type, call-overload,
 ks.scan(step, 0.0, length=3)  # type: ignore[call-arg]
 ks.scan(step, 0.0, None, key)  # type: ignore[call-arg]
 ks.fingerprint("key")  # type: ignore[arg-type]
+ks.agree_on_seed("run 7")  # type: ignore[arg-type]
+ks.agree_on_seed(7, 5.0)  # type: ignore[call-arg, misc, unused-ignore]
 ks.sample(jax.random.normal)  # type: ignore[call-arg]
