@@ -2,10 +2,14 @@
 
 import json
 import signal
+from pathlib import Path
 
 import pytest
 
 from tests.spawn import Ended, spawn
+from tests.test_guarantees import functions, missing_tests, named_tests
+
+PAGE = (Path(__file__).parent.parent / "docs" / "faults.md").read_text()
 
 WAIT = 3.0
 """Seconds that the workers wait for each other."""
@@ -141,3 +145,17 @@ def test_a_call_that_ends_too_late_is_noticed() -> None:
     for took, right in ((WAIT - 1, False), (WAIT + 0.1, True), (WAIT + LATE + 1, False)):
         assert in_time(Ended(GAVE_UP, 0.0, [{"outcome": SILENCE, "took": took}], "")) is right
     assert not in_time(Ended(GAVE_UP, 0.0, [{"outcome": STILL, "took": WAIT}], ""))
+
+
+@pytest.mark.fast
+def test_the_page_names_what_was_tried() -> None:
+    """Every test that docs/faults.md names exists, and each fault that is tried here is in it."""
+    named = named_tests(PAGE)
+    tried = {name for name in functions(Path(__file__).name) if name.startswith("test_")}
+    unsaid = tried - {name for _, name in named}
+    assert missing_tests(named) == []
+    assert sorted(unsaid) == [
+        "test_a_call_that_ends_too_late_is_noticed",
+        "test_processes_that_meet",
+        "test_the_page_names_what_was_tried",
+    ]
