@@ -375,8 +375,8 @@ LEAVE = "To leave without waiting for the others: os._exit(1)."
         (
             _elsewhere,
             (
-                "all in one call, got ks.check_distinct on processes 0, 2 and 3, ks.agree_on_seed on "
-                f"process 1. {CALL}"
+                "all in one call, got ks.check_distinct on processes 0, 2 and 3, "
+                f"ks.agree_on_seed on process 1. {CALL}"
             ),
         ),
     ],
