@@ -24,17 +24,27 @@ from keystream._errors import KeysDifferError as KeysDifferError
 from keystream._errors import KeysEqualError as KeysEqualError
 from keystream._errors import KeystreamError as KeystreamError
 from keystream._errors import KeyTypeError as KeyTypeError
+from keystream._errors import ManifestError as ManifestError
 from keystream._errors import MeshAxisError as MeshAxisError
 from keystream._errors import PeerError as PeerError
+from keystream._errors import SavedError as SavedError
 from keystream._errors import SeedsDifferError as SeedsDifferError
 from keystream._errors import UnknownNameError as UnknownNameError
 from keystream._errors import VaryingError as VaryingError
+from keystream._iterate import iter_keys as iter_keys
 from keystream._loop import fori_loop as fori_loop
 from keystream._loop import map as map  # noqa: A004 - as in `lax.map`
 from keystream._loop import scan as scan
 from keystream._loop import scan_carried as scan_carried
 from keystream._loop import while_loop as while_loop
+from keystream._manifest import Difference as Difference
+from keystream._manifest import check_manifest as check_manifest
+from keystream._manifest import manifest as manifest
 from keystream._pmap import pmap as pmap
+from keystream._save import dumps as dumps
+from keystream._save import from_words as from_words
+from keystream._save import loads as loads
+from keystream._save import to_words as to_words
 from keystream._scheme import SCHEME as SCHEME
 from keystream._seed import fingerprint as fingerprint
 from keystream._seed import fresh_seed as fresh_seed

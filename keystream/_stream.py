@@ -153,6 +153,10 @@ class Stream:
             KeyTypeError: As for `next`.
         """
         impl = self._impl("Stream.at", each="stream.at(i)")
+        if getattr(i, "shape", ()):
+            cure = "For an array of them: jax.vmap(stream.at)(ids)."
+            wanted = "an integer, static or traced"
+            raise error(ArgumentTypeError, "Stream.at", "i", wanted, i, cure)
         i = _check.start("Stream.at", i, 1, impl, argument="i")
         counter = _children.base(i, 1, impl) or Counter(None, np.uint32(0))
         return _children.eager_walk(self._key, (counter,))
@@ -214,11 +218,8 @@ class Stream:
             got = Words(f"several, {summary(self._key)}")
             raise error(KeyTypeError, function, subject, "one", got, cure)
         if _is_donated(self):
-            wanted = "one that still has its buffers"
-            cure = "To go on with the one that came back: key, stream = fun(stream)."
-            raise error(
-                ArgumentValueError, function, "stream", wanted, Words("a donated one"), cure
-            )
+            wanted = "one that wasn't donated (go on with the one that came back)"
+            raise error(ArgumentValueError, function, "stream", wanted, Words("a donated one"))
         return _check.implementation(function, self._key, argument="stream")
 
     def _after(self, function: str, step: int, argument: str = "step", *, each: str) -> int | None:

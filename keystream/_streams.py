@@ -15,13 +15,13 @@ from keystream._stream import Stream, frozen, made
 
 @jax.tree_util.register_pytree_with_keys_class
 class Streams:
-    """Streams with names under one key, as one immutable value with a position for each.
+    """Streams by name under one key, in one immutable value.
 
     Reach for it in a training state whose parts draw at their own pace: the two lines of a
     loop, `key, streams = streams.next("dropout")`, never give a key twice, and adding or
-    reordering names changes no other name's keys. For a single stream use `Stream`. Where
-    every step draws once of each name, `at(step)` needs no state: such a run resumes from
-    its seed and step alone.
+    reordering names changes no other name's keys. Each has a position of its own. For one
+    stream use `Stream`. Where every step draws once of each name, `at(step)` needs no state:
+    such a run resumes from its seed and step alone.
 
     Item i of a name is `ks.derive(key, name, i)`.
 
@@ -99,7 +99,7 @@ class Streams:
             KeyTypeError: Several streams at once (`jax.vmap` them), or leaves that are no
                 longer keys and positions.
         """
-        index = self._index("Streams.next", name)
+        index = self._index(name)
         after = self._streams[index]._after("Streams.next", 1, each="streams.next(name)")
         places = [stream._known for stream in self._streams]
         places[index] = after
@@ -112,7 +112,7 @@ class Streams:
         Raises:
             UnknownNameError: There is no such name; proposes the nearest.
         """
-        stream: Stream = self._streams[self._index("Streams", name)]
+        stream: Stream = self._streams[self._index(name)]
         return stream.skip(0)
 
     def at(self, step: Any, /) -> dict[str | bytes, jax.Array]:
@@ -122,7 +122,8 @@ class Streams:
             step: An integer, static or traced.
 
         Returns:
-            A dict in the order of `names`: `ks.derive(key, name, step)` each.
+            A dict in the order of `names`: `ks.derive(key, name, step)` each. (`jit` sorts
+            the dicts that it returns, and can't sort str among bytes.)
 
         Raises:
             ArgumentTypeError, ArgumentValueError: `step` is no position of the
@@ -155,19 +156,19 @@ class Streams:
         return Streams.tree_unflatten, (self._names, self._streams)
 
     def __setattr__(self, name: str, value: object) -> None:
-        raise frozen("Streams", name, "key, streams = streams.next(name)")
+        raise frozen("Streams", name, "key, streams = streams.next('params')")
 
     def __delattr__(self, name: str) -> None:
-        raise frozen("Streams", name, "key, streams = streams.next(name)")
+        raise frozen("Streams", name, "key, streams = streams.next('params')")
 
     def __repr__(self) -> str:
         shown = ", ".join(f"{n!r}: {s!r}" for n, s in zip(self._names, self._streams, strict=True))
         return f"Streams({{{shown}}})"
 
-    def _index(self, function: str, name: object) -> int:
-        known = _check.name(function, name)
+    def _index(self, name: object) -> int:
+        known = _check.name("Streams", name)
         if known not in self._names:
-            raise unknown_name(function, "stream", known, self._names)
+            raise unknown_name("Streams", "stream", known, self._names)
         return self._names.index(known)
 
 

@@ -265,6 +265,45 @@ def shard_keys(key: jax.Array, n: int, start: Any, draw: Draw) -> Any:
     return jax.random.key_data(ks.shard_keys(key, mesh(n), P("data")))
 
 
+def stream_next(key: jax.Array, n: int, start: Any, draw: Draw) -> Any:
+    stream = ks.Stream(key).skip(start)
+    made = []
+    for _ in range(n):
+        use, stream = stream.next()
+        made.append(draw(use))
+    return jnp.stack(made)
+
+
+def stream_take(key: jax.Array, n: int, start: Any, draw: Draw) -> Any:
+    del draw
+    first, stream = ks.Stream(key).skip(start).take(1)
+    rest, _ = stream.take(n - 1)
+    return jax.random.key_data(jnp.concatenate([first, rest]))
+
+
+def stream_at(key: jax.Array, n: int, start: Any, draw: Draw) -> Any:
+    del draw
+    return stacked([ks.Stream(key).at(start + i) for i in range(n)])
+
+
+def streams(key: jax.Array, n: int, start: Any, draw: Draw) -> Any:
+    del start, draw
+    state = ks.Streams(key, NAMES)
+    made = list(state.at(3).values())
+    for _ in range(n):
+        one, state = state.next(NAMES[1])
+        other, state = state.next(NAMES[0])
+        made += [one, other]
+    return stacked(made)
+
+
+def want_streams(key: jax.Array, n: int, start: int, draw: Draw) -> np.ndarray:
+    del start, draw
+    paths: list[tuple[Any, ...]] = [(name, 3) for name in NAMES]
+    paths += [(name, i) for i in range(n) for name in (NAMES[1], NAMES[0])]
+    return oracle.all_words([oracle.derive(key, *path) for path in paths])
+
+
 def twice(want: Run) -> Run:
     """Return the oracle of a row that makes two items of each."""
     return lambda key, n, start, draw: want(key, 2 * n, start, draw)
@@ -306,6 +345,10 @@ ROWS = (
     Row("pmap", pmap, items, MAPPED, sizes=(2, 4), devices=True),
     Row("for_axis", for_axis, items, LANED),
     Row("for_process", for_process, items, sizes=(1,)),
+    Row("stream next", stream_next, items, start=True),
+    Row("stream take", stream_take, words, start=True, draws=False),
+    Row("stream at", stream_at, words, start=True, draws=False),
+    Row("streams", streams, want_streams, draws=False),
     Row("shard_keys", shard_keys, words, MAPPED, draws=False, sizes=(2, 4), devices=True),
 )
 

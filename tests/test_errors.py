@@ -15,7 +15,7 @@ from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 
 import keystream as ks
-from keystream import _errors, _processes
+from keystream import _document, _errors, _processes
 
 HERE = Path(__file__).parent
 BASES = {
@@ -23,11 +23,15 @@ BASES = {
     "KeyImplError": (ValueError,),
     "ArgumentTypeError": (TypeError,),
     "ArgumentValueError": (ValueError,),
+    "ImmutableError": (AttributeError,),
+    "UnknownNameError": (KeyError,),
     "BodyError": (TypeError,),
     "MeshAxisError": (ValueError, NameError),
+    "ManifestError": (ValueError,),
     "VaryingError": (TypeError,),
     "KeysEqualError": (ValueError,),
     "KeysDifferError": (ValueError,),
+    "SavedError": (ValueError,),
     "SeedsDifferError": (ValueError,),
     "PeerError": (TimeoutError,),
 }
@@ -122,6 +126,8 @@ def _scope(row):
         "rbg": ks.key(42, impl="rbg"),
         "philox": ks.key(42, impl="philox4x32"),
         "legacy": jax.random.PRNGKey(42),
+        "stream": ks.Stream(key),
+        "streams": ks.Streams(key, ("params", "dropout", "data")),
         "torn": _torn(),
         "mesh": _mesh(),
         "spec": P("data"),
@@ -200,7 +206,7 @@ def test_cure(row):
 
 def _same_traced(row):
     """Has this row nothing that only a concrete value can show?"""
-    if row.call.startswith(("ks.check_", "ks.key(", "jax.")):
+    if row.call.startswith(("ks.check_", "ks.key(", "ks.iter_keys(", "jax.", "list(")):
         return False
     return "others among them" not in row.message
 
@@ -469,6 +475,13 @@ def test_unknown_implementation():
     )
 
 
+def _parted():
+    """Save a key as if parts of it were on other processes; tests/test_save_faults.py has such."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_document, "_is_held", lambda _: False)
+        ks.dumps(ks.key(42))
+
+
 def _sites():
     """Return every place in the library where an error is raised: file, first and last line."""
     for file in sorted(Path(ks.__file__).parent.glob("_*.py")):
@@ -494,7 +507,7 @@ def test_complete():
     acts = [functools.partial(eval, row.call, _scope(row)) for row in ROWS]
     acts += [_absent, _left_behind, _broken, _elsewhere, lambda: _seeds("given 1", "fresh 2")]
     acts += [lambda: varying(ks.key(42), jnp.arange(8))]
-    acts += [lambda: ks.split(_unknown())]
+    acts += [lambda: ks.split(_unknown()), _parted]
     reached = set()
     for act in acts:
         try:

@@ -78,8 +78,9 @@ def laws() -> set[tuple[str, str, str]]:
 
 
 def helpers() -> set[str]:
-    """Return the names of the public functions."""
-    return {name for name, value in vars(ks).items() if inspect.isfunction(value)}
+    """Return the names of the public functions, and of the values with methods."""
+    functions = {name for name, value in vars(ks).items() if inspect.isfunction(value)}
+    return functions | {"Stream", "Streams"}
 
 
 def unbacked(said: list[Cell], tested: set[tuple[str, str, str]]) -> list[Cell]:
@@ -277,6 +278,8 @@ def test_host_helpers_want_concrete_keys() -> None:
             jax.jit(look)(keys)
     with pytest.raises(ks.KeyTypeError):
         jax.jit(ks.fingerprint)(keys[0])
+    with pytest.raises(ks.KeyTypeError):
+        jax.jit(lambda key: next(ks.iter_keys(key)))(keys[0])
     with pytest.raises(ks.ArgumentTypeError):
         jax.jit(ks.key)(3)
 

@@ -45,11 +45,13 @@ COUNTED = tuple(
         "sample placed",
     )
 )
-"""The helpers that count from a start themselves. A fori_loop's index is JAX's own."""
+"""The helpers that count from a start themselves. A fori_loop's index is JAX's own, and a
+stream's end is another one: test_streams.py."""
 
 assert {row.name for row in catalogue.ROWS if row.start} == {
     *(row.name for row in COUNTED),
     *("fori_loop", "derive each", "derive array"),
+    *("stream next", "stream take", "stream at"),
 }, "a new helper with a start"
 
 

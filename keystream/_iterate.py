@@ -1,0 +1,145 @@
+"""Keys one after the other for eager code, many per dispatch."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from typing import Any
+
+import jax
+import numpy as np
+
+from keystream import _check, _children, _cipher
+from keystream._check import NARROW_END, POSITIONS_END
+from keystream._errors import ArgumentTypeError, ArgumentValueError, KeyTypeError, Words, error
+from keystream._scheme import Counter, narrow
+
+BLOCK = 64
+"""Keys in one compiled call: more are slower to compile and no cheaper each."""
+
+PATIENCE = 0.1
+"""Seconds that one `next` waits at most for the compiler."""
+
+
+def iter_keys(key: jax.Array, /, *, start: Any = 0) -> Iterator[jax.Array]:
+    """Return an iterator over the children of one key, for eager code.
+
+    Reach for it in a plain Python loop, such as one over batches or episodes, where a key
+    a turn is wanted and nothing else is known. Inside `jit` use `scan` or `keys`; where the
+    place must be saved use `Stream`.
+
+    `list(itertools.islice(ks.iter_keys(key, start=s), n)) == list(ks.keys(key, n, start=s))`.
+
+    Args:
+        key: One typed key, concrete.
+        start: The position of the first key: a concrete integer of zero or more.
+
+    Returns:
+        An iterator over typed keys of shape (), without end before the last position. They
+        are committed to a device, or laid out over a mesh, where `key` is.
+
+    Key use:
+        Consumes `key`; iterators over disjoint ranges of positions are one consumption.
+
+    Guarantees:
+        The first 64 keys are made without compiling anything (threefry2x32). Then a call
+        that makes 64 at a time is compiled, once in a process for each placement of the
+        key, in a thread beside the program: a `next` waits for it for 0.1 s at most, and
+        hands out a key of the slower kind meanwhile. It costs less and less the more keys
+        are asked for; docs/measure_iter_keys.py measures it.
+
+    Raises:
+        KeyTypeError: Not one typed key, or a traced one.
+        KeyImplError: An implementation that keystream refuses.
+        ArgumentTypeError: `start` is no concrete integer.
+        ArgumentValueError: `start` isn't a position. Also raised by `next` after the last
+            position: 2**63 - 1, or 2**32 - 1 without a public cipher.
+
+    Example:
+        >>> import keystream as ks
+        >>> keys = ks.iter_keys(ks.key(42), start=5)
+        >>> bool(next(keys) == ks.derive(ks.key(42), 5))
+        True
+        >>> for step, key in zip(range(3), keys):
+        ...     pass
+        >>> bool(key == ks.derive(ks.key(42), 8))
+        True
+    """
+    impl = _check.one_key("iter_keys", key, each="[ks.iter_keys(key) for key in keys]")
+    if _check.is_traced(key):
+        cure = "Inside a traced function: ks.keys(key, n)."
+        raise error(KeyTypeError, "iter_keys", "key", "concrete", key, cure)
+    if _check.is_traced(start):
+        cure = "Inside a traced function: ks.keys(key, n, start=start)."
+        raise error(ArgumentTypeError, "iter_keys", "start", "concrete", start, cure)
+    first = int(_check.start("iter_keys", start, 1, impl))
+    return itertools.chain.from_iterable(_blocks(key, first, wide=impl.cipher))
+
+
+def _blocks(key: jax.Array, first: int, *, wide: bool) -> Iterator[tuple[jax.Array, ...]]:
+    end = POSITIONS_END if wide else NARROW_END
+    single = _on_host(key) if wide else _on_device(key)
+    place = key.sharding if key.committed else None
+    early = min(first + BLOCK, end)
+    for i in range(first, early):
+        yield single(i)
+    first = early
+    if end - first > BLOCK:
+        compiling = _compiled(key.dtype, place, _check.setting("jax_default_device"))
+        waited = False
+        while end - first > BLOCK and not compiling.done():
+            if waited:
+                wait([compiling], PATIENCE)
+            yield single(first)
+            first, waited = first + 1, True
+        for i in range(first, end - BLOCK + 1, BLOCK):
+            yield compiling.result()(key, np.uint32(i >> 32), np.uint32(i & 0xFFFFFFFF))
+            first = i + BLOCK
+    for i in range(first, end):
+        yield single(i)
+    cure = "For keys of their own: ks.iter_keys(ks.derive(key, 'more'))."
+    got = Words(f"a call after position {end - 1}")
+    raise error(ArgumentValueError, "iter_keys", "position", "below its end", got, cure)
+
+
+def _on_host(key: jax.Array) -> Callable[[int], tuple[jax.Array]]:
+    """Return what makes one key at a time without compiling."""
+    words = np.asarray(_check.concrete_words(key))
+    place = key.sharding if key.committed else None
+
+    def single(i: int) -> tuple[jax.Array]:
+        hi, lo = np.array([[i >> 32], [i & 0xFFFFFFFF]], np.uint32)
+        (made,) = _cipher.threefry2x32(words, hi, lo)
+        return (_check.wrap(jax.device_put(made, place), key.dtype),)
+
+    return single
+
+
+def _on_device(key: jax.Array) -> Callable[[int], tuple[jax.Array]]:
+    """Return what makes one key at a time in one dispatch."""
+
+    def single(i: int) -> tuple[jax.Array]:
+        return (_children.eager_walk(key, (Counter(None, np.uint32(i)),)),)
+
+    return single
+
+
+@functools.lru_cache(maxsize=64)
+def _compiled(dtype: Any, place: Any, default_device: Any) -> Future[Any]:
+    """Compile `_make_block` in a thread; trace it here and now, in the caller's settings."""
+    del default_device  # Where keys go that are committed to no place.
+    key = jax.ShapeDtypeStruct((), dtype, sharding=place)
+    word = jax.ShapeDtypeStruct((), np.uint32)
+    lowered = jax.jit(_make_block).lower(key, word, word)
+    pool = ThreadPoolExecutor(1, "keystream-iter_keys")
+    compiling = pool.submit(lowered.compile)
+    pool.shutdown(wait=False)
+    return compiling
+
+
+def _make_block(key: jax.Array, hi: jax.Array, lo: jax.Array) -> tuple[jax.Array, ...]:
+    counter = Counter(hi, lo)
+    wide = _check.implementation("iter_keys", key).cipher
+    return tuple(_children.row(key, (BLOCK,), counter if wide else narrow(counter)))
