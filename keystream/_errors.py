@@ -68,6 +68,10 @@ class PeerError(KeystreamError, TimeoutError):
     """Other processes didn't answer, are elsewhere, or the connection to them broke."""
 
 
+class SavedError(KeystreamError, ValueError):
+    """Saved keys that are damaged, of another version, or not of the structure asked for."""
+
+
 class Words(str):
     """A phrase for the `got` of `error`, printed as it is."""
 
