@@ -72,6 +72,10 @@ class SavedError(KeystreamError, ValueError):
     """Saved keys that are damaged, of another version, or not of the structure asked for."""
 
 
+class ManifestError(KeystreamError, ValueError):
+    """Here other numbers come than where the manifest was made."""
+
+
 class Words(str):
     """A phrase for the `got` of `error`, printed as it is."""
 

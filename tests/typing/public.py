@@ -46,6 +46,8 @@ assert_type(ks.batched(jax.random.normal), Callable[..., Any])
 assert_type(
     ks.shard_map(step, in_specs=(), out_specs=jax.P("data"), vary="data"), Callable[..., Any]
 )
+assert_type(ks.manifest(), dict[str, Any])
+assert_type(ks.check_manifest({}), dict[str, ks.Difference])
 
 # What is wrong at run time is wrong here too; an unused ignore is an error under `strict`.
 ks.split(key, ("params", 3))  # type: ignore[list-item, arg-type, call-overload, unused-ignore]
