@@ -99,7 +99,7 @@ def opened(source: Source, text: str, fill: Callable[[Any], Any] = lambda tree: 
     if _checksum(inner) != found["checksum"]:
         wanted = "the content that its checksum was made of"
         raise source.fault(wanted, Words("another"), source.earlier, must="hold")
-    if inner["scheme"] != SCHEME:
+    if type(inner["scheme"]) is not int or inner["scheme"] != SCHEME:
         wanted = f"of derivation scheme {SCHEME}, as this keystream has it"
         got = Words(f"scheme {summary(inner['scheme'])}")
         raise source.fault(wanted, got, "Load it with the keystream that wrote it.")
