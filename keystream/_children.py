@@ -16,6 +16,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+# Here and not at first use, although it is half of what importing keystream costs (it brings
+# Pallas along): imported late, it makes JAX 0.12 compile every jitted function once more.
+from jax.extend.random import threefry2x32_p
+
 from keystream._check import IMPLS, NARROW_END, Impl, is_traced, setting, size_of, static_int, wrap
 from keystream._scheme import Counter, advance, array_counter, narrow
 
@@ -43,16 +47,8 @@ def child(key: jax.Array, counter: Counter) -> jax.Array:
         return jax.random.fold_in(key, counter.lo)
     words = jax.random.key_data(key)
     operands = (words[0], words[1], jnp.asarray(counter.hi), jnp.asarray(counter.lo))
-    block = _cipher().bind(*operands)
+    block = threefry2x32_p.bind(*operands)
     return wrap(_as_varying(jnp.stack(block), operands), key.dtype)
-
-
-@functools.cache
-def _cipher() -> Any:
-    # jax.extend brings Pallas along, half of what importing keystream would cost.
-    from jax.extend.random import threefry2x32_p  # noqa: PLC0415
-
-    return threefry2x32_p
 
 
 def _as_varying(block: jax.Array, operands: Sequence[jax.Array]) -> jax.Array:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import os
 import re
 import statistics
 import subprocess
@@ -92,6 +93,22 @@ def _tree_by_hand(key: jax.Array) -> Any:
     return names[0], leaves[0], leaves[1]
 
 
+def _stream(key: jax.Array) -> Any:
+    def step(stream: Any, _: Any) -> Any:
+        use, stream = stream.next()
+        return stream, bits(use)
+
+    return lax.scan(step, ks.Stream(key), length=N)[1]
+
+
+def _stream_by_hand(key: jax.Array) -> Any:
+    def step(carry: Any, _: Any) -> Any:
+        key, i = carry
+        return (key, i + 1), bits(jax.random.fold_in(key, i))
+
+    return lax.scan(step, (key, np.uint32(0)), length=N)[1]
+
+
 IDS = np.arange(N, dtype=np.int32)
 FORMS: dict[str, tuple[Fun, Fun]] = {
     "split": (lambda key: ks.split(key, 3), lambda key: tuple(jax.random.split(key, 3))),
@@ -144,9 +161,12 @@ def test_no_more_primitives(form: str) -> None:
 
 
 @pytest.mark.fast
-def test_no_more_primitives_in_a_fori_loop() -> None:
-    """A fori_loop's turn costs one block of the cipher, as a fold by hand does."""
-    ours, theirs = census(_fori), census(_fori_by_hand)
+@pytest.mark.parametrize(
+    ("helper", "by_hand"), [(_fori, _fori_by_hand), (_stream, _stream_by_hand)]
+)
+def test_no_more_primitives_in_a_turn(helper: Fun, by_hand: Fun) -> None:
+    """A turn of a fori_loop or of a stream costs one block of the cipher, as a fold does."""
+    ours, theirs = census(helper), census(by_hand)
     assert sum(ours[name] for name in RANDOM) == sum(theirs[name] for name in RANDOM)
     for name in LOOPS:
         assert ours[name] <= theirs[name], f"{ours[name]} {name}, by hand {theirs[name]}"
@@ -206,6 +226,13 @@ EAGER: dict[str, Callable[[jax.Array], Any]] = {
     "keys": lambda key: ks.keys(key, 7, start=3),
     "split_tree": lambda key: ks.split_tree(key, {"a": 0, "b": [0, 0]}),
     "derive": lambda key: ks.derive(key, "noise", 3, np.arange(4)),
+    "Stream": ks.Stream,
+}
+STREAMS: dict[str, Callable[[Any], Any]] = {
+    "next": lambda stream: stream.next(),
+    "take": lambda stream: stream.take(5),
+    "skip": lambda stream: stream.skip(5),
+    "at": lambda stream: stream.at(5),
 }
 
 
@@ -219,6 +246,22 @@ def test_one_dispatch(helper: str) -> None:
     assert more == 0, f"{more} programs more for another key"
 
 
+@pytest.mark.parametrize("method", STREAMS)
+def test_one_dispatch_of_a_stream(method: str) -> None:
+    """Each method of a stream is one dispatch, and at another position compiles nothing."""
+    stream = ks.Stream(ks.key(3))
+    assert dispatches(lambda: STREAMS[method](stream)) == 1
+    further = ks.Stream(ks.key(4)).skip(7)
+    assert programs(lambda: STREAMS[method](further)) == 0
+
+
+def test_one_dispatch_of_streams() -> None:
+    """`next` is one dispatch for all names together; `[name]` and `at` are one each."""
+    streams = ks.Streams(ks.key(3), ("a", "b", "c"))
+    for call in (lambda: streams.next("b"), lambda: streams["b"], lambda: streams.at(3)):
+        assert dispatches(call) == 1
+
+
 def test_check_of_dispatches_finds_a_liar() -> None:
     """The count of dispatches sees a split that is unpacked eagerly."""
     key = ks.key(3)
@@ -229,12 +272,15 @@ def test_check_of_dispatches_finds_a_liar() -> None:
 
 
 def python(program: str, *flags: str) -> subprocess.CompletedProcess[str]:
+    """Run a program in a fresh process that keeps the bytecode it makes, as people's do."""
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
     return subprocess.run(
         [sys.executable, *flags, "-c", program],
         capture_output=True,
         text=True,
         check=True,
         timeout=240,
+        env=environment,
     )
 
 
@@ -261,6 +307,41 @@ def import_times(program: str) -> dict[str, int]:
         r"import time:\s+(\d+) \|\s+\d+ \|\s*(\S+)", python(program, "-X", "importtime").stderr
     )
     return {module: int(own) for own, module in lines}
+
+
+STEADY = """
+import jax
+import keystream as ks
+heard = []
+jax.monitoring.register_event_duration_secs_listener(
+    lambda event, *_, **__: heard.append(event) if event.endswith("compile_duration") else None
+)
+fun = jax.jit(lambda x: 2 * x + 1)
+fun(1.0)
+key = ks.key(3)
+USE
+del heard[:]
+fun(1.0)
+print(len(heard))
+"""
+USES = {
+    "derive": "ks.derive(key, 'name', 2**40)",
+    "stream": "ks.Stream(key).next()",
+    "iter_keys": "[next(keys) for keys in [ks.iter_keys(key)] for _ in range(100)]",
+    "check_distinct": "ks.check_distinct(ks.keys(key, 3))",
+    "agree_on_seed": "ks.agree_on_seed()",
+    "manifest": "ks.manifest()",
+    "dumps": "ks.loads(ks.dumps(key))",
+    "liar": "jax.clear_caches()",
+}
+
+
+@pytest.mark.parametrize("use", USES)
+def test_nothing_is_compiled_again(use: str) -> None:
+    """No call makes JAX compile again what was compiled before, as late imports can."""
+    found = python(STEADY.replace("USE", USES[use]))
+    assert found.returncode == 0, found.stderr
+    assert (found.stdout.strip() == "0") == (use != "liar")
 
 
 def test_import_is_light() -> None:
