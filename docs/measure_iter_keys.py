@@ -87,9 +87,9 @@ def splitting(count: int) -> float:
 def iterating(keys: Iterator[jax.Array], count: int) -> float:
     """Return the seconds for each key of an iterator."""
     begin = time.perf_counter()
-    for use in itertools.islice(keys, count):
+    for _ in itertools.islice(keys, count - 1):
         pass
-    use.block_until_ready()
+    next(keys).block_until_ready()
     return (time.perf_counter() - begin) / count
 
 
@@ -103,19 +103,15 @@ def rounds(count: int, repeats: int) -> list[Round]:
 
 def report(first: Sequence[Fresh], steady: Sequence[Round], count: int) -> str:
     """Return the tables that are printed."""
-    middle = statistics.median
+    versions = f"jax {jax.__version__}, numpy {np.__version__}, Python {platform.python_version()}"
     ratios = [each.ratio for each in steady]
     lines = [
-        f"jax {jax.__version__}, numpy {np.__version__}, Python {platform.python_version()}, "
-        f"{platform.machine()}, {jax.default_backend()}",
+        f"{versions}, {platform.machine()}, {jax.default_backend()}",
         "",
         f"in a fresh process, compilation included (median of {len(first)}, worst)",
-        f"  first key              {middle(f.first for f in first) * 1e3:8.1f} ms "
-        f"{max(f.first for f in first) * 1e3:8.1f} ms",
-        f"  slowest next of {SETTLED:,}  {middle(f.slowest for f in first) * 1e3:8.1f} ms "
-        f"{max(f.slowest for f in first) * 1e3:8.1f} ms",
-        f"  {SETTLED:,} keys in all      {middle(f.together for f in first) * 1e3:8.1f} ms "
-        f"{max(f.together for f in first) * 1e3:8.1f} ms",
+        _milliseconds("first key", [f.first for f in first]),
+        _milliseconds(f"slowest next of {SETTLED:,}", [f.slowest for f in first]),
+        _milliseconds(f"{SETTLED:,} keys in all", [f.together for f in first]),
         "",
         f"in steady state, {count:,} keys a round, each round in turns",
         "  split, us a key   iter_keys, us a key   ratio",
@@ -123,8 +119,13 @@ def report(first: Sequence[Fresh], steady: Sequence[Round], count: int) -> str:
     lines += [
         f"  {r.split * 1e6:15.2f}   {r.iterated * 1e6:19.2f}   {r.ratio:5.1f}" for r in steady
     ]
-    lines += [f"  ratio: median {middle(ratios):.1f}, from {min(ratios):.1f} to {max(ratios):.1f}"]
+    median = statistics.median(ratios)
+    lines += [f"  ratio: median {median:.1f}, from {min(ratios):.1f} to {max(ratios):.1f}"]
     return "\n".join(lines)
+
+
+def _milliseconds(what: str, seconds: Sequence[float]) -> str:
+    return f"  {what:22} {statistics.median(seconds) * 1e3:8.1f} ms {max(seconds) * 1e3:8.1f} ms"
 
 
 def main(argv: Sequence[str] | None = None) -> None:
