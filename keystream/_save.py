@@ -115,7 +115,7 @@ _TEXT_CURES: dict[type, str] = {
 }
 
 
-def to_words(tree: Any, /) -> dict[str, np.ndarray]:
+def to_words(tree: Any, /) -> dict[str, Any]:
     """Return a tree of keys and streams as a flat dict of NumPy arrays, by name.
 
     Reach for it where a format takes arrays: `np.savez(file, w=w, **ks.to_words(tree))`,
@@ -148,6 +148,7 @@ def to_words(tree: Any, /) -> dict[str, np.ndarray]:
         >>> words["keystream_1"].tolist()
         [0, 5]
     """
+    # Any, so that the call of `np.savez` above type-checks: its `allow_pickle` is a bool.
     document = sealed(encode("to_words", tree))
     arrays: dict[str, np.ndarray] = {}
     document["tree"] = pulled(document["tree"], arrays)

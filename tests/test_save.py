@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import collections
+import copy
 import io
 import json
+import pickle
 from collections.abc import Callable
 from typing import Any
 
@@ -96,6 +98,15 @@ def test_reformatted(tree: Any, indent: int | None, sort: bool, plain: bool) -> 
     text = ks.dumps(tree)
     other = json.dumps(json.loads(text), indent=indent, sort_keys=sort, ensure_ascii=plain)
     assert ks.dumps(ks.loads(f"\n {other}\r\n")) == text
+
+
+@pytest.mark.parametrize("way", [lambda tree: pickle.loads(pickle.dumps(tree)), copy.deepcopy])
+@given(tree=TREES)
+def test_as_python_does(way: Any, tree: Any) -> None:
+    """Pickle and deepcopy take keys and streams as they are, and streams go on from there."""
+    again = way(tree)
+    assert content(again) == content(tree)
+    assert ks.dumps(again) == ks.dumps(tree)
 
 
 @pytest.mark.parametrize("name", SETTINGS)
