@@ -91,10 +91,11 @@ REQUIRED = ("manifest", "scheme")
 def read() -> dict[str, Any]:
     """Return every fact and every setting as it is here; None for one that isn't there."""
     facts = {name: fact.read() for name, fact in FACTS.items()}
-    return {**facts, **{name: _setting(name) for name in SETTINGS}}
+    return {**facts, **{name: current(name) for name in SETTINGS}}
 
 
-def _setting(name: str) -> Any:
+def current(name: str) -> Any:
+    """Return one of JAX's settings as it is here; None if this JAX lacks it."""
     try:
         # Some are no attributes, and those that are can't be read.
         value = setting(name) if hasattr(jax.config, name) else jax.config.read(name)
