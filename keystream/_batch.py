@@ -105,7 +105,7 @@ def _per_argument(in_axes: Any, count: int) -> tuple[Any, ...]:
         wanted = "an int, None, or a tuple with one entry for each argument after the key"
         raise error(ArgumentTypeError, "vmap", "in_axes", wanted, in_axes)
     if len(in_axes) != count:
-        wanted = f"one entry for each of the {count} arguments after the key"
+        wanted = f"one entry for each argument after the key ({count})"
         cure = "The key has no entry: ks.vmap(fun, in_axes=(0, None))(key, x, y)."
         raise error(ArgumentValueError, "vmap", "in_axes", wanted, in_axes, cure, must="hold")
     return tuple(in_axes)

@@ -330,10 +330,10 @@ def items(function: str, dims: Sequence[int], *, argument: str = "shape") -> Non
 
 def batch_size(function: str, value: object) -> int:
     """Return a batch size: a count of one or more."""
-    size = count(function, "batch_size", value)
-    if size == 0:
-        raise error(ArgumentValueError, function, "batch_size", "one or more, or None", size)
-    return size
+    number = static_int(value)
+    if number is not None and number < 1:
+        raise error(ArgumentValueError, function, "batch_size", "one or more, or None", number)
+    return count(function, "batch_size", value)
 
 
 def setting(name: str) -> Any:

@@ -103,8 +103,8 @@ def shard_map(
         manual = [n for n in known.axis_names if n in chosen or not chosen]
         _check.axes("shard_map", "vary", names, manual)
         if isinstance(in_specs, tuple) and len(in_specs) != len(args):
-            wanted = f"one entry for each of the {len(args)} arguments after the key"
-            got = Words(f"{len(in_specs)} entries")
+            wanted = f"one entry for each argument after the key ({len(args)})"
+            got = Words(f"a tuple of {len(in_specs)}")
             raise error(ArgumentValueError, "shard_map", "in_specs", wanted, got, must="hold")
         call = jax.shard_map(
             shard,

@@ -100,7 +100,7 @@ def pmap(
         _check.shards("pmap", impl, key)
         several = isinstance(in_axes, (tuple, list))
         if several and len(in_axes) != len(args):
-            wanted = f"one entry for each of the {len(args)} arguments after the key"
+            wanted = f"one entry for each argument after the key ({len(args)})"
             raise error(ArgumentValueError, "pmap", "in_axes", wanted, in_axes, must="hold")
         axes = tuple(in_axes) if several else (in_axes,) * len(args)
         _check_mapped(axes, args, static)
