@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -72,17 +72,18 @@ def _layer(key: jax.Array, inputs: int, outputs: int) -> dict[str, jax.Array]:
     }
 
 
-def draw(key: jax.Array, epoch: jax.Array, ids: jax.Array) -> Drawn:
-    """Draw input noise and dropout masks, one row for each id, from the id's own keys.
+def draw(key: jax.Array, *path: Any) -> Drawn:
+    """Draw input noise and dropout masks, one row for each id that the path ends in.
 
-    Bits and what is made of bits alone: the same on every device count, to the last bit.
+    Each row is drawn from its id's own keys: bits and what is made of bits alone, the same
+    on every device count, to the last bit.
     """
     hidden = sum(outputs for _, outputs in LAYERS.values()) - LAYERS["last"][1]
     noise = ks.batched(jax.random.uniform)(
-        ks.derive(key, "noise", epoch, ids), (64,), jnp.float32, minval=-NOISE, maxval=NOISE
+        ks.derive(key, "noise", *path), (64,), jnp.float32, minval=-NOISE, maxval=NOISE
     )
     masks = ks.batched(jax.random.bernoulli)(
-        ks.derive(key, "dropout", epoch, ids), jnp.float32(KEEP), (hidden,)
+        ks.derive(key, "dropout", *path), jnp.float32(KEEP), (hidden,)
     )
     return Drawn(noise, masks)
 

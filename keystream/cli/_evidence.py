@@ -39,12 +39,7 @@ class Evidence:
 
     def __init__(self, params: Params) -> None:
         """Begin with every device's copy of the initial parameters."""
-        copies: dict[Any, Any] = {}
-        for leaf in jax.tree.leaves(params):
-            for shard in leaf.addressable_shards:
-                digest = copies.setdefault(shard.device, hashlib.sha256())
-                digest.update(np.asarray(shard.data).tobytes())
-        self._initial = frozenset(digest.hexdigest() for digest in copies.values())
+        self._initial = copies(params)
         self._digests = {what: hashlib.sha256() for what in ("shuffles", "noise", "masks")}
         self.shared = 0
         self.tiles = np.empty((0, 8, 8), np.float32)
@@ -66,6 +61,16 @@ class Evidence:
         """Return the digests of everything that was used, by what it is."""
         drawn = {what: frozenset({d.hexdigest()}) for what, d in self._digests.items()}
         return {"initial parameters": self._initial} | drawn
+
+
+def copies(tree: Any) -> frozenset[str]:
+    """Return the digests of the copies of a tree that the devices hold: one if all agree."""
+    found: dict[Any, Any] = {}
+    for leaf in jax.tree.leaves(tree):
+        for shard in leaf.addressable_shards:
+            digest = found.setdefault(shard.device, hashlib.sha256())
+            digest.update(np.asarray(shard.data).tobytes())
+    return frozenset(digest.hexdigest() for digest in found.values())
 
 
 def shared_rows(parts: Iterable[np.ndarray]) -> int:

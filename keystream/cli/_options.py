@@ -9,6 +9,9 @@ from pathlib import Path
 from keystream.cli._digits import BATCH
 
 MOST_DEVICES = 8
+DEVICES = (1, 2, 4, MOST_DEVICES)
+PROCESSES = (1, 2, 4)
+EPOCHS = 20
 FORMATS = (".png", ".svg", ".pdf")
 
 
@@ -34,6 +37,28 @@ def epoch_count(text: str) -> int:
             f"must be a count of one or more, got {text!r}. For a quick look: --epochs 2"
         )
     return int(text)
+
+
+def process_count(text: str) -> int:
+    """Read a count of processes that share the devices evenly."""
+    if text not in map(str, PROCESSES):
+        choice = ", ".join(map(str, PROCESSES))
+        raise argparse.ArgumentTypeError(
+            f"must be one of {choice} (they share {MOST_DEVICES} devices), got {text!r}. "
+            "For two: --processes 2"
+        )
+    return int(text)
+
+
+def conflict(options: argparse.Namespace) -> str | None:
+    """Say what is wrong with options that are each right, or None."""
+    if options.resume and options.processes:
+        return "--resume and --processes must come one at a time. For the kill: --resume"
+    if options.devices and (options.resume or options.processes):
+        mode = "--resume" if options.resume else "--processes"
+        cure = mode if options.resume else f"{mode} {options.processes}"
+        return f"--devices must come without {mode}, which counts its own. For those: {cure}"
+    return None
 
 
 def seed(text: str) -> int | str:

@@ -15,6 +15,7 @@ from keystream.cli._digits import (
     BATCH,
     STEPS,
     Digits,
+    Drawn,
     Params,
     accuracy,
     draw,
@@ -22,12 +23,19 @@ from keystream.cli._digits import (
     loss,
 )
 from keystream.cli._evidence import Evidence, Run
+from keystream.cli._options import MOST_DEVICES
 
 RATE = 0.1
 MOMENTUM = 0.9
 
 State = tuple[Params, Params]
 """The parameters and their velocity."""
+
+
+def simulate_devices(count: int = MOST_DEVICES) -> None:
+    """Let the CPU count as several devices, wherever this runs; before JAX starts a backend."""
+    jax.config.update("jax_platforms", "cpu")
+    jax.config.update("jax_num_cpu_devices", count)
 
 
 class Program(NamedTuple):
@@ -56,10 +64,7 @@ def compiled(digits: Digits, devices: int) -> Program:
         def step(state: State, item: tuple[jax.Array, jax.Array]) -> Any:
             index, ids = item
             drawn = draw(key, number, lax.select(by_place, places(index, ids), ids))
-            images, labels = jnp.asarray(digits.images)[ids], jnp.asarray(digits.labels)[ids]
-            state, value = descend(
-                lambda params: lax.pmean(loss(params, images, labels, drawn), "data"), state
-            )
+            state, value = learn(digits, state, ids, drawn)
             return state, (value, drawn)
 
         numbers = jnp.arange(STEPS, dtype=jnp.int32)
@@ -77,6 +82,11 @@ def compiled(digits: Digits, devices: int) -> Program:
     return Program(devices, jax.jit(begin), jax.jit(passed))
 
 
+def at_rest(params: Params) -> State:
+    """Return the parameters with no velocity yet."""
+    return params, jax.tree.map(jnp.zeros_like, params)
+
+
 def places(index: jax.Array, ids: jax.Array) -> jax.Array:
     """Number the examples by their place in the device's part of the batch: the mistake.
 
@@ -85,6 +95,12 @@ def places(index: jax.Array, ids: jax.Array) -> jax.Array:
     counted = index * ids.size + jnp.arange(ids.size, dtype=ids.dtype)
     placed: jax.Array = lax.pcast(counted, "data", to="varying")
     return placed
+
+
+def learn(digits: Digits, state: State, ids: jax.Array, drawn: Drawn) -> tuple[State, jax.Array]:
+    """Take one step on this device's examples, down the mean loss of all devices."""
+    images, labels = jnp.asarray(digits.images)[ids], jnp.asarray(digits.labels)[ids]
+    return descend(lambda params: lax.pmean(loss(params, images, labels, drawn), "data"), state)
 
 
 def descend(objective: Callable[[Params], jax.Array], state: State) -> tuple[State, jax.Array]:
@@ -108,7 +124,7 @@ def train(
     """Run a program, calling `tick` after each epoch; `by_place` makes the mistake."""
     params = program.begin(ks.derive(key, "params"))
     evidence = Evidence(params)
-    state = (params, jax.tree.map(jnp.zeros_like, params))
+    state = at_rest(params)
     losses = []
     for number in range(epochs):
         state, curve, ids, drawn = program.epoch(key, state, np.int32(number), np.bool_(by_place))

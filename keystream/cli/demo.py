@@ -3,6 +3,9 @@
 A small network learns handwritten digits. Its input noise and dropout masks are keyed by
 each example's index in the data set, so every device count trains with the same numbers.
 Then the same once more with a mistake: the key replicated, and counted from 0 on each device.
+
+With `--resume`, or with `--processes`, the same training in processes of its own: one that
+is killed and started again, or several that are joined.
 """
 
 from __future__ import annotations
@@ -16,13 +19,22 @@ from pathlib import Path
 import jax
 
 import keystream as ks
-from keystream.cli import _checks
+from keystream.cli import _checks, _processes, _resume
 from keystream.cli._digits import Digits, load
 from keystream.cli._evidence import Run
-from keystream.cli._options import MOST_DEVICES, device_counts, epoch_count, picture_path, seed
-from keystream.cli._training import compiled, train
+from keystream.cli._launch import WorkerError
+from keystream.cli._options import (
+    DEVICES,
+    EPOCHS,
+    conflict,
+    device_counts,
+    epoch_count,
+    picture_path,
+    process_count,
+    seed,
+)
+from keystream.cli._training import compiled, simulate_devices, train
 
-EPOCHS = 20
 EXTRAS = {"scikit-learn": "sklearn", "matplotlib": "matplotlib", "tqdm": "tqdm"}
 
 
@@ -31,9 +43,19 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--devices",
         type=device_counts,
-        default=(1, 2, 4, 8),
         metavar="1,2,4,8",
         help="numbers of simulated CPU devices to train on, one after the other",
+    )
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="be killed in the middle of an epoch instead, and go on from the checkpoint",
+    )
+    parser.add_argument(
+        "--processes",
+        type=process_count,
+        metavar="N",
+        help="train in 1, 2 or 4 processes instead, joined by jax.distributed",
     )
     parser.add_argument(
         "--epochs",
@@ -55,22 +77,37 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Train, check and draw; return 0 if every check holds, 1 if not, 2 without the extras."""
+    """Train, check and draw; return 0 if every check holds, 1 if not, 2 if it can't begin."""
     missing = [name for name, module in EXTRAS.items() if not importlib.util.find_spec(module)]
     if missing:
         needs = ", ".join(missing)
         print(f"demo: {needs} must be installed. pip install 'keystream[demo]'", file=sys.stderr)
         return 2
+    if wrong := conflict(options):
+        print(f"demo: {wrong}", file=sys.stderr)
+        return 2
     simulate_devices()
-    key = ks.key(options.seed)
     digits = load()
-    print(introduction(options, key, digits), flush=True)
-    runs, mistaken = train_all(key, digits, options.devices, options.epochs)
-    checks = _checks.all_checks(runs, mistaken, full=options.epochs >= EPOCHS)
-    print(report(runs, mistaken, checks))
-    draw_picture(options.out, runs, mistaken)
+    print(introduction(options, ks.key(options.seed), digits), flush=True)
+    mode = _resume if options.resume else _processes if options.processes else sys.modules[__name__]
+    try:
+        lines, checks = mode.play(options, digits)
+    except WorkerError as error:
+        print(f"demo: {error}", file=sys.stderr)
+        return 1
+    print("\n".join([*lines, "", "checked:", *map(told, checks)]))
     print(f"\npicture: {options.out}")
     return int(any(check.holds is False for check in checks))
+
+
+def play(options: argparse.Namespace, digits: Digits) -> tuple[list[str], list[_checks.Check]]:
+    """Train on each device count, draw the picture, and return what is told."""
+    runs, mistaken = train_all(
+        ks.key(options.seed), digits, options.devices or DEVICES, options.epochs
+    )
+    draw_picture(options.out, runs, mistaken)
+    checks = _checks.all_checks(runs, mistaken, full=options.epochs >= EPOCHS)
+    return table(runs, mistaken), checks
 
 
 def introduction(options: argparse.Namespace, key: jax.Array, digits: Digits) -> str:
@@ -81,12 +118,6 @@ def introduction(options: argparse.Namespace, key: jax.Array, digits: Digits) ->
         f"seed {options.seed!r}, epochs {options.epochs}, "
         f"key {ks.fingerprint(key)}, scheme {ks.SCHEME}"
     )
-
-
-def simulate_devices() -> None:
-    """Let the CPU count as several devices, wherever this runs; before JAX starts a backend."""
-    jax.config.update("jax_platforms", "cpu")
-    jax.config.update("jax_num_cpu_devices", MOST_DEVICES)
 
 
 def train_all(
@@ -108,8 +139,8 @@ def train_all(
     return runs, mistaken
 
 
-def report(runs: Sequence[Run], mistaken: Sequence[Run], checks: Sequence[_checks.Check]) -> str:
-    """Return what is printed at the end: accuracy per device count, and every check."""
+def table(runs: Sequence[Run], mistaken: Sequence[Run]) -> list[str]:
+    """Return a line for each device count, and how far the losses lie apart."""
     lines = ["", "devices   accuracy   with the key replicated by mistake"]
     for right, wrong in zip(runs, mistaken, strict=True):
         shared = f"{wrong.shared:,} rows of noise on several devices"
@@ -117,10 +148,13 @@ def report(runs: Sequence[Run], mistaken: Sequence[Run], checks: Sequence[_check
     if len(runs) > 1:
         apart, worse = _checks.losses_apart(runs), _checks.losses_apart(mistaken)
         lines.append(f"losses at most {apart:.1e} apart, by mistake {worse:.1e}")
-    lines += ["", "checked:"]
-    words = {True: "ok", False: "FAILED", None: "-"}
-    lines += [f"  {words[c.holds]:6}  {c.claim} ({c.measured})" for c in checks]
-    return "\n".join(lines)
+    return lines
+
+
+def told(check: _checks.Check) -> str:
+    """Return the line of a check."""
+    word = {True: "ok", False: "FAILED", None: "-"}[check.holds]
+    return f"  {word:6}  {check.claim} ({check.measured})"
 
 
 def draw_picture(path: Path, runs: Sequence[Run], mistaken: Sequence[Run]) -> None:
