@@ -72,8 +72,9 @@ def resume(path: Path) -> tuple[State, dict[str, ks.Difference]]:
 
 def _read(path: Path) -> dict[str, np.ndarray]:
     try:
-        with np.load(path) as file:
-            return dict(file)
+        # Where it fails, np.load leaves a file open that it has opened itself.
+        with path.open("rb") as file, np.load(file) as arrays:
+            return dict(arrays)
     except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as cause:
         raise _unreadable(path, cause) from cause
 

@@ -69,7 +69,7 @@ def apart(axes: Any, first: Outcome, others: Sequence[Outcome]) -> None:
         steps = np.arange(1, 1 + curve.size) / STEPS
         axes.plot(steps, curve, color=COLORS[place], linewidth=1.2, label=run.name)
     axes.set(
-        xlabel="epoch", ylabel=f"loss apart from: {first.name}", yscale="log", ylim=(ZERO / 3, 10)
+        xlabel="epoch", ylabel="loss, distance from the first", yscale="log", ylim=(ZERO / 3, 10)
     )
     axes.set_yticks([ZERO, 1e-7, 1e-5, 1e-3, 1e-1], ["equal", "1e-7", "1e-5", "1e-3", "0.1"])
     axes.minorticks_off()

@@ -57,7 +57,7 @@ def conflict(options: argparse.Namespace) -> str | None:
     if options.devices and (options.resume or options.processes):
         mode = "--resume" if options.resume else "--processes"
         cure = mode if options.resume else f"{mode} {options.processes}"
-        return f"--devices must come without {mode}, which counts its own. For those: {cure}"
+        return f"--devices must come without {mode}, which has its own. For those: {cure}"
     return None
 
 

@@ -47,6 +47,12 @@ def same_rows(what: str, first: Outcome, others: Sequence[Outcome], *, claim: st
     return Check(f"{what}: {claim}", not unlike and not torn, found)
 
 
+def never_twice(runs: Sequence[Outcome]) -> Check:
+    """Check that no noise was drawn for two examples, or again for one in another epoch."""
+    twice = sum(_journal.repeated(each.journal.rows["noise"]) for each in runs)
+    return Check("noise: none is drawn twice", twice == 0, f"{twice:,} rows")
+
+
 def same_state(first: Outcome, other: Outcome, *, claim: str) -> Check:
     """Check that two runs ended in the same state, to the last bit."""
     weights = [jax.tree.leaves((each.end.params, each.end.velocity)) for each in (first, other)]
@@ -67,7 +73,7 @@ def _unlike_bits(a: np.ndarray, b: np.ndarray) -> int:
 def near(first: Outcome, other: Outcome, *, claim: str) -> Check:
     """Check that two runs ended at the same weights, up to the order of sums."""
     pairs = zip(*(jax.tree.leaves(each.end.params) for each in (first, other)), strict=True)
-    apart = max(float(np.max(np.abs(a - b))) for a, b in pairs)
+    apart = float(np.max([np.max(np.abs(a - b)) for a, b in pairs]))
     curves = curve_apart(first, other).max()
     found = f"at most {apart:.1e} apart, losses {curves:.1e}"
     return Check(f"{claim}: the same to {TOLERANCE:g}", apart <= TOLERANCE, found)

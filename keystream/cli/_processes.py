@@ -8,12 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from keystream.cli import _journal
 from keystream.cli._checks import Check, learned
 from keystream.cli._digits import STEPS, Digits
 from keystream.cli._launch import Job, free_port, job, run_together
 from keystream.cli._options import EPOCHS, MOST_DEVICES
-from keystream.cli._outcome import Outcome, gather, near, same_rows
+from keystream.cli._outcome import Outcome, gather, near, never_twice, same_rows
 from keystream.cli._worker import CHECKPOINT
 
 DRAWN = {
@@ -67,30 +66,25 @@ def train_all(
     )
 
 
-def all_checks(runs: Runs, epochs: int) -> list[Check]:
+def all_checks(runs: Runs, options: argparse.Namespace) -> list[Check]:
     """Return every check, in the order in which they are told."""
     alone, joined = runs
     return [
         *(same_rows(what, alone, [joined], claim=claim) for what, claim in DRAWN.items()),
-        never_twice(joined),
+        never_twice([joined]),
         near(alone, joined, claim="trained weights"),
-        one_copy(joined),
-        learned([each.accuracy for each in runs], full=epochs >= EPOCHS),
+        one_copy(joined, options.processes),
+        learned([each.accuracy for each in runs], full=options.epochs >= EPOCHS),
     ]
 
 
-def never_twice(joined: Outcome) -> Check:
-    """Check that no noise was drawn for two examples, on one process or on two."""
-    twice = _journal.repeated(joined.journal.rows["noise"])
-    return Check("noise: none is drawn twice, on any device", twice == 0, f"{twice:,} rows")
-
-
-def one_copy(joined: Outcome) -> Check:
+def one_copy(joined: Outcome, processes: int) -> Check:
     """Check that the devices of all processes ended with the same weights."""
-    said = [each for name, each in joined.journal.notes.items() if name.startswith("copies-")]
+    said = [joined.journal.notes.get(f"copies-{index}", []) for index in range(processes)]
     copies = {digest for digests in said for digest in digests}
-    found = f"{len(copies)} version{'s' * (len(copies) > 1)} on {len(said)} processes"
-    return Check("trained weights: one and the same on all devices", len(copies) == 1, found)
+    found = f"{len(copies)} version{'s' * (len(copies) != 1)}"
+    claim = "trained weights: the same bits on all devices"
+    return Check(claim, all(said) and len(copies) == 1, found)
 
 
 def play(options: argparse.Namespace, digits: Digits) -> tuple[list[str], list[Check]]:
@@ -105,7 +99,7 @@ def play(options: argparse.Namespace, digits: Digits) -> tuple[list[str], list[C
         runs = train_all(Path(folder), options, digits, tick=bar.update)
     draw_picture(options.out, runs)
     lines = ["", f"{'run':32}accuracy", *(f"{each.name:32}{each.accuracy:8.1%}" for each in runs)]
-    return lines, all_checks(runs, options.epochs)
+    return lines, all_checks(runs, options)
 
 
 def draw_picture(path: Path, runs: Runs) -> None:

@@ -14,7 +14,15 @@ from keystream.cli._checks import Check, learned
 from keystream.cli._digits import STEPS, Digits
 from keystream.cli._launch import Job, job, run_together
 from keystream.cli._options import EPOCHS, MOST_DEVICES
-from keystream.cli._outcome import Outcome, curve_apart, gather, near, same_rows, same_state
+from keystream.cli._outcome import (
+    Outcome,
+    curve_apart,
+    gather,
+    near,
+    never_twice,
+    same_rows,
+    same_state,
+)
 from keystream.cli._worker import CHECKPOINT, EVERY
 
 FEWER = 2
@@ -90,7 +98,7 @@ def steps_in_all(epochs: int) -> int:
     return epochs * STEPS + died + 3 * (epochs * STEPS - died // EVERY * EVERY)
 
 
-def all_checks(runs: Runs, epochs: int) -> list[Check]:
+def all_checks(runs: Runs, options: argparse.Namespace) -> list[Check]:
     """Return every check, in the order in which they are told."""
     whole, _, again, fewer, forgot = runs
     drawn = [
@@ -98,14 +106,14 @@ def all_checks(runs: Runs, epochs: int) -> list[Check]:
         for what in ("noise", "masks")
     ]
     return [
-        really_killed(runs.killed, epochs),
+        really_killed(runs.killed, options.epochs),
         same_state(whole, again, claim="as many devices: state bit-identical with never killed"),
         same_curve(whole, again),
         *drawn,
         near(whole, fewer, claim="fewer devices: trained weights"),
-        never_twice(runs),
+        never_twice(runs[:4]),
         mistake_found(whole, forgot),
-        learned([each.accuracy for each in (whole, again, fewer)], full=epochs >= EPOCHS),
+        learned([each.accuracy for each in (whole, again, fewer)], full=options.epochs >= EPOCHS),
     ]
 
 
@@ -124,12 +132,6 @@ def same_curve(whole: Outcome, again: Outcome) -> Check:
     unlike = int((curve_apart(whole, again) != 0).sum())
     found = f"{unlike} of {len(whole.journal.losses)} differ"
     return Check("as many devices: every loss bit-identical", unlike == 0, found)
-
-
-def never_twice(runs: Runs) -> Check:
-    """Check that no noise was drawn for two examples, or again for one in another epoch."""
-    twice = sum(_journal.repeated(each.journal.rows["noise"]) for each in runs[:4])
-    return Check("noise: none is drawn twice", twice == 0, f"{twice:,} rows")
 
 
 def mistake_found(whole: Outcome, forgot: Outcome) -> Check:
@@ -152,7 +154,7 @@ def play(options: argparse.Namespace, digits: Digits) -> tuple[list[str], list[C
     ):
         runs = train_all(Path(folder), options, digits, tick=bar.update)
     draw_picture(options.out, runs)
-    return table(runs), all_checks(runs, options.epochs)
+    return table(runs), all_checks(runs, options)
 
 
 def table(runs: Runs) -> list[str]:

@@ -73,6 +73,13 @@ def compiled(digits: Digits) -> Program:
     return Program(digits, mesh, jax.jit(made), jax.jit(stepped))
 
 
+def handed_out(program: Program, key: jax.Array) -> jax.Array:
+    """Return a key as the devices of all processes get it, each from its own process."""
+    copy = ks.shard_map(lambda key: key, mesh=program.mesh, in_specs=(), out_specs=jax.P(), vary=())
+    held: jax.Array = jax.jit(copy)(key)
+    return held
+
+
 def begin(program: Program, key: jax.Array) -> State:
     """Return the state before the first step."""
     params, velocity = at_rest(program.initial(ks.derive(key, "params")))

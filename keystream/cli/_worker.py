@@ -80,17 +80,23 @@ def train(options: argparse.Namespace) -> None:
     """Train to the end, or to the kill."""
     path = options.folder / CHECKPOINT
     journal = Writer(options.folder / f"journal-{options.process}.jsonl")
+    seed = options.seed
+    if not isinstance(seed, str):
+        # A text is no number to agree on; that all have the same one shows in the key.
+        seed = ks.agree_on_seed(seed)
+    key = ks.key(seed)
+    saved, differences = _checkpoint.resume(path) if path.exists() else (None, {})
     program = _steps.compiled(load())
-    key = agreed_key(options.seed, program.mesh)
+    ks.check_replicated(_steps.handed_out(program, key))
     lay_out(journal, key, program.mesh)
-    manifest = ks.manifest()
-    state = _steps.begin(program, key)
-    if path.exists():
-        saved, differences = _checkpoint.resume(path)
+    if saved is None:
+        state = _steps.begin(program, key)
+    else:
         state = _steps.placed(program, saved)
         journal.note(resumed_at=state.step, differences=differences)
-        if options.forget:
-            state = state._replace(streams=ks.Streams(key, _steps.NAMES))
+    if options.forget:
+        state = state._replace(streams=ks.Streams(key, _steps.NAMES))
+    manifest = ks.manifest()
     end = options.epochs * STEPS
     while state.step < end:
         state, used = _steps.advance(program, state)
@@ -100,15 +106,6 @@ def train(options: argparse.Namespace) -> None:
         if state.step == options.kill_after:
             os.kill(os.getpid(), signal.SIGKILL)
     journal.note(**{f"copies-{options.process}": sorted(copies(state.params))})
-
-
-def agreed_key(seed: int | str, mesh: jax.sharding.Mesh) -> jax.Array:
-    """Return the one key of all processes, or raise if they were started with different seeds."""
-    # A text is a seed as it is; that the others have the same one shows in the key.
-    key = ks.key(seed if isinstance(seed, str) else ks.agree_on_seed(seed))
-    hand_out = ks.shard_map(lambda key: key, mesh=mesh, in_specs=(), out_specs=jax.P(), vary=())
-    ks.check_replicated(jax.jit(hand_out)(key))
-    return key
 
 
 def lay_out(journal: Writer, key: jax.Array, mesh: jax.sharding.Mesh) -> None:

@@ -1,0 +1,453 @@
+"""A run that is really killed, and started again, is the run that was never killed."""
+
+import argparse
+import dataclasses
+import hashlib
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+
+import keystream as ks
+from keystream.__main__ import main
+from keystream.cli import _checkpoint, _launch, _resume, _steps, _worker, demo
+from keystream.cli._digits import LAYERS, NOISE, STEPS, load
+from keystream.cli._outcome import Outcome
+from tests.test_demo import needs_extras
+
+SEED = 5
+EPOCHS = 2
+OPTIONS = argparse.Namespace(seed=SEED, epochs=EPOCHS)
+SAVED, DIED, END = 16, 18, EPOCHS * STEPS
+"""The step of the last checkpoint, that of the kill, and the last one."""
+
+pytestmark = needs_extras
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("runs")
+
+
+@pytest.fixture(scope="module")
+def runs(folder: Path) -> _resume.Runs:
+    """Five real processes, of which one is killed."""
+    return _resume.train_all(folder, OPTIONS, load())
+
+
+def arrays(checkpoint: Path) -> dict[str, np.ndarray]:
+    with np.load(checkpoint) as file:
+        return dict(file)
+
+
+def lines(journal: Path) -> list[dict]:
+    return [json.loads(line) for line in journal.read_text().splitlines()]
+
+
+def steps(journal: Path) -> dict[int, dict]:
+    return {line["step"]: line for line in lines(journal) if "step" in line}
+
+
+# --- what is in the files --------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("runs")
+def test_killed_and_resumed_equals_never_killed(folder: Path) -> None:
+    """Killed by SIGKILL and started again: every array of the last checkpoint, bit for bit."""
+    whole, again = (arrays(folder / run / _worker.CHECKPOINT) for run in ("whole", "again"))
+    assert whole.keys() == again.keys()
+    assert len([name for name in whole if name.startswith(("params/", "velocity/"))]) == 12
+    for name, array in whole.items():
+        assert array.dtype == again[name].dtype
+        assert array.tobytes() == again[name].tobytes(), name
+    assert int(whole["step"]) == END
+    assert ks.from_words(again)["streams"]["step"].position == END
+    # The files are no copies of each other's beginning: it was trained in between.
+    killed = arrays(folder / "killed" / _worker.CHECKPOINT)
+    assert int(killed["step"]) == SAVED
+    assert killed["params/last/bias"].tobytes() != whole["params/last/bias"].tobytes()
+
+
+@pytest.mark.usefixtures("runs")
+def test_the_kill_is_real(folder: Path) -> None:
+    """The killed run ends within an epoch, after steps that no checkpoint has; they come again."""
+    killed, again = (steps(folder / run / "journal-0.jsonl") for run in ("killed", "again"))
+    assert sorted(killed) == list(range(DIED))
+    assert SAVED % STEPS != 0
+    assert DIED % STEPS != 0
+    assert SAVED < DIED
+    assert sorted(again) == list(range(SAVED, END))
+    assert [killed[step] for step in range(SAVED, DIED)] == [
+        again[step] for step in range(SAVED, DIED)
+    ]
+    last = lines(folder / "killed" / "journal-0.jsonl")[-1]
+    assert last["step"] == DIED - 1
+
+
+def test_the_losses_are_those_of_the_run_never_killed(runs: _resume.Runs) -> None:
+    """Every loss, before the kill and after it, is the same number."""
+    assert runs.again.journal.curve().tolist() == runs.whole.journal.curve().tolist()
+    assert len(runs.whole.journal.losses) == END
+
+
+@pytest.mark.usefixtures("runs")
+def test_fewer_devices(folder: Path) -> None:
+    """On two devices instead of eight: the same noise and masks, and weights to 1e-4."""
+    whole, killed, fewer = (
+        steps(folder / run / "journal-0.jsonl") for run in ("whole", "killed", "fewer")
+    )
+    for step in range(END):
+        assert (fewer if step >= SAVED else killed)[step]["rows"] == whole[step]["rows"]
+    ends = [arrays(folder / run / _worker.CHECKPOINT) for run in ("whole", "fewer")]
+    for name in ends[0]:
+        if name.startswith(("params/", "velocity/")):
+            np.testing.assert_allclose(ends[1][name], ends[0][name], rtol=0, atol=1e-4)
+    told = next(
+        line for line in lines(folder / "fewer" / "journal-0.jsonl") if "resumed_at" in line
+    )
+    assert told == {"resumed_at": SAVED, "differences": {"devices": [8, 2, "nothing"]}}
+
+
+def test_what_was_used_is_what_the_keys_give(runs: _resume.Runs) -> None:
+    """The noise of an example after the kill is that of a loop over `jax.random`."""
+    key = ks.key(SEED)
+    rows = runs.fewer.journal.rows["noise"]
+    for step in (0, SAVED - 1, SAVED, END - 1):
+        epoch, turn = divmod(step, STEPS)
+        order = jax.random.permutation(ks.derive(key, "shuffle", epoch), load().train)
+        example = int(order[turn * 128 + 77])
+        used = ks.derive(key, "step", step, "noise", example)
+        noise = jax.random.uniform(used, (64,), minval=-NOISE, maxval=NOISE)
+        digest = hashlib.sha256(np.asarray(noise).tobytes()).hexdigest()[:16]
+        assert rows[epoch, example] == {digest}
+
+
+# --- the checks, and their liars ---------------------------------------------------------------
+
+
+def verdicts(runs: _resume.Runs) -> list[bool | None]:
+    return [check.holds for check in _resume.all_checks(runs, OPTIONS)]
+
+
+def test_true_runs_pass(runs: _resume.Runs) -> None:
+    """Of true runs every check but the one that wants a full training says yes."""
+    assert verdicts(runs) == [True] * 8 + [None]
+
+
+def test_forgotten_streams_fail(runs: _resume.Runs) -> None:
+    """The run that started its streams over is unlike the others in all but its beginning."""
+    liar = runs._replace(again=runs.forgot, fewer=runs.forgot)
+    assert verdicts(liar) == [True, *[False] * 6, True, None]
+    assert runs.forgot.journal.notes["resumed_at"] == SAVED
+
+
+def end(**changes: Any) -> Callable[[Outcome], Outcome]:
+    return lambda run: dataclasses.replace(run, end=run.end._replace(**changes))
+
+
+def moved(by: float) -> Callable[[Outcome], Outcome]:
+    def move(run: Outcome) -> Outcome:
+        last = {name: leaf + np.float32(by) for name, leaf in run.end.params["last"].items()}
+        return end(params=run.end.params | {"last": last})(run)
+
+    return move
+
+
+def journal(change: Callable[[Any], Any]) -> Callable[[Outcome], Outcome]:
+    return lambda run: dataclasses.replace(run, journal=change(run.journal))
+
+
+def redrawn(what: str, digests: frozenset[str]) -> Callable[[Outcome], Outcome]:
+    def change(known: Any) -> Any:
+        place = max(known.rows[what])
+        rows = known.rows | {what: known.rows[what] | {place: digests}}
+        return dataclasses.replace(known, rows=rows)
+
+    return journal(change)
+
+
+def other_loss(known: Any) -> Any:
+    last = float(np.nextafter(known.losses[END - 1], 1))
+    return dataclasses.replace(known, losses=known.losses | {END - 1: last})
+
+
+def unkilled(known: Any) -> Any:
+    first = {step: known.losses[step] for step in range(STEPS)}
+    return dataclasses.replace(known, losses=first)
+
+
+@pytest.mark.parametrize(
+    ("name", "liar", "failed"),
+    [
+        ("killed", journal(unkilled), [0]),
+        ("killed", end(step=DIED), [0]),
+        ("again", moved(1e-9), [1]),
+        ("again", end(streams=ks.Streams(ks.key(SEED), _steps.NAMES)), [1]),
+        ("again", end(step=END - 1), [1]),
+        ("again", journal(other_loss), [2]),
+        ("fewer", redrawn("noise", frozenset({"another"})), [3]),
+        ("again", redrawn("masks", frozenset({"another"})), [4]),
+        ("again", redrawn("masks", frozenset("ab")), [4]),
+        ("fewer", moved(2e-4), [5]),
+        ("fewer", moved(float("nan")), [5]),
+    ],
+)
+def test_each_check_fails_its_liar(
+    name: str, liar: Callable[[Outcome], Outcome], failed: list[int], runs: _resume.Runs
+) -> None:
+    """A run that lies in one respect fails the check of that respect, and no other."""
+    lied = runs._replace(**{name: liar(getattr(runs, name))})
+    assert [i for i, holds in enumerate(verdicts(lied)) if holds is False] == failed
+
+
+def test_noise_drawn_twice_and_an_unseen_mistake_fail(runs: _resume.Runs) -> None:
+    """A row that two examples share fails, and so does a mistake that nothing shows."""
+    (shared,) = runs.again.journal.rows["noise"][min(runs.again.journal.rows["noise"])]
+    twice = redrawn("noise", frozenset({shared}))
+    every = runs._replace(whole=twice(runs.whole), again=twice(runs.again), fewer=twice(runs.fewer))
+    assert [i for i, holds in enumerate(verdicts(every)) if holds is False] == [6]
+    unseen = runs._replace(forgot=runs.again)
+    assert [i for i, holds in enumerate(verdicts(unseen)) if holds is False] == [7]
+
+
+# --- checkpoints: any of them, stale ones, and damaged ones ------------------------------------
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Path]:
+    """A checkpoint after each of some steps, made in this process."""
+    folder = tmp_path_factory.mktemp("saved")
+    program, manifest = _steps.compiled(load()), ks.manifest()
+    state, paths = _steps.begin(program, ks.key(SEED)), {}
+    while state.step < END:
+        state, _ = _steps.advance(program, state)
+        paths[state.step] = folder / f"{state.step}.npz"
+        _checkpoint.save(paths[state.step], state, manifest)
+    return paths
+
+
+def finished(state: _steps.State) -> tuple[_steps.State, list[float]]:
+    program = _steps.compiled(load())
+    state, losses = _steps.placed(program, state), []
+    while state.step < END:
+        state, used = _steps.advance(program, state)
+        losses.append(used.loss)
+    return state, losses
+
+
+def bits(state: _steps.State) -> list[bytes]:
+    leaves = jax.tree.leaves((state.params, state.velocity))
+    return [*(np.asarray(leaf).tobytes() for leaf in leaves), ks.dumps(state[3:]).encode()]
+
+
+@pytest.mark.parametrize("step", [1, STEPS, SAVED, END])
+def test_any_checkpoint_will_do(step: int, saved: dict[int, Path], runs: _resume.Runs) -> None:
+    """From the first step, an epoch's end or an old checkpoint: the same end, nothing is lost."""
+    state, differences = _checkpoint.resume(saved[step])
+    assert (state.step, differences) == (step, {})
+    state, losses = finished(state)
+    assert bits(state) == bits(runs.whole.end)
+    assert losses == runs.whole.journal.curve().tolist()[step:]
+
+
+def test_stale_streams_are_found(saved: dict[int, Path], runs: _resume.Runs) -> None:
+    """Weights of one checkpoint with the streams of an older one end elsewhere."""
+    state, stale = (_checkpoint.load(saved[step])[0] for step in (SAVED, SAVED - 4))
+    mixed, _ = finished(state._replace(streams=stale.streams, shuffle=stale.shuffle))
+    assert bits(mixed) != bits(runs.whole.end)
+    liar = dataclasses.replace(runs.again, end=mixed)
+    assert verdicts(runs._replace(again=liar))[1] is False
+
+
+def test_weights_without_streams_are_refused(saved: dict[int, Path], tmp_path: Path) -> None:
+    """A checkpoint that lacks the streams, a weight, the step or the manifest is an error."""
+    path = tmp_path / "less.npz"
+    whole = arrays(saved[SAVED])
+    for lacking in ("keystream", "keystream_1", "params/last/bias", "step", "manifest"):
+        np.savez(path, **{name: array for name, array in whole.items() if name != lacking})
+        with pytest.raises(_checkpoint.CheckpointError) as caught:
+            _checkpoint.resume(path)
+        assert str(caught.value).startswith("less.npz must be a whole checkpoint, got one that ")
+        assert lacking in str(caught.value)
+        assert str(caught.value).endswith("To begin at step 0: delete it.")
+
+
+def test_a_checkpoint_cut_anywhere_is_refused(saved: dict[int, Path], tmp_path: Path) -> None:
+    """A file that ends too early is an error that says so, wherever it was cut."""
+    whole = saved[SAVED].read_bytes()
+    path = tmp_path / "cut.npz"
+    for size in [*range(0, len(whole), len(whole) // 40), len(whole) - 1]:
+        path.write_bytes(whole[:size])
+        with pytest.raises(_checkpoint.CheckpointError, match=r"^cut\.npz must be a whole"):
+            _checkpoint.resume(path)
+
+
+def test_a_flipped_byte_in_the_streams_is_refused(saved: dict[int, Path], tmp_path: Path) -> None:
+    """A position that isn't the one that was saved doesn't pass for it."""
+    words = arrays(saved[SAVED])
+    for name in [name for name in words if re.fullmatch(r"keystream_\d+", name)]:
+        liar = words[name].copy()
+        liar.flat[-1] ^= 1
+        np.savez(tmp_path / "flipped.npz", **words | {name: liar})
+        with pytest.raises(_checkpoint.CheckpointError, match="checksum"):
+            _checkpoint.resume(tmp_path / "flipped.npz")
+
+
+KILLED_WHILE_SAVING = """
+import os, signal, sys
+from pathlib import Path
+import jax
+jax.config.update("jax_platforms", "cpu")
+from keystream.cli import _checkpoint
+
+path, how = Path(sys.argv[1]), sys.argv[2]
+state, manifest = _checkpoint.load(path)
+die = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+if how == "within":
+    write = _checkpoint.np.savez
+    def cut(file, **arrays):
+        write(file, **dict(list(arrays.items())[:4]))
+        file.flush()
+        die()
+    _checkpoint.np.savez = cut
+else:
+    Path.replace = die
+_checkpoint.save(path, state._replace(step=99), manifest)
+"""
+
+
+@pytest.mark.parametrize("how", ["within", "before it has its name"])
+def test_killed_while_saving(how: str, saved: dict[int, Path], tmp_path: Path) -> None:
+    """A kill in the middle of a checkpoint leaves the one before, whole."""
+    path = tmp_path / _worker.CHECKPOINT
+    shutil.copy(saved[SAVED], path)
+    before = path.read_bytes()
+    command = [sys.executable, "-c", KILLED_WHILE_SAVING, str(path), how]
+    done = subprocess.run(command, timeout=120, check=False, env=environment())
+    assert done.returncode == -signal.SIGKILL
+    assert path.read_bytes() == before
+    assert path.with_suffix(".partial").stat().st_size > 0
+    assert _checkpoint.resume(path)[0].step == SAVED
+
+
+# --- started again where other numbers would come ---------------------------------------------
+
+
+def environment(**more: str) -> dict[str, str]:
+    return os.environ | {"PYTHONPATH": str(Path(ks.__file__).parent.parent)} | more
+
+
+@pytest.mark.usefixtures("runs")
+@pytest.mark.parametrize(
+    ("setting", "value", "told"),
+    [
+        ("JAX_THREEFRY_PARTITIONABLE", "0", "jax_threefry_partitionable"),
+        ("JAX_DEFAULT_PRNG_IMPL", "rbg", "jax_default_prng_impl"),
+    ],
+)
+def test_other_settings_at_resume(
+    setting: str, value: str, told: str, folder: Path, tmp_path: Path
+) -> None:
+    """A run that would go on with other numbers ends in one line that says why, and status 1."""
+    path = tmp_path / _worker.CHECKPOINT
+    shutil.copy(folder / "killed" / _worker.CHECKPOINT, path)
+    before = path.read_bytes()
+    command = [sys.executable, "-m", "keystream.cli._worker", str(tmp_path)]
+    done = subprocess.run(
+        [*command, f"--seed={SEED}", f"--epochs={EPOCHS}", "--devices=8"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        env=environment(**{setting: value}),
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("check_manifest: manifest must describe")
+    assert told in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert steps(tmp_path / "journal-0.jsonl") == {}
+    assert path.read_bytes() == before
+
+
+# --- the command ------------------------------------------------------------------------------
+
+
+def command(monkeypatch: pytest.MonkeyPatch, train_all: Callable[..., Any], *arguments: str) -> int:
+    monkeypatch.setattr(demo, "simulate_devices", lambda: None)
+    monkeypatch.setattr(_resume, "train_all", train_all)
+    return main(["demo", "--resume", f"--epochs={EPOCHS}", *arguments])
+
+
+@pytest.mark.parametrize("honest", [True, False])
+def test_exit_status(
+    honest: bool,
+    runs: _resume.Runs,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The command tells of every run, draws them, and exits with 1 where a check fails."""
+    told = runs if honest else runs._replace(again=runs.forgot)
+    picture = tmp_path / "x.png"
+    status = command(monkeypatch, lambda *_, **__: told, f"--out={picture}")
+    printed = capsys.readouterr().out
+    assert status == (0 if honest else 1)
+    assert ("FAILED" in printed) is not honest
+    assert printed.count("  ok  ") == (8 if honest else 3)
+    assert "ks.check_manifest: devices 8 then, 2 now, changes nothing" in printed
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_worker_that_fails_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The last words of a worker that fails are the demo's, in one line, and its status is 1."""
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / _worker.CHECKPOINT).write_bytes(b"PK\x03\x04 cut off")
+
+    def train_all(*_: Any, **__: Any) -> None:
+        _launch.run_together([_launch.job("the run", folder, OPTIONS, devices=2)])
+
+    assert command(monkeypatch, train_all, f"--out={tmp_path / 'x.png'}") == 1
+    said = capsys.readouterr().err.replace("\r", "\n").strip().splitlines()[-1]
+    assert said.startswith("demo: the run ended with status 1: checkpoint.npz must be a whole")
+
+
+@pytest.mark.parametrize("epochs", [1, 2, 3, 7, 20, 21])
+def test_death_comes_in_the_middle(epochs: int) -> None:
+    """However many epochs: within an epoch, steps after a checkpoint of that same epoch."""
+    died = _resume.death(epochs)
+    saved = died // _worker.EVERY * _worker.EVERY
+    assert saved < died < epochs * STEPS
+    assert 0 < saved % STEPS < died % STEPS
+    assert saved // STEPS == died // STEPS == epochs // 2
+
+
+def test_layers_are_what_is_saved() -> None:
+    """Every parameter has its place in a checkpoint."""
+    params = jax.eval_shape(_steps.initial, ks.key(0))
+    assert {layer: set(leaves) for layer, leaves in params.items()} == {
+        layer: set(_checkpoint.LEAVES) for layer in LAYERS
+    }
+
+
+@pytest.mark.slow
+def test_full_demo(tmp_path: Path) -> None:
+    """The whole demo is told true in under three minutes."""
+    line = [sys.executable, "-m", "keystream", "demo", "--resume", f"--out={tmp_path / 'x.png'}"]
+    done = subprocess.run(
+        line, capture_output=True, text=True, timeout=180, check=False, env=environment()
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("  ok  ") == 9
