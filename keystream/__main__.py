@@ -15,6 +15,8 @@ EXAMPLES = """\
 examples:
   python -m keystream demo                        train on 1, 2, 4 and 8 simulated devices
   python -m keystream demo --devices 1,8 --seed 7
+  python -m keystream demo --resume               be killed, and go on from the checkpoint
+  python -m keystream demo --processes 2          train in processes that are joined
   python -m keystream doctor                      check this installation and its settings
   python -m keystream demo --help                 the options of one command
 """
