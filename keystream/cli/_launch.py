@@ -79,7 +79,8 @@ def run_together(jobs: Sequence[Job], *, tick: Callable[[int], Any] = lambda _: 
             for each, process in zip(jobs, started, strict=True):
                 if process.returncode not in (None, each.status):
                     raise _failed(each, process.returncode)
-            tick(sum(journal.read().count('"step": ') for journal in journals))
+            if steps := sum(journal.read().count('"step": ') for journal in journals):
+                tick(steps)
 
 
 def _start(each: Job, stack: contextlib.ExitStack) -> subprocess.Popen[bytes]:
