@@ -109,6 +109,8 @@ def check_replicated(key: jax.Array, /, *, timeout: float = 60.0) -> None:
                 "To make it so: jax.device_put(jax.device_put(key, jax.devices()[0]), "
                 "jax.sharding.NamedSharding(mesh, jax.P()))."
             )
+            if jax.process_count() > 1:
+                cure = "To start all processes from one: ks.key(ks.agree_on_seed(seed))."
             raise error(
                 KeysDifferError, "check_replicated", "key", "the same everywhere", got, cure
             )
