@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import functools
-import itertools
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from typing import Any
+from typing import Any, NoReturn
 
 import jax
 import numpy as np
@@ -48,7 +48,9 @@ def iter_keys(key: jax.Array, /, *, start: Any = 0) -> Iterator[jax.Array]:
         that makes 64 at a time is compiled, once in a process for each placement of the
         key, in a thread beside the program: a `next` waits for it for 0.1 s at most, and
         hands out a key of the slower kind meanwhile. It costs less and less the more keys
-        are asked for; docs/measure_iter_keys.py measures it.
+        are asked for; docs/measure_iter_keys.py measures it. Threads that share an iterator
+        get different keys, in the order of their calls. Under `jax_disable_jit` nothing is
+        compiled.
 
     Raises:
         KeyTypeError: Not one typed key, or a traced one.
@@ -75,33 +77,64 @@ def iter_keys(key: jax.Array, /, *, start: Any = 0) -> Iterator[jax.Array]:
         cure = "Inside a traced function: ks.keys(key, n, start=start)."
         raise error(ArgumentTypeError, "iter_keys", "start", "concrete", start, cure)
     first = int(_check.start("iter_keys", start, 1, impl))
-    return itertools.chain.from_iterable(_blocks(key, first, wide=impl.cipher))
+    return _Keys(key, first, wide=impl.cipher)
 
 
-def _blocks(key: jax.Array, first: int, *, wide: bool) -> Iterator[tuple[jax.Array, ...]]:
-    end = POSITIONS_END if wide else NARROW_END
-    single = _on_host(key) if wide else _on_device(key)
-    place = key.sharding if key.committed else None
-    early = min(first + BLOCK, end)
-    for i in range(first, early):
-        yield single(i)
-    first = early
-    if end - first > BLOCK:
-        compiling = _compiled(key.dtype, place, _check.setting("jax_default_device"))
-        waited = False
-        while end - first > BLOCK and not compiling.done():
-            if waited:
-                wait([compiling], PATIENCE)
-            yield single(first)
-            first, waited = first + 1, True
-        for i in range(first, end - BLOCK + 1, BLOCK):
-            yield compiling.result()(key, np.uint32(i >> 32), np.uint32(i & 0xFFFFFFFF))
-            first = i + BLOCK
-    for i in range(first, end):
-        yield single(i)
-    cure = "For keys of their own: ks.iter_keys(ks.derive(key, 'more'))."
-    got = Words(f"a call after position {end - 1}")
-    raise error(ArgumentValueError, "iter_keys", "position", "below its end", got, cure)
+class _Keys(Iterator[jax.Array]):
+    """The iterator: a position, and the keys that are made and not yet handed out.
+
+    No generator: that would end for good at the first interrupt, without a word.
+    """
+
+    def __init__(self, key: jax.Array, first: int, *, wide: bool) -> None:
+        self._key = key
+        self._next = first
+        self._end = POSITIONS_END if wide else NARROW_END
+        self._early = first + BLOCK
+        self._single = _on_host(key) if wide else _on_device(key)
+        self._ready: Iterator[jax.Array] = iter(())
+        self._compiling: Future[Any] | None = None
+        # Threads may share an iterator, and each key goes to one of them.
+        self._turn = threading.RLock()
+
+    def __next__(self) -> jax.Array:
+        for use in self._ready:
+            return use
+        with self._turn:
+            for use in self._ready:  # another thread was here before
+                return use
+            made = self._made(self._next)
+            use, *ready = made
+            self._next, self._ready = self._next + len(made), iter(ready)
+            return use
+
+    def __reduce__(self) -> NoReturn:
+        # A copy would hand out the same keys once more.
+        wanted, got = "one, not copied or pickled", Words("a copy")
+        cure = "For a place that can be saved: ks.Stream(key)."
+        raise error(ArgumentTypeError, "iter_keys", "iterator", wanted, got, cure)
+
+    def _made(self, i: int) -> tuple[jax.Array, ...]:
+        """Return the keys from position `i` on that come in one go."""
+        if i >= self._end:
+            cure = "For keys of their own: ks.iter_keys(ks.derive(key, 'more'))."
+            got = Words(f"a call after position {self._end - 1}")
+            raise error(ArgumentValueError, "iter_keys", "position", "below its end", got, cure)
+        late = self._early <= i <= self._end - BLOCK
+        if not late or _check.setting("jax_disable_jit"):
+            return self._single(i)
+        if self._compiling is None:
+            place = self._key.sharding if self._key.committed else None
+            default = _check.setting("jax_default_device")
+            self._compiling = _compiled(self._key.dtype, place, default)
+        elif not self._compiling.done():
+            wait([self._compiling], PATIENCE)
+        if not self._compiling.done():
+            return self._single(i)
+        words = np.uint32(i >> 32), np.uint32(i & 0xFFFFFFFF)
+        with jax.transfer_guard_host_to_device("allow"):
+            made: tuple[jax.Array, ...] = self._compiling.result()(self._key, *words)
+        return made
 
 
 def _on_host(key: jax.Array) -> Callable[[int], tuple[jax.Array]]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
+import pickle
 import subprocess
 import sys
 import threading
@@ -75,8 +77,9 @@ def test_end(short: int) -> None:
         key = ks.key(4, impl=impl)
         keys = ks.iter_keys(key, start=end - short)
         check(keys, key, end - short, short)
-        with pytest.raises(ks.ArgumentValueError, match="below its end"):
-            next(keys)
+        for _ in range(2):
+            with pytest.raises(ks.ArgumentValueError, match="below its end"):
+                next(keys)
 
 
 @pytest.mark.fast
@@ -131,6 +134,72 @@ def test_iterators_are_apart() -> None:
     for thread in threads:
         thread.join()
     assert failures == []
+
+
+@pytest.mark.fast
+def test_threads_share_an_iterator() -> None:
+    """Threads that take turns on one iterator get each key once, and none is lost."""
+    key = ks.key(10)
+    keys, got = ks.iter_keys(key), []
+
+    def draw() -> None:
+        got.extend(itertools.islice(keys, 50))
+
+    threads = [threading.Thread(target=draw) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    want = oracle.words(ks.keys(key, 300))
+    assert sorted(words(got).tolist()) == sorted(want.tolist())
+
+
+@pytest.mark.fast
+@pytest.mark.parametrize("way", [copy.copy, copy.deepcopy, pickle.dumps])
+def test_no_copies(way: Any) -> None:
+    """An iterator can't be copied, by which its keys would come twice."""
+    with pytest.raises(ks.ArgumentTypeError, match="not copied"):
+        way(ks.iter_keys(ks.key(14)))
+
+
+@pytest.mark.fast
+@pytest.mark.parametrize("impl", ["threefry2x32", "rbg"])
+def test_without_jit(impl: str) -> None:
+    """With jax_disable_jit, set from the start or in between, the same keys come."""
+    key = ks.key(11, impl=impl)
+    with jax.disable_jit():
+        check(ks.iter_keys(key), key, 0, 80)
+    keys = ks.iter_keys(key)
+    check(keys, key, 0, 250)
+    with jax.disable_jit():
+        check(keys, key, 250, 80)
+
+
+@pytest.mark.fast
+def test_without_transfers() -> None:
+    """With jax.transfer_guard("disallow") keys come on, from compiled blocks too."""
+    key = ks.key(12)
+    want = oracle.words(ks.keys(key, 250))
+    with jax.transfer_guard("disallow"):
+        made = list(itertools.islice(ks.iter_keys(key), 250))
+    oracle.assert_same(words(made), want)
+
+
+@pytest.mark.fast
+def test_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An interrupt inside `next` neither ends the iterator nor costs a key."""
+    key = ks.key(13)
+    keys = ks.iter_keys(key)
+    check(keys, key, 0, 3)
+    with monkeypatch.context() as patch:
+        patch.setattr(jax, "device_put", _interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            next(keys)
+    check(keys, key, 3, 3)
+
+
+def _interrupt(*_: Any) -> None:
+    raise KeyboardInterrupt
 
 
 @pytest.mark.fast
