@@ -75,7 +75,9 @@ def is_traced(*values: object) -> bool:
 
 def is_integer_dtype(value: Any) -> bool:
     """Has this an integer dtype, as JAX counts them (int4 too, bool not)?"""
-    return bool(jnp.issubdtype(value.dtype, np.integer))
+    kind = value.dtype
+    # NumPy counts timedelta64 among its integers.
+    return bool(jnp.issubdtype(kind, np.integer) and not jnp.issubdtype(kind, np.timedelta64))
 
 
 def one_key(function: str, key: object, *, each: str = "", argument: str = "key") -> Impl:
@@ -85,6 +87,7 @@ def one_key(function: str, key: object, *, each: str = "", argument: str = "key"
     if key.shape:
         cure = f"For one {function} per key: {each or f'jax.vmap(ks.{function})(keys)'}."
         raise error(KeyTypeError, function, argument, "one typed key", key, cure)
+    _not_donated(function, key, argument)
     return implementation(function, key, argument=argument)
 
 
@@ -92,7 +95,14 @@ def key_array(function: str, keys: object, *, argument: str = "keys") -> Impl:
     """Refuse all but an array of typed keys; a single key is an array of shape ()."""
     if not is_typed_key(keys):
         raise error(KeyTypeError, function, argument, "typed keys", keys, _to_key(keys))
+    _not_donated(function, keys, argument)
     return implementation(function, keys, argument=argument)
+
+
+def _not_donated(function: str, keys: jax.Array, argument: str) -> None:
+    if not isinstance(keys, jax.core.Tracer) and keys.is_deleted():
+        wanted = "one that wasn't donated (donate a copy: jax.random.clone(key))"
+        raise error(ArgumentValueError, function, argument, wanted, Words("a donated one"))
 
 
 def _to_key(value: object) -> str:
@@ -143,7 +153,7 @@ def shards(function: str, impl: Impl, key: object) -> None:
 
 def static_int(value: object) -> int | None:
     """Return a Python or NumPy integer as an int; None for anything else, bools too."""
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)):
+    if isinstance(value, (bool, np.timedelta64)) or not isinstance(value, (int, np.integer)):
         return None
     return operator.index(value)
 
@@ -248,10 +258,11 @@ def start(function: str, value: Any, size: int, impl: Impl, *, argument: str = "
         return number
     if isinstance(value, (jax.Array, np.ndarray)) and not is_typed_key(value):
         if value.shape == () and is_integer_dtype(value) and value.dtype != np.uint64:
-            concrete = None if is_traced(value) else int(value)
-            return value if concrete is None else start(function, concrete, size, impl)
+            if is_traced(value):
+                return value
+            return start(function, int(value), size, impl, argument=argument)
         if value.shape == () and value.dtype == np.uint64:
-            cure = "For 63 bits: start.astype('int64')."
+            cure = f"For 63 bits: {argument}.astype('int64')."
             raise error(
                 ArgumentTypeError, function, argument, "an integer of at most 63 bits", value, cure
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import secrets
 from typing import Any
 
@@ -82,7 +83,9 @@ def _whole(seed: Any) -> int:
         raise error(ArgumentTypeError, "agree_on_seed", "seed", "concrete", seed, cure)
     number = _check.whole(seed)
     if number is None:
-        cure = _CURES.get(type(seed), "For a number of yours: ks.agree_on_seed(42).")
+        cure = "For a number of yours: ks.agree_on_seed(42)."
+        if not isinstance(seed, float) or math.isfinite(seed):
+            cure = _CURES.get(type(seed), cure)
         raise error(ArgumentTypeError, "agree_on_seed", "seed", wanted, seed, cure)
     return number
 

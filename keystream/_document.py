@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -47,14 +48,20 @@ def parts(tree: Any) -> list[tuple[Any, Any]]:
 
 def _below(tree: Any) -> list[tuple[Any, Any]]:
     found: list[tuple[Any, Any]] = jax.tree_util.tree_flatten_with_path(
-        tree, is_leaf=lambda node: node is not tree
+        tree, is_leaf=_after_the_top()
     )[0]
     return found
 
 
+def _after_the_top() -> Callable[[Any], bool]:
+    """Return what tells JAX to stop below the top, also in a container that holds itself."""
+    asked = iter((False,))
+    return lambda _: next(asked, True)
+
+
 def refilled(tree: Any, children: list[Any]) -> Any:
     """Return a container like `tree` with other children one level below."""
-    structure = jax.tree.structure(tree, is_leaf=lambda node: node is not tree)
+    structure = jax.tree.structure(tree, is_leaf=_after_the_top())
     return jax.tree.unflatten(structure, children)
 
 

@@ -122,7 +122,7 @@ def summary(value: object) -> str:
     """Describe a value in a few words: safe under tracing, never an array's contents."""
     if isinstance(value, Words):
         return value
-    if isinstance(value, np.generic):
+    if isinstance(value, np.generic) and value.dtype.kind not in "mM":
         value = value.item()
     if isinstance(value, int) and value.bit_length() > _SHOWN_BITS:
         return f"an int of {value.bit_length()} bits"

@@ -200,7 +200,8 @@ def _fits(name: str, value: Any) -> bool:
     if name not in CANARIES:
         return _surroundings.fits(name, value)
     numbers = type(value) is list and all(type(each) in (int, float) for each in value)
-    return value is None or numbers
+    # Larger ones can't be compared with floats, nor be drawn.
+    return value is None or (numbers and all(type(n) is float or abs(n) < 2**64 for n in value))
 
 
 _WORDS = {"keys": "other keys", "draws": "other draws", "last digits": "perhaps other last digits"}

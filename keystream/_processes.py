@@ -42,7 +42,8 @@ class _Asking(threading.Thread):
 def seconds(function: str, timeout: Any) -> float:
     """Return a timeout: a number of seconds above zero."""
     real = isinstance(timeout, (int, float, np.integer, np.floating))
-    if isinstance(timeout, bool) or not real:
+    # NumPy counts timedelta64 among its integers.
+    if isinstance(timeout, (bool, np.timedelta64)) or not real:
         raise error(ArgumentTypeError, function, "timeout", "a number of seconds", timeout)
     if not timeout > 0:
         raise error(ArgumentValueError, function, "timeout", "above zero seconds", timeout)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from keystream import _check
@@ -249,7 +248,7 @@ def _keys(source: Source, node: Any, at: str) -> jax.Array:
         raise source.fault(wanted, Words("others"), source.earlier, at=at, must="have")
     # Inside a traced function too they are constants.
     with jax.ensure_compile_time_eval():
-        return _check.wrap(words.reshape(shape), dtype)
+        return _check.wrap(jax.device_put(words.reshape(shape)), dtype)
 
 
 def _words(data: Any) -> np.ndarray | None:
@@ -271,7 +270,7 @@ def _stream(source: Source, node: Any, at: str) -> Stream:
         wanted = f"a position below 2**{end(impl).bit_length() - 1} in decimals for each key"
         raise source.fault(wanted, Words("others"), source.earlier, at=at, must="have")
     with jax.ensure_compile_time_eval():
-        words = jnp.asarray(position_words(known, shape))
+        words = jax.device_put(position_words(known, shape))
     return made(_keys(source, node["keys"], at), words, None if shape else known[0])
 
 

@@ -131,7 +131,7 @@ class Stream:
             ArgumentTypeError, ArgumentValueError: `n` is no count, or leaves the positions.
             KeyTypeError: As for `next`.
         """
-        n = _check.start("Stream.skip", n, 0, _WIDE, argument="n")
+        n = _check.start("Stream.skip", n, 1, _WIDE, argument="n")
         known = 0 if is_traced(n) else n
         after = self._after("Stream.skip", known, "n", each="stream.skip(n)")
         after = None if is_traced(n) else after
@@ -143,7 +143,7 @@ class Stream:
         """Return the key at position `i`, wherever the stream is.
 
         Args:
-            i: An integer, static or traced. For an array of them: `jax.vmap(stream.at)(ids)`.
+            i: An integer, static or traced. For an array of them: `ks.derive(key, ids)`.
 
         Returns:
             A typed key: `ks.derive(key, i)` for the key that the stream was made of.
@@ -154,7 +154,8 @@ class Stream:
         """
         impl = self._impl("Stream.at", each="stream.at(i)")
         if getattr(i, "shape", ()):
-            cure = "For an array of them: jax.vmap(stream.at)(ids)."
+            # Under `jax.vmap` JAX cuts NumPy's int64 before it comes here.
+            cure = "For an array of them: ks.derive(key, ids)."
             wanted = "an integer, static or traced"
             raise error(ArgumentTypeError, "Stream.at", "i", wanted, i, cure)
         i = _check.start("Stream.at", i, 1, impl, argument="i")
@@ -213,7 +214,7 @@ class Stream:
             wanted = "a typed key and two uint32 words"
             raise error(KeyTypeError, function, "stream", wanted, got, cure, must="hold")
         if not _is_one(self):
-            subject = each.partition(".")[0]
+            subject = "streams" if each.startswith("streams") else "stream"
             cure = f"For each of them: jax.vmap(lambda {subject}: {each})(several)."
             got = Words(f"several, {summary(self._key)}")
             raise error(KeyTypeError, function, subject, "one", got, cure)
@@ -237,7 +238,8 @@ class Stream:
     def _place(self) -> int | None:
         """Return the position, or None while it is traced; reads the device at most once."""
         if self._known is None and not is_traced(self._words):
-            hi, lo = np.asarray(self._words).tolist()
+            # `device_get` is a transfer that `jax.transfer_guard("disallow")` lets through.
+            hi, lo = jax.device_get(self._words).tolist()
             object.__setattr__(self, "_known", hi << 32 | lo)
         return self._known
 

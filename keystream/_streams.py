@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 from keystream import _check, _children, _scheme
-from keystream._errors import ArgumentTypeError, error, unknown_name
+from keystream._errors import ArgumentTypeError, KeyTypeError, error, unknown_name
 from keystream._scheme import Counter
 from keystream._stream import Stream, frozen, made
 
@@ -100,6 +100,7 @@ class Streams:
                 longer keys and positions.
         """
         index = self._index(name)
+        self._check_streams("Streams.next")
         after = self._streams[index]._after("Streams.next", 1, each="streams.next(name)")
         places = [stream._known for stream in self._streams]
         places[index] = after
@@ -111,8 +112,12 @@ class Streams:
 
         Raises:
             UnknownNameError: There is no such name; proposes the nearest.
+            KeyTypeError: As for `next`.
         """
-        stream: Stream = self._streams[self._index(name)]
+        index = self._index(name)
+        self._check_streams("Streams")
+        stream: Stream = self._streams[index]
+        stream._impl("Streams", each="streams[name]")
         return stream.skip(0)
 
     def at(self, step: Any, /) -> dict[str | bytes, jax.Array]:
@@ -130,6 +135,7 @@ class Streams:
                 implementation.
             KeyTypeError: As for `next`.
         """
+        self._check_streams("Streams.at")
         impls = [s._impl("Streams.at", each="streams.at(step)") for s in self._streams]
         wide = all(impl.cipher for impl in impls)
         impl = _check.IMPLS["threefry2x32" if wide else "threefry4x32"]
@@ -170,6 +176,14 @@ class Streams:
         if known not in self._names:
             raise unknown_name("Streams", "stream", known, self._names)
         return self._names.index(known)
+
+    def _check_streams(self, function: str) -> None:
+        """Refuse what `jax.tree.map` with streams as leaves may have put in their place."""
+        for stream in self._streams:
+            if not isinstance(stream, Stream):
+                cure = "For fresh ones: ks.Streams(key, names)."
+                wanted = "a Stream for each name"
+                raise error(KeyTypeError, function, "streams", wanted, stream, cure, must="hold")
 
 
 def _made(names: tuple[str | bytes, ...], streams: tuple[Any, ...]) -> Streams:

@@ -125,6 +125,17 @@ def test_settings(name: str) -> None:
 
 
 @pytest.mark.parametrize("way", WAYS)
+def test_without_transfers(way: Any) -> None:
+    """With jax.transfer_guard("disallow") keys and streams are saved, loaded and go on."""
+    tree = make_saved.trees()["streams"]
+    want = content(tree)
+    with jax.transfer_guard("disallow"):
+        loaded = way(tree)
+        loaded["far"].next()
+    assert content(loaded) == want
+
+
+@pytest.mark.parametrize("way", WAYS)
 def test_inside_traced_functions(way: Any) -> None:
     """Inside `jit` and `vmap` keys come back as constants, whose position is known."""
     tree = make_saved.trees()["streams"]

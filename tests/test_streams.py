@@ -196,6 +196,22 @@ def test_traced_end_goes_on() -> None:
     assert words == [2**31, 4]
 
 
+@pytest.mark.fast
+def test_without_transfers() -> None:
+    """With jax.transfer_guard("disallow") `next` and `take` go on; numbers are transfers."""
+    key = ks.key(9)
+    stream = ks.Stream(key)
+    with jax.transfer_guard("disallow"):
+        one, stream = jax.jit(lambda stream: stream.next())(stream)
+        two, stream = stream.next()
+        more, stream = stream.take(2)
+        assert stream.position == 4
+        for call in (jax.random.fold_in, ks.derive, lambda key, i: ks.Stream(key).at(i)):
+            with pytest.raises(Exception, match="Disallowed host-to-device"):
+                call(key, 5)
+    same(jnp.stack([one, two, *more]), jnp.stack(oracle.children(key, range(4))))
+
+
 # Transforms that carry a stream
 
 
