@@ -87,14 +87,15 @@ def walk(key: jax.Array, path: tuple[Any, ...]) -> jax.Array:
     """Follow a path of counters and integer arrays from one key."""
     keys = key
     for depth, part in enumerate(path):
-        keys = _settled(keys) if depth else keys
+        keys = settled(keys) if depth else keys
         counter = part if isinstance(part, Counter) else array_counter(part)
         scalar = not (keys.shape or np.shape(counter.lo))
         keys = child(keys, counter) if scalar else children(keys, counter)
     return keys
 
 
-def _settled(keys: jax.Array) -> jax.Array:
+def settled(keys: jax.Array) -> jax.Array:
+    """Have keys computed before they are used, where XLA would do worse than that."""
     # XLA fuses chained blocks of a cipher that is lowered unrolled into one expression
     # that grows exponentially: three vectorised folds of threefry4x32 keys on a CPU ran
     # for more than ten minutes (jax 0.10.2). threefry2x32 is lowered as a loop there.
@@ -193,7 +194,7 @@ def _make_levels(
 ) -> list[jax.Array]:
     levels = [key]
     for depth, (step, whose) in enumerate(zip(counters, parents, strict=True)):
-        above = key if depth == 0 else _settled(levels[-1])[np.array(whose)]
+        above = key if depth == 0 else settled(levels[-1])[np.array(whose)]
         levels.append(children(above, step))
     return levels[1:]
 

@@ -286,7 +286,7 @@ def _fill(stream: Stream, key: Any, words: Any, known: int | None) -> None:
 
 
 def _make_begun(key: jax.Array) -> tuple[jax.Array, jax.Array]:
-    return jax.random.clone(key), jnp.zeros(2, np.uint32)
+    return jax.random.clone(_children.settled(key)), jnp.zeros(2, np.uint32)
 
 
 def _make_next(key: jax.Array, words: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
