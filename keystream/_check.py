@@ -6,6 +6,7 @@ once, while tracing, and leaves no equation behind.
 
 from __future__ import annotations
 
+import functools
 import math
 import operator
 from collections.abc import Iterable, Sequence
@@ -60,7 +61,27 @@ NARROW_END = 2**32
 
 def is_typed_key(value: object) -> TypeGuard[jax.Array]:
     """Is this an array of typed keys, of whatever shape?"""
-    return isinstance(value, jax.Array) and bool(jnp.issubdtype(value.dtype, jax.dtypes.prng_key))
+    return isinstance(value, jax.Array) and _is_key_dtype(value.dtype)
+
+
+# What is asked of every key at every door is asked of each dtype once: JAX takes five
+# microseconds for it, as long as for half a split.
+@functools.lru_cache(maxsize=64)
+def _is_key_dtype(dtype: Any) -> bool:
+    return bool(jnp.issubdtype(dtype, jax.dtypes.prng_key))
+
+
+@functools.lru_cache(maxsize=64)
+def _accepted(dtype: Any) -> Impl | None:
+    """Return the implementation of a key dtype, or None for one to be refused."""
+    found: list[Any] = []
+
+    def look(key: jax.Array) -> None:
+        found.append(jax.random.key_impl(key))
+
+    jax.eval_shape(look, jax.ShapeDtypeStruct((), dtype))
+    known = IMPLS.get(found[0]) if isinstance(found[0], str) else None
+    return known if known and not known.refused else None
 
 
 def is_legacy_key(value: object) -> bool:
@@ -70,7 +91,19 @@ def is_legacy_key(value: object) -> bool:
 
 def is_traced(*values: object) -> bool:
     """Is any leaf of these a tracer, so that its value can't be looked at?"""
-    return any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(values))
+    for value in values:
+        if type(value) in _UNTRACED:
+            continue
+        if isinstance(value, jax.Array):
+            if isinstance(value, jax.core.Tracer):
+                return True
+        elif any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(value)):
+            return True
+    return False
+
+
+_UNTRACED = frozenset((int, bool, str, bytes, type(None), np.uint32, np.ndarray))
+"""Types that are no tracer and hold none: for them JAX need not be asked."""
 
 
 def is_integer_dtype(value: Any) -> bool:
@@ -117,6 +150,9 @@ def _to_key(value: object) -> str:
 
 def implementation(function: str, keys: jax.Array, *, argument: str = "key") -> Impl:
     """Look up the implementation of typed keys; refuse what breaks the laws everywhere."""
+    accepted = _accepted(keys.dtype)
+    if accepted:
+        return accepted
     name = jax.random.key_impl(keys)
     known = IMPLS.get(name) if isinstance(name, str) else None
     cure = "To make a key of the default one: ks.key(42)."
@@ -153,6 +189,8 @@ def shards(function: str, impl: Impl, key: object) -> None:
 
 def static_int(value: object) -> int | None:
     """Return a Python or NumPy integer as an int; None for anything else, bools too."""
+    if type(value) is int:
+        return value
     if isinstance(value, (bool, np.timedelta64)) or not isinstance(value, (int, np.integer)):
         return None
     return operator.index(value)
