@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -133,84 +133,10 @@ def _split_is_fold(key: jax.Array) -> bool:
     return not known.ambient_split or bool(setting("jax_threefry_partitionable"))
 
 
-class Level(NamedTuple):
-    """The keys one step further down a tree: whose children they are, at which counters."""
-
-    parents: tuple[int, ...]
-    counters: Counter
-
-
-class Tree(NamedTuple):
-    """Paths that share their beginnings, and where each of them ends: (depth, index)."""
-
-    levels: tuple[Level, ...]
-    ends: tuple[tuple[int, int], ...]
-
-
-def grow(paths: Sequence[Sequence[Counter]]) -> Tree:
-    """Merge paths of static counters into levels, so that each key is made once."""
-    nodes: dict[tuple[Counter, ...], tuple[int, int]] = {(): (0, 0)}
-    levels: list[tuple[list[int], list[Counter]]] = []
-    for path in paths:
-        for depth in range(1, len(path) + 1):
-            node = tuple(path[:depth])
-            if node in nodes:
-                continue
-            if depth > len(levels):
-                levels.append(([], []))
-            parents, counters = levels[depth - 1]
-            nodes[node] = (depth, len(parents))
-            parents.append(nodes[node[:-1]][1])
-            counters.append(path[depth - 1])
-    return Tree(
-        tuple(Level(tuple(parents), _stack(counters)) for parents, counters in levels),
-        tuple(nodes[tuple(path)] for path in paths),
-    )
-
-
-def _stack(counters: Sequence[Counter]) -> Counter:
-    lo = np.array([c.lo for c in counters], np.uint32)
-    if all(c.hi is None for c in counters):
-        return Counter(None, lo)
-    return Counter(np.array([c.hi or 0 for c in counters], np.uint32), lo)
-
-
-def tree_keys(key: jax.Array, tree: Tree) -> list[jax.Array]:
-    """Return the key at each end of a tree: one vectorised step for each level."""
-    if not tree.levels:
-        return [key for _ in tree.ends]
-    counters = tuple(level.counters for level in tree.levels)
-    parents = tuple(level.parents for level in tree.levels)
-    if sum(map(len, parents)) <= UNPACK_LIMIT:
-        levels = _unpacked_levels(key, counters, parents)
-    else:
-        levels = [tuple(level) for level in _levels(key, counters, parents)]
-    nodes = [(key,), *levels]
-    return [nodes[depth][index] for depth, index in tree.ends]
-
-
-def _make_levels(
-    key: jax.Array, counters: tuple[Counter, ...], parents: tuple[tuple[int, ...], ...]
-) -> list[jax.Array]:
-    levels = [key]
-    for depth, (step, whose) in enumerate(zip(counters, parents, strict=True)):
-        above = key if depth == 0 else settled(levels[-1])[np.array(whose)]
-        levels.append(children(above, step))
-    return levels[1:]
-
-
-def _make_unpacked(
-    key: jax.Array, counters: tuple[Counter, ...], parents: tuple[tuple[int, ...], ...]
-) -> list[tuple[jax.Array, ...]]:
-    return [tuple(level) for level in _make_levels(key, counters, parents)]
-
-
 def _make_tuple(key: jax.Array, num: int) -> tuple[jax.Array, ...]:
     return tuple(row(key, (num,), None))
 
 
-_levels = one_dispatch(_make_levels, static="parents")
-_unpacked_levels = one_dispatch(_make_unpacked, static="parents")
 eager_walk = one_dispatch(walk)
 eager_row = one_dispatch(row, static="shape")
 eager_tuple = one_dispatch(_make_tuple, static="num")

@@ -1,6 +1,13 @@
-"""The threefry2x32 cipher in NumPy: for keys that are wanted before anything is compiled."""
+"""The threefry2x32 cipher written out, for keys that are made eagerly.
+
+In NumPy it makes keys before anything is compiled. Compiled, XLA makes one small kernel of
+it, where on a CPU the primitive is a loop over rounds: a tuple of keys then comes a
+microsecond or two earlier. Inside `jit` keystream uses the primitive.
+"""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 
@@ -8,16 +15,16 @@ _ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 _PARITY = np.uint32(0x1BD11BDA)
 
 
-def threefry2x32(key: np.ndarray, hi: np.ndarray, lo: np.ndarray) -> np.ndarray:
-    """Encrypt counters under one key: 20 rounds, as in `jax.extend.random.threefry2x32_p`.
+def rounds(key: tuple[Any, Any], hi: Any, lo: Any) -> tuple[Any, Any]:
+    """Encrypt counters: 20 rounds, as in `jax.extend.random.threefry2x32_p`.
 
     Args:
-        key: uint32 of shape (2,).
-        hi: The high words of the counters, uint32 of shape (n,).
-        lo: Their low words, uint32 of shape (n,).
+        key: The two words of a key, or of a key for each counter; NumPy's or JAX's uint32.
+        hi: The high words of the counters, uint32 arrays of one dimension or more.
+        lo: Their low words.
 
     Returns:
-        uint32 of shape (n, 2), a child's words in each row.
+        The two words of each child.
 
     References:
         J. K. Salmon, M. A. Moraes, R. O. Dror, D. E. Shaw (2011), "Parallel random
@@ -25,7 +32,7 @@ def threefry2x32(key: np.ndarray, hi: np.ndarray, lo: np.ndarray) -> np.ndarray:
     """
     first, second = key
     schedule = (first, second, first ^ second ^ _PARITY)
-    # Scalars warn where they wrap around, arrays don't.
+    # NumPy's scalars warn where they wrap around, its arrays don't.
     x, y = hi + schedule[0], lo + schedule[1]
     for group in range(5):
         for turn in _ROTATIONS[group % 2]:
@@ -34,4 +41,18 @@ def threefry2x32(key: np.ndarray, hi: np.ndarray, lo: np.ndarray) -> np.ndarray:
         x = x + schedule[(group + 1) % 3]
         y = y + schedule[(group + 2) % 3]
         y = y + np.uint32(group + 1)
-    return np.stack([x, y], axis=-1)
+    return x, y
+
+
+def threefry2x32(key: np.ndarray, hi: np.ndarray, lo: np.ndarray) -> np.ndarray:
+    """Return children in NumPy: one row of two words for each counter.
+
+    Args:
+        key: uint32 of shape (2,), or (n, 2) for a key to each counter.
+        hi: The high words of the counters, uint32 of shape (n,).
+        lo: Their low words, uint32 of shape (n,).
+
+    Returns:
+        uint32 of shape (n, 2).
+    """
+    return np.stack(rounds((key[..., 0], key[..., 1]), hi, lo), axis=-1)

@@ -9,10 +9,9 @@ import jax
 import numpy as np
 from jax.tree_util import DictKey, FlattenedIndexKey, GetAttrKey, SequenceKey
 
-from keystream import _check, _children, _placement, _scheme
+from keystream import _check, _children, _placement, _scheme, _tree
 from keystream._check import Impl
 from keystream._errors import ArgumentTypeError, ArgumentValueError, Words, error
-from keystream._scheme import Counter
 
 
 @overload
@@ -45,8 +44,10 @@ def split(key: jax.Array, /, num: Any = 2) -> Any:
 
     Guarantees:
         A longer split begins with the shorter one; adding, removing or reordering names
-        changes no other name's key. Eagerly one dispatch, compiled once for each count.
-        Works inside every transform and for every accepted implementation.
+        changes no other name's key. Eagerly one dispatch, compiled once for each count;
+        above 32 names the keys are made on the host and handed out 16 at a time, and
+        nothing is compiled for their number. Works inside every transform and for every
+        accepted implementation.
 
     Raises:
         KeyTypeError: `key` isn't one typed key.
@@ -82,8 +83,8 @@ def _split_names(
         cure = f"For a key array of that shape: ks.keys(key, {shape})."
         raise error(ArgumentTypeError, "split", "num", "a count or a tuple of names", names, cure)
     distinct = _check.distinct_names("split", names, argument="names")
-    tree = _children.grow([_scheme.counters("split", n, impl) for n in distinct])
-    return dict(zip(distinct, _children.tree_keys(key, tree), strict=True))
+    tree = _tree.plan("split", tuple((n,) for n in distinct), impl)
+    return dict(zip(distinct, _tree.tree_keys(key, tree, impl), strict=True))
 
 
 def keys(key: jax.Array, /, shape: Any, *, start: Any = 0, out_sharding: Any = None) -> jax.Array:
@@ -235,8 +236,10 @@ def split_tree(
     Guarantees:
         A leaf's key depends on its path alone: dict keys and attribute names are names,
         places in a list or tuple positions. Every key is made once, in one vectorised
-        step for each level of the tree; eagerly one dispatch (above 64 keys a few more,
-        so that nothing is compiled for seconds).
+        step for each level of the tree. Eagerly one dispatch, compiled once for each
+        structure, whatever the names; above 32 leaves the keys are made on the host and
+        handed out 16 at a time, and no structure is compiled: 1,000 leaves take about
+        20 ms the first time.
 
     Raises:
         KeyTypeError: `key` isn't one typed key.
@@ -256,15 +259,15 @@ def split_tree(
     if is_leaf is not None:
         _check.function_of("split_tree", "is_leaf", is_leaf, "is_leaf(node)")
     leaves, structure = jax.tree_util.tree_flatten_with_path(tree, is_leaf=is_leaf)
-    paths = [_path_counters(path, impl) for path, _ in leaves]
-    if len(set(paths)) < len(paths):
-        twice = next(leaves[i][0] for i, path in enumerate(paths) if path in paths[:i])
+    plan = _tree.plan("split_tree", tuple(_parts(path) for path, _ in leaves), impl)
+    if len(set(plan.ends)) < len(plan.ends):
+        ends = plan.ends
+        twice = next(leaves[i][0] for i, end in enumerate(ends) if end in ends[:i])
         where = Words(f"two at {jax.tree_util.keystr(twice)}")
         raise error(
             ArgumentValueError, "split_tree", "tree", "of leaves with distinct paths", where
         )
-    made = _children.tree_keys(key, _children.grow(paths))
-    return jax.tree.unflatten(structure, made)
+    return jax.tree.unflatten(structure, _tree.tree_keys(key, plan, impl))
 
 
 def _broadcast(shape: tuple[int, ...], other: tuple[int, ...]) -> tuple[int, ...]:
@@ -277,7 +280,7 @@ def _broadcast(shape: tuple[int, ...], other: tuple[int, ...]) -> tuple[int, ...
         raise error(ArgumentValueError, "derive", "path", wanted, got, cure) from None
 
 
-def _path_counters(path: tuple[Any, ...], impl: Impl) -> tuple[Counter, ...]:
+def _parts(path: tuple[Any, ...]) -> tuple[Any, ...]:
     parts: list[Any] = []
     for entry in path:
         match entry:
@@ -287,7 +290,4 @@ def _path_counters(path: tuple[Any, ...], impl: Impl) -> tuple[Counter, ...]:
                 parts.append(part)
             case _:  # A node of somebody else's making: what its author chose as its key.
                 parts.append(entry)
-    found: list[Counter] = []
-    for part in parts:
-        found.extend(_scheme.counters("split_tree", part, impl))
-    return tuple(found)
+    return tuple(parts)

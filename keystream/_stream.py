@@ -285,7 +285,8 @@ def _fill(stream: Stream, key: Any, words: Any, known: int | None) -> None:
 # an output that is not the input itself gets one of its own.
 
 
-def _make_begun(key: jax.Array) -> tuple[jax.Array, jax.Array]:
+def make_begun(key: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Return what a stream at position 0 holds: the key, and the position in two words."""
     return jax.random.clone(_children.settled(key)), jnp.zeros(2, np.uint32)
 
 
@@ -318,7 +319,7 @@ def _own(place: Counter, key: jax.Array) -> Counter:
     return place if impl.cipher else narrow(place)
 
 
-_begun = _children.one_dispatch(_make_begun)
+_begun = _children.one_dispatch(make_begun)
 _next = _children.one_dispatch(_make_next)
 _take = _children.one_dispatch(_make_take, static="n")
 _skip = _children.one_dispatch(_make_skip)

@@ -7,10 +7,12 @@ from typing import Any
 import jax
 import numpy as np
 
-from keystream import _check, _children, _scheme
+from keystream import _check, _children, _tree
+from keystream._check import Impl
 from keystream._errors import ArgumentTypeError, KeyTypeError, error, unknown_name
 from keystream._scheme import Counter
-from keystream._stream import Stream, frozen, made
+from keystream._stream import Stream, frozen, made, make_begun
+from keystream._tree import Tree
 
 
 @jax.tree_util.register_pytree_with_keys_class
@@ -41,8 +43,9 @@ class Streams:
         keys for it. `next` and `at` reach the same keys: use one of them for a name.
 
     Guarantees:
-        As for `Stream`, for each name; a call of `next`, `[name]` or `at` is one dispatch
-        eagerly.
+        As for `Stream`, for each name; making them and a call of `next`, `[name]` or `at`
+        is one dispatch eagerly, compiled once for each number of names (`next` for each
+        place among them). Above 32 names they are made as by `split`.
 
     Raises:
         KeyTypeError, KeyImplError: Not one typed key, or refused.
@@ -74,9 +77,8 @@ class Streams:
             cure = "For a single one: ks.Streams(key, ('name',))."
             raise error(ArgumentTypeError, "Streams", "names", "a tuple of names", names, cure)
         known = _check.distinct_names("Streams", names)
-        paths = [_scheme.counters("Streams", name, impl) for name in known]
-        keys = _children.tree_keys(key, _children.grow(paths))
-        _fill(self, known, tuple(map(Stream, keys)))
+        tree = _tree.plan("Streams", tuple((name,) for name in known), impl)
+        _fill(self, known, _begun(key, tree, impl))
 
     @property
     def names(self) -> tuple[str | bytes, ...]:
@@ -201,6 +203,23 @@ def _placed(stream: Stream, known: int | None) -> Stream:
     return made(stream._key, stream._words, known)
 
 
+def _begun(key: jax.Array, tree: Tree, impl: Impl) -> tuple[Stream, ...]:
+    """Return a stream at position 0 for each end of a tree."""
+    if _tree.on_host(key, tree):
+        keys = _tree.handed_out(_tree.host_words(key, tree, impl), key.dtype, key)
+        zeros = np.zeros((len(keys), 2), np.uint32)
+        pairs: Any = zip(keys, _tree.handed_out(zeros, None, key), strict=True)
+    else:
+        pairs = _begin(key, tree.counters, tree.structure) if tree.ends else ()
+    return tuple(made(use, words, 0) for use, words in pairs)
+
+
+def _make_begin(
+    key: jax.Array, counters: tuple[Counter, ...], structure: tuple[Any, ...]
+) -> tuple[tuple[jax.Array, jax.Array], ...]:
+    return tuple(map(make_begun, _tree.make_ends(key, counters, structure)))
+
+
 def _make_next(streams: tuple[Stream, ...], index: int) -> tuple[jax.Array, tuple[Stream, ...]]:
     use, moved = streams[index].next()
     return use, tuple(moved if i == index else s.skip(0) for i, s in enumerate(streams))
@@ -210,5 +229,6 @@ def _make_at(keys: tuple[jax.Array, ...], counter: Counter) -> tuple[jax.Array, 
     return tuple(_children.child(key, counter) for key in keys)
 
 
+_begin = _children.one_dispatch(_make_begin, static="structure")
 _next = _children.one_dispatch(_make_next, static="index")
 _at = _children.one_dispatch(_make_at)
