@@ -1,0 +1,153 @@
+"""What threefry2x32 is computed by on an accelerated CPU, as JAX functions.
+
+Every round stands in one expression, which XLA turns into one pass over memory. That pass
+is a function of its own, which XLA must not inline: fused with the cipher that made its key
+it would grow exponentially, and fused with what takes the bits it would be computed again
+for each use and change last digits. `docs/accelerate.md` has what was tried and measured.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import jax
+import numpy as np
+from jax import lax
+from jax.experimental.xla_metadata import set_xla_metadata
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
+PARITY = np.uint32(0x1BD11BDA)
+
+
+def block(
+    first: jax.Array, second: jax.Array, hi: jax.Array, lo: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """Encrypt counters: 20 rounds, all in one expression.
+
+    Args:
+        first: The first word of each key, uint32.
+        second: The second, of the same shape.
+        hi: The high word of each counter, uint32.
+        lo: The low one.
+
+    Returns:
+        Both words of each block, in the shape to which the operands broadcast.
+
+    References:
+        J. K. Salmon, M. A. Moraes, R. O. Dror, D. E. Shaw (2011), "Parallel random
+        numbers: as easy as 1, 2, 3", SC'11, doi:10.1145/2063384.2063405.
+    """
+    shape = np.broadcast_shapes(first.shape, hi.shape, lo.shape)
+    schedule = (first, second, first ^ second ^ PARITY)
+    x = _spread(hi, shape) + _spread(schedule[0], shape)
+    y = _spread(lo, shape) + _spread(schedule[1], shape)
+    for group in range(5):
+        for turn in ROTATIONS[group % 2]:
+            x = x + y
+            y = _rotated(y, turn) ^ x
+        x = x + _spread(schedule[(group + 1) % 3], shape)
+        y = y + _spread(schedule[(group + 2) % 3] + np.uint32(group + 1), shape)
+    return x, y
+
+
+def _rotated(word: jax.Array, turn: int) -> jax.Array:
+    right = lax.shift_right_logical(word, lax.full_like(word, 32 - turn))
+    return lax.shift_left(word, lax.full_like(word, turn)) | right
+
+
+def _spread(words: jax.Array, shape: tuple[int, ...], behind: int = 0) -> jax.Array:
+    """Broadcast as NumPy does, the last `behind` dimensions of `shape` left out."""
+    last = len(shape) - behind
+    return lax.broadcast_in_dim(words, shape, range(last - words.ndim, last))
+
+
+def pairs(first: jax.Array, second: jax.Array, hi: jax.Array, lo: jax.Array) -> jax.Array:
+    """Return both words of each block side by side, uint32 of shape (..., 2).
+
+    By choosing between the two: where they are concatenated, XLA computes a block for each.
+    """
+    x, y = block(first, second, hi, lo)
+    shape = (*x.shape, 2)
+    place = lax.broadcasted_iota(np.uint32, shape, x.ndim)
+    return lax.select(place == np.uint32(0), _spread(x, shape, 1), _spread(y, shape, 1))
+
+
+def _apart(fun: F, *static: str) -> F:
+    """Have XLA compute a function apart from what surrounds its call."""
+
+    @functools.wraps(fun)
+    def inside(*args: Any, **kwargs: Any) -> Any:
+        with set_xla_metadata(inlineable=None):  # The word is about the call alone.
+            return fun(*args, **kwargs)
+
+    compiled = jax.jit(inside, static_argnames=static)
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        with set_xla_metadata(inlineable="false"):
+            return compiled(*args, **kwargs)
+
+    return call  # type: ignore[return-value] # the same signature
+
+
+def two_words(
+    first: jax.Array, second: jax.Array, hi: jax.Array, lo: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """Return both words of each block; the operands broadcast."""
+    shape = np.broadcast_shapes(first.shape, second.shape)
+    both = _pairs(_spread(first, shape), _spread(second, shape), hi, lo)
+    return both[..., 0], both[..., 1]
+
+
+def split(words: jax.Array, *, shape: tuple[int, ...]) -> jax.Array:
+    """Return the words of `shape` children of each key, `words` its two in the last axis."""
+    made: jax.Array = _split(words, shape=shape)
+    return made
+
+
+def fold_in(words: jax.Array, data: jax.Array) -> jax.Array:
+    """Return the words of the child of each key at each position; the two broadcast."""
+    made: jax.Array = _fold_in(words, data)
+    return made
+
+
+def bits(words: jax.Array, *, bit_width: int, shape: tuple[int, ...]) -> jax.Array:
+    """Return unsigned integers of `bit_width` bits, a `shape` of them for each key."""
+    made: jax.Array = _bits(words, bit_width=bit_width, shape=shape)
+    return made
+
+
+def _make_split(words: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+    return pairs(*_counted(words, shape))
+
+
+def _make_fold_in(words: jax.Array, data: jax.Array) -> jax.Array:
+    lo = lax.convert_element_type(data, np.uint32)
+    return pairs(words[..., 0], words[..., 1], lax.full_like(lo, 0), lo)
+
+
+def _make_bits(words: jax.Array, bit_width: int, shape: tuple[int, ...]) -> jax.Array:
+    x, y = block(*_counted(words, shape))
+    if bit_width == 64:
+        wide = lax.convert_element_type(x, np.uint64)
+        high = lax.shift_left(wide, lax.full_like(wide, 32))
+        return high | lax.convert_element_type(y, np.uint64)
+    return lax.convert_element_type(x ^ y, np.dtype(f"uint{bit_width}"))
+
+
+def _counted(words: jax.Array, shape: tuple[int, ...]) -> tuple[jax.Array, ...]:
+    """Return the operands of each key's first blocks, in C order over `shape`."""
+    behind = range(words.ndim - 1, words.ndim - 1 + len(shape))
+    first, second = (lax.expand_dims(words[..., i], behind) for i in (0, 1))
+    lo = lax.reshape(lax.iota(np.uint32, math.prod(shape)), shape)
+    return first, second, lax.full_like(lo, 0), lo
+
+
+_pairs = _apart(pairs)
+_split = _apart(_make_split, "shape")
+_fold_in = _apart(_make_fold_in)
+_bits = _apart(_make_bits, "bit_width", "shape")
