@@ -11,94 +11,16 @@ that they were taken on; read the ratios.
 from __future__ import annotations
 
 import argparse
-import itertools
-import json
 import platform
 import statistics
-import subprocess
-import sys
-import time
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Sequence
 
 import jax
 import numpy as np
 
-import keystream as ks
-
-SETTLED = 2000
-"""Keys after which nothing is compiled any more."""
-
-FRESH = """
-import json, time
-import keystream as ks
-key = ks.key(42)
-begin = time.perf_counter()
-keys = ks.iter_keys(key)
-times = []
-for _ in range({settled}):
-    next(keys).block_until_ready()
-    times.append(time.perf_counter() - begin)
-    begin = time.perf_counter()
-print(json.dumps([times[0], max(times), sum(times)]))
-"""
-
-
-class Fresh(NamedTuple):
-    """What the first keys of one fresh process took, in seconds."""
-
-    first: float
-    slowest: float
-    together: float
-
-
-class Round(NamedTuple):
-    """Seconds for each key in one round: by splitting, and by the iterator."""
-
-    split: float
-    iterated: float
-
-    @property
-    def ratio(self) -> float:
-        """How many times cheaper the iterator is."""
-        return self.split / self.iterated
-
-
-def fresh(processes: int) -> list[Fresh]:
-    """Time the first keys in fresh processes, compilation included."""
-    found = []
-    for _ in range(processes):
-        program = [sys.executable, "-c", FRESH.format(settled=SETTLED)]
-        said = subprocess.run(program, capture_output=True, text=True, check=True).stdout
-        found.append(Fresh(*json.loads(said.splitlines()[-1])))
-    return found
-
-
-def splitting(count: int) -> float:
-    """Return the seconds for each key of the loop that people write by hand."""
-    key = jax.random.key(42)
-    begin = time.perf_counter()
-    for _ in range(count):
-        key, use = jax.random.split(key)
-    use.block_until_ready()
-    return (time.perf_counter() - begin) / count
-
-
-def iterating(keys: Iterator[jax.Array], count: int) -> float:
-    """Return the seconds for each key of an iterator."""
-    begin = time.perf_counter()
-    for _ in itertools.islice(keys, count - 1):
-        pass
-    next(keys).block_until_ready()
-    return (time.perf_counter() - begin) / count
-
-
-def rounds(count: int, repeats: int) -> list[Round]:
-    """Let the two take turns, after both have compiled what they need."""
-    keys = ks.iter_keys(ks.key(42))
-    splitting(10)
-    iterating(keys, SETTLED)
-    return [Round(splitting(count), iterating(keys, count)) for _ in range(repeats)]
+from keystream.cli._bench.first import Fresh, fresh
+from keystream.cli._bench.iterating import SETTLED, Round, rounds
+from keystream.cli._bench.makers import ITERATOR
 
 
 def report(first: Sequence[Fresh], steady: Sequence[Round], count: int) -> str:
@@ -135,7 +57,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--rounds", type=int, default=5, help="rounds, and fresh processes")
     options = parser.parse_args(argv)
     steady = rounds(options.keys, options.rounds)
-    print(report(fresh(options.rounds), steady, options.keys))
+    first = fresh(ITERATOR, SETTLED, options.rounds)
+    print(report(first, steady, options.keys))
 
 
 if __name__ == "__main__":

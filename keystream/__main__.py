@@ -7,9 +7,9 @@ import sys
 from collections.abc import Sequence
 from types import ModuleType
 
-from keystream.cli import demo, doctor
+from keystream.cli import bench, demo, doctor
 
-COMMANDS: tuple[ModuleType, ...] = (demo, doctor)
+COMMANDS: tuple[ModuleType, ...] = (demo, doctor, bench)
 
 EXAMPLES = """\
 examples:
@@ -18,6 +18,7 @@ examples:
   python -m keystream demo --resume               be killed, and go on from the checkpoint
   python -m keystream demo --processes 2          train in processes that are joined
   python -m keystream doctor                      check this installation and its settings
+  python -m keystream bench --quick               time keys and draws beside other ways
   python -m keystream demo --help                 the options of one command
 """
 

@@ -1,9 +1,10 @@
-"""The options of the demo: what a text on the command line means, or what is wrong with it."""
+"""Options of the demo, and files: what a text on the command line means, or what is wrong."""
 
 from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from keystream.cli._digits import BATCH
@@ -74,13 +75,19 @@ def seed(text: str) -> int | str:
 
 def picture_path(text: str) -> Path:
     """Read a path that can be written, before minutes go into what is drawn there."""
+    return writable(text, FORMATS, "--out demo.png")
+
+
+def writable(text: str, formats: Sequence[str], example: str) -> Path:
+    """Read the path of a file in one of some formats that can be written."""
     path = Path(text)
-    if path.suffix not in FORMATS:
+    if path.suffix not in formats:
+        ending = f"one of {', '.join(formats)}" if len(formats) > 1 else formats[0]
         raise argparse.ArgumentTypeError(
-            f"must end in one of {', '.join(FORMATS)}, got {text!r}. For example: --out demo.png"
+            f"must end in {ending}, got {text!r}. For example: {example}"
         )
     if path.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK):
         raise argparse.ArgumentTypeError(
-            f"must be a file that can be written, got {text!r}. For example: --out demo.png"
+            f"must be a file that can be written, got {text!r}. For example: {example}"
         )
     return path

@@ -1,0 +1,165 @@
+"""Time keys and draws: stock JAX, accelerated, NumPy and other libraries, side by side.
+
+Everything is measured in one run, and told as ratios with their spread. At the end stands the
+table of what should be reached, beside what was measured. Nothing is judged: the exit status
+is 0 also where a row isn't reached.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import keystream as ks
+from keystream.cli._bench import (
+    draws,
+    eager,
+    floors,
+    helpers,
+    machine,
+    meshes,
+    reach,
+    samplers,
+    table,
+)
+from keystream.cli._bench.contest import QUICK, Effort
+from keystream.cli._bench.options import LETTERS, conflict, json_path, letters, picture_path
+from keystream.cli._bench.progress import each_in_turn
+from keystream.cli._bench.result import Result, Task, to_json
+
+CASES: Mapping[str, tuple[str, Callable[[Effort], list[Task]]]] = {
+    "a": ("1,000 normals in eager code", draws.few),
+    "b": ("many normals: lanes, one bulk draw, NumPy; with bytes at the peak", draws.many),
+    "c": ("samplers, stock against accelerated, with seconds to compile", samplers.tasks),
+    "d": ("keys in eager code, and the first key of a process", eager.tasks),
+    "e": ("helpers under jit beside the form written by hand", helpers.tasks),
+    "f": ("draws on simulated devices", meshes.tasks),
+    "g": ("beside the floor, a constant fill, and NumPy", floors.floor),
+    "h": ("noise: the same function compiled twice", floors.noise),
+}
+FORMAT = 1
+"""Of the JSON document."""
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the bench."""
+    told = "; ".join(f"{letter}: {title}" for letter, (title, _) in CASES.items())
+    parser.epilog = (
+        f"Cases: {told}. About ten minutes in all. Exit status 0 also where a row of the last "
+        "table isn't reached: times belong to the machine."
+    )
+    parser.add_argument(
+        "--only",
+        type=letters,
+        default=tuple(LETTERS),
+        metavar="a,c",
+        help="the cases to measure (default: all)",
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="small sizes, few repetitions: for a look"
+    )
+    parser.add_argument(
+        "--json", type=json_path, metavar="FILE", help="where to write every number"
+    )
+    parser.add_argument(
+        "--plot", type=picture_path, metavar="FILE", help="where to write a picture"
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Measure and tell; return 0, or 2 if it can't begin."""
+    if wrong := conflict(options):
+        print(f"bench: {wrong}", file=sys.stderr)
+        return 2
+    if options.plot and not importlib.util.find_spec("matplotlib"):
+        needs = "matplotlib must be installed for --plot. pip install 'keystream[bench]'"
+        print(f"bench: {needs}", file=sys.stderr)
+        return 2
+    begin = time.monotonic()
+    belongs = {
+        "machine": machine.machine(),
+        "versions": machine.versions(),
+        "settings": machine.settings(),
+    }
+    print("\n".join(introduction(belongs)), flush=True)
+    results = measure(options.only, QUICK if options.quick else Effort())
+    rows = reach.rows(results)
+    took = time.monotonic() - begin
+    print("\n".join(["", "reach", *table.reach_lines(rows), "", f"took {took:.0f} s"]))
+    if options.json:
+        write(options.json, document(belongs, options, results, rows))
+    if options.plot:
+        draw_picture(options.plot, results, belongs)
+    return 0
+
+
+def introduction(belongs: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Return what the numbers belong to, and what is left out."""
+    lines = []
+    for part in ("machine", "versions"):
+        lines += [part, *(f"  {name:24}{value}" for name, value in belongs[part].items())]
+    lines += ["settings", *(f"  {odd}" for odd in machine.unusual() or ["all are usual"])]
+    works = ks.accelerate(True)
+    ks.accelerate(False)
+    if not works:
+        lines.append("accelerated is stock here: ks.accelerate can't do its work on this JAX")
+    return [*lines, *eager.missing()]
+
+
+def measure(chosen: Sequence[str], effort: Effort) -> list[Result]:
+    """Measure case after case, and tell each when it is done."""
+    results: list[Result] = []
+    for letter in chosen:
+        title, tasks = CASES[letter]
+        found = [task.run() for task in each_in_turn(tasks(effort), "contest")]
+        print("\n".join(["", f"({letter}) {title}", *table.lines(letter, found)]), flush=True)
+        results += found
+    return results
+
+
+def document(
+    belongs: Mapping[str, Any],
+    options: argparse.Namespace,
+    results: Iterable[Result],
+    rows: Iterable[reach.Row],
+) -> dict[str, Any]:
+    """Return everything as what `json.dumps` takes."""
+    return {
+        "format": FORMAT,
+        **belongs,
+        "options": {"only": list(options.only), "quick": options.quick},
+        "results": [to_json(each) for each in results],
+        "reach": [row_to_json(row) for row in rows],
+    }
+
+
+def row_to_json(row: reach.Row) -> dict[str, Any]:
+    """Return one row as what `json.dumps` takes."""
+    return {
+        "need": row.need,
+        "bound": str(row.bound),
+        "measured": row.measured._asdict() if row.measured else None,
+        "note": row.note,
+        "verdict": row.verdict,
+    }
+
+
+def write(path: Path, found: Mapping[str, Any]) -> None:
+    """Write a JSON file."""
+    path.write_text(json.dumps(found, indent=1) + "\n")
+    print(f"numbers: {path}")
+
+
+def draw_picture(path: Path, results: Sequence[Result], belongs: Mapping[str, Any]) -> None:
+    """Write the picture; matplotlib is only loaded now."""
+    from keystream.cli._bench import picture  # noqa: PLC0415 - an extra, asked for by then
+
+    jax_version, cpu = belongs["versions"]["jax"], belongs["machine"]["cpu"]
+    picture.draw(path, results, f"jax {jax_version}, {cpu}")
+    print(f"picture: {path}")
