@@ -72,7 +72,7 @@ def _is_key_dtype(dtype: Any) -> bool:
 
 
 @functools.lru_cache(maxsize=64)
-def _accepted(dtype: Any) -> Impl | None:
+def accepted(dtype: Any) -> Impl | None:
     """Return the implementation of a key dtype, or None for one to be refused."""
     found: list[Any] = []
 
@@ -97,13 +97,16 @@ def is_traced(*values: object) -> bool:
         if isinstance(value, jax.Array):
             if isinstance(value, jax.core.Tracer):
                 return True
+        elif isinstance(value, tuple):
+            if is_traced(*value):
+                return True
         elif any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(value)):
             return True
     return False
 
 
 _UNTRACED = frozenset((int, bool, str, bytes, type(None), np.uint32, np.ndarray))
-"""Types that are no tracer and hold none: for them JAX need not be asked."""
+"""Types that are no tracer and hold none."""
 
 
 def is_integer_dtype(value: Any) -> bool:
@@ -150,9 +153,9 @@ def _to_key(value: object) -> str:
 
 def implementation(function: str, keys: jax.Array, *, argument: str = "key") -> Impl:
     """Look up the implementation of typed keys; refuse what breaks the laws everywhere."""
-    accepted = _accepted(keys.dtype)
-    if accepted:
-        return accepted
+    known = accepted(keys.dtype)
+    if known:
+        return known
     name = jax.random.key_impl(keys)
     known = IMPLS.get(name) if isinstance(name, str) else None
     cure = "To make a key of the default one: ks.key(42)."

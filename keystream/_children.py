@@ -20,7 +20,18 @@ from jax import lax
 # Pallas along): imported late, it makes JAX 0.12 compile every jitted function once more.
 from jax.extend.random import threefry2x32_p
 
-from keystream._check import IMPLS, NARROW_END, Impl, is_traced, setting, size_of, static_int, wrap
+from keystream import _cipher
+from keystream._check import (
+    IMPLS,
+    NARROW_END,
+    Impl,
+    accepted,
+    is_traced,
+    setting,
+    size_of,
+    static_int,
+    wrap,
+)
 from keystream._scheme import Counter, advance, array_counter, narrow
 
 P = ParamSpec("P")
@@ -36,7 +47,8 @@ def one_dispatch(fun: Callable[P, R], static: str | tuple[str, ...] = ()) -> Cal
 
     @functools.wraps(fun)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
-        return (fun if is_traced(args, kwargs) else compiled)(*args, **kwargs)
+        traced = is_traced(*args, *kwargs.values())
+        return (fun if traced else compiled)(*args, **kwargs)
 
     return call
 
@@ -133,10 +145,58 @@ def _split_is_fold(key: jax.Array) -> bool:
     return not known.ambient_split or bool(setting("jax_threefry_partitionable"))
 
 
+WRITTEN_OUT = 8
+"""Keys up to which XLA on a CPU runs a cipher that is written out in the calling thread."""
+
+
 def _make_tuple(key: jax.Array, num: int) -> tuple[jax.Array, ...]:
-    return tuple(row(key, (num,), None))
+    """Return the first children of one key, for a call of its own that XLA compiles."""
+    dtype = key.dtype
+    written = IMPLS[str(jax.random.key_impl(key))].cipher and 0 < num <= WRITTEN_OUT
+    if not written or setting("jax_disable_jit"):
+        return tuple(row(key, (num,), None))
+    # The same keys as those of `row`, without its loop over rounds: a microsecond or two.
+    lo = lax.iota(np.uint32, num)
+    first, second = jax.random.key_data(key)
+    block = _cipher.rounds((first, second), jnp.zeros_like(lo), lo)
+    # Without the barrier XLA would make the whole cipher once for each key.
+    words = lax.optimization_barrier(jnp.stack(block, axis=-1))
+    return tuple(wrap(words[i], dtype) for i in range(num))
 
 
-eager_walk = one_dispatch(walk)
-eager_row = one_dispatch(row, static="shape")
-eager_tuple = one_dispatch(_make_tuple, static="num")
+@functools.lru_cache(maxsize=UNPACK_LIMIT + 1)
+def _compiled_tuple(num: int) -> Callable[[jax.Array], tuple[jax.Array, ...]]:
+    return jax.jit(lambda key: _make_tuple(key, num))
+
+
+def eager_tuple(key: jax.Array, num: int) -> tuple[jax.Array, ...]:
+    """Return the first children of one key: compiled for each number, inlined in a trace."""
+    if isinstance(key, jax.core.Tracer):
+        return tuple(row(key, (num,), None))
+    return _compiled_tuple(num)(key)
+
+
+def eager_walk(key: jax.Array, path: tuple[Any, ...]) -> jax.Array:
+    """Follow a path: compiled for its length and its arrays' shapes, inlined in a trace."""
+    if is_traced(key, path):
+        return walk(key, path)
+    return _walk(key, tuple(two_words(key, part) for part in path))
+
+
+def eager_row(key: jax.Array, shape: tuple[int, ...], start: Counter | None) -> jax.Array:
+    """Return consecutive children: compiled for each shape, inlined in a trace."""
+    if is_traced(key, start):
+        return row(key, shape, start)
+    return _row(key, shape, two_words(key, start))
+
+
+def two_words(key: jax.Array, counter: Any) -> Any:
+    """Give a static counter both its words, so that all of them share one compiled call."""
+    if type(counter) is not Counter or counter.hi is not None or np.shape(counter.lo):
+        return counter
+    impl = accepted(key.dtype)
+    return Counter(np.uint32(0), counter.lo) if impl and impl.cipher else counter
+
+
+_walk = jax.jit(walk)
+_row = jax.jit(row, static_argnums=1)

@@ -64,6 +64,8 @@ def split(key: jax.Array, /, num: Any = 2) -> Any:
         ['params', 'dropout']
     """
     impl = _check.one_key("split", key)
+    if type(num) is int and 0 <= num <= _children.UNPACK_LIMIT:
+        return _children.eager_tuple(key, num)
     if isinstance(num, (str, bytes)):
         cure = f"For one named child: ks.derive(key, {num!r})."
         raise error(ArgumentTypeError, "split", "num", "a count or a tuple of names", num, cure)
@@ -115,7 +117,7 @@ def keys(key: jax.Array, /, shape: Any, *, start: Any = 0, out_sharding: Any = N
     Guarantees:
         Neither `shape` nor `out_sharding` nor the number of devices or processes changes
         the key at a position. Eagerly one dispatch, compiled once for each shape, and once
-        more for a start above zero and for one above 2**32: a new start compiles nothing.
+        more for starts above zero: a new start compiles nothing.
         A traced start that is negative, or from which the range leaves the positions, can't
         be seen: it goes on modulo 2**64 (2**32).
 
@@ -179,6 +181,8 @@ def derive(key: jax.Array, /, *path: Any) -> jax.Array:
         code point and as two are different names. A traced int64 below -2**62 can't be
         seen and falls among the names; what `jit` cuts at its boundary neither (pass ids
         above 2**31 as NumPy int64 to `derive` outside of it, or with 64-bit types on).
+        Eagerly one dispatch, compiled once for each number of parts and each shape and
+        dtype of an array: new names, positions and ids compile nothing.
 
     Raises:
         KeyTypeError: `key` isn't one typed key.

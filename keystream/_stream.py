@@ -136,6 +136,8 @@ class Stream:
         after = self._after("Stream.skip", known, "n", each="stream.skip(n)")
         after = None if is_traced(n) else after
         offset = _children.base(n, 0, _WIDE)
+        if offset and offset.hi is None and not is_traced(self._key, self._words, n):
+            offset = Counter(np.uint32(0), offset.lo)
         key, words = _skip(self._key, self._words, offset)
         return made(key, words, after)
 

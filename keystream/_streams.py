@@ -143,8 +143,10 @@ class Streams:
         impl = _check.IMPLS["threefry2x32" if wide else "threefry4x32"]
         step = _check.start("Streams.at", step, 1, impl, argument="step")
         counter = _children.base(step, 1, impl) or Counter(None, np.uint32(0))
-        keys = _at(tuple(stream._key for stream in self._streams), counter)
-        return dict(zip(self._names, keys, strict=True))
+        keys = tuple(stream._key for stream in self._streams)
+        if wide and keys and not _check.is_traced(keys, counter):
+            counter = _children.two_words(keys[0], counter)
+        return dict(zip(self._names, _at(keys, counter), strict=True))
 
     def tree_flatten_with_keys(self) -> tuple[Any, tuple[str | bytes, ...]]:
         """Name the streams for JAX."""
