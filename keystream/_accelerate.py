@@ -80,15 +80,19 @@ def accelerate(enabled: bool = True, *, clear_caches: bool = False) -> bool:
         J. K. Salmon, M. A. Moraes, R. O. Dror, D. E. Shaw (2011), "Parallel random
         numbers: as easy as 1, 2, 3", SC'11, doi:10.1145/2063384.2063405.
     """
-    for argument, value in (("enabled", enabled), ("clear_caches", clear_caches)):
-        if not isinstance(value, (bool, np.bool_)):
-            cure = "To switch it off again: ks.accelerate(False)."
-            raise error(ArgumentTypeError, "accelerate", argument, "True or False", value, cure)
+    _check_flag("enabled", enabled)
+    _check_flag("clear_caches", clear_caches)
     with _turn:
         done = _switch_on() if enabled else _switch_off()
     if clear_caches:
         jax.clear_caches()
     return done
+
+
+def _check_flag(argument: str, value: object) -> None:
+    if not isinstance(value, (bool, np.bool_)):
+        cure = "To switch it off again: ks.accelerate(False)."
+        raise error(ArgumentTypeError, "accelerate", argument, "True or False", value, cure)
 
 
 class _Form(NamedTuple):
@@ -107,10 +111,10 @@ def _switch_on() -> bool:
         for primitive, entries in before.items():
             rule = _accelerated(FORMS[primitive], entries.rule)
             mlir.register_lowering(primitive, rule, platform=PLATFORM)
+            _replaced[primitive] = entries
     except Exception as problem:  # whatever another version of JAX may raise here
         _warn(f"does nothing with jax {jax.__version__} ({problem!r})")
-        return False
-    _replaced.update(before)
+        return _switch_off()
     return True
 
 

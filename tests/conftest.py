@@ -4,6 +4,8 @@ import jax
 import pytest
 from hypothesis import HealthCheck, settings
 
+import keystream as ks
+
 jax.config.update("jax_platforms", "cpu")
 jax.config.update("jax_num_cpu_devices", 8)
 
@@ -15,6 +17,17 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 settings.load_profile("laws")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Take one option of our own."""
+    parser.addoption("--accelerate", action="store_true", help="run with ks.accelerate() on")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Switch acceleration on before anything is compiled."""
+    if config.getoption("--accelerate"):
+        assert ks.accelerate(), "there is nothing to accelerate in this version of JAX"
 
 
 @pytest.fixture(scope="session", autouse=True)
