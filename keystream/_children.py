@@ -198,5 +198,5 @@ def two_words(key: jax.Array, counter: Any) -> Any:
     return Counter(np.uint32(0), counter.lo) if impl and impl.cipher else counter
 
 
-_walk = jax.jit(walk)
-_row = jax.jit(row, static_argnums=1)
+_walk: Callable[..., jax.Array] = jax.jit(walk)
+_row: Callable[..., jax.Array] = jax.jit(row, static_argnums=1)

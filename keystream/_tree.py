@@ -150,13 +150,19 @@ def _below(words: np.ndarray, counters: Counter) -> np.ndarray:
 
 
 def _below_without_cipher(dtype: Any, words: np.ndarray, counters: Counter) -> np.ndarray:
-    # Rounded up, so that few lengths are compiled.
-    missing = (1 << max(6, (len(words) - 1).bit_length())) - len(words)
-    words = np.pad(words, ((0, missing), (0, 0)))
-    with jax.ensure_compile_time_eval():
-        made = _folded(words, np.pad(counters.lo, (0, missing)), dtype)
-    rows: np.ndarray = jax.device_get(made)[: len(counters.lo)]
-    return rows
+    # A few hundred at a time, filled up, so that one length is compiled.
+    made = []
+    for first in range(0, len(words), _FOLDED):
+        some, lo = (x[first : first + _FOLDED] for x in (words, counters.lo))
+        missing = _FOLDED - len(lo)
+        filled = np.pad(some, ((0, missing), (0, 0))), np.pad(lo, (0, missing))
+        with jax.ensure_compile_time_eval():
+            made.append(jax.device_get(_folded(*filled, dtype))[: len(lo)])
+    return np.concatenate(made)
+
+
+_FOLDED = 256
+"""Keys that are folded in one call where there is no public cipher."""
 
 
 @functools.partial(jax.jit, static_argnums=2)
