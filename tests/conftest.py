@@ -1,5 +1,7 @@
 """Eight simulated devices, quiet and repeatable hypothesis; before JAX starts a backend."""
 
+from collections.abc import Iterator
+
 import jax
 import pytest
 from hypothesis import HealthCheck, settings
@@ -34,3 +36,10 @@ def pytest_configure(config: pytest.Config) -> None:
 def eight_devices() -> None:
     """Multi-device tests really run on eight devices, or not at all."""
     assert jax.device_count() == 8
+
+
+@pytest.fixture(autouse=True)
+def as_switched(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Whatever a test does with the switch, the next one finds it as it was asked for."""
+    yield
+    ks.accelerate(request.config.getoption("--accelerate"))

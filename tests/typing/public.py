@@ -51,6 +51,7 @@ assert_type(ks.loads("", like=key), Any)
 assert_type(ks.to_words(key), dict[str, Any])
 np.savez("state.npz", w=np.zeros(3), **ks.to_words(key))
 assert_type(ks.from_words({}), Any)
+assert_type(ks.accelerate(), bool)
 assert_type(ks.manifest(), dict[str, Any])
 assert_type(ks.check_manifest({}), dict[str, ks.Difference])
 
@@ -62,5 +63,6 @@ ks.fingerprint("key")  # type: ignore[arg-type]
 ks.agree_on_seed("run 7")  # type: ignore[arg-type]
 ks.agree_on_seed(7, 5.0)  # type: ignore[call-arg, misc, unused-ignore]
 ks.sample(jax.random.normal)  # type: ignore[call-arg]
+ks.accelerate("on")  # type: ignore[arg-type]
 ks.loads(b"")  # type: ignore[arg-type]
 ks.loads("", key)  # type: ignore[misc, call-arg, unused-ignore]
