@@ -117,8 +117,10 @@ def measure(chosen: Sequence[str], effort: Effort) -> list[Result]:
     results: list[Result] = []
     for letter in chosen:
         title, tasks = CASES[letter]
+        begin = time.monotonic()
         found = [task.run() for task in each_in_turn(tasks(effort), "contest")]
-        print("\n".join(["", f"({letter}) {title}", *table.lines(letter, found)]), flush=True)
+        head = f"({letter}) {title}, in {time.monotonic() - begin:.0f} s"
+        print("\n".join(["", head, *table.lines(letter, found)]), flush=True)
         results += found
     return results
 

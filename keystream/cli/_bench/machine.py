@@ -55,7 +55,7 @@ def _version(distribution: str) -> str:
     try:
         return metadata.version(distribution)
     except metadata.PackageNotFoundError:
-        return "not installed"
+        return "run from its source" if distribution == ks.__name__ else "not installed"
 
 
 def settings() -> dict[str, str]:
