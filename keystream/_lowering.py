@@ -121,6 +121,17 @@ def bits(words: jax.Array, *, bit_width: int, shape: tuple[int, ...]) -> jax.Arr
     return made
 
 
+def float_bits(words: jax.Array, *, bit_width: int, shape: tuple[int, ...]) -> jax.Array:
+    """Return what `bits` does, where floats of as many bits are made of it.
+
+    The bits are handed over as floats and taken for integers again where they are used:
+    XLA lets a result take over the memory of an operand only if both have one type.
+    """
+    draw = _float_branch if words.ndim == 1 else _float_bits
+    made: jax.Array = draw(words, bit_width=bit_width, shape=shape)
+    return lax.bitcast_convert_type(made, np.dtype(f"uint{bit_width}"))
+
+
 def _make_split(words: jax.Array, shape: tuple[int, ...]) -> jax.Array:
     return pairs(*_counted(words, shape))
 
@@ -139,6 +150,24 @@ def _make_bits(words: jax.Array, bit_width: int, shape: tuple[int, ...]) -> jax.
     return lax.convert_element_type(x ^ y, np.dtype(f"uint{bit_width}"))
 
 
+def _make_float_bits(words: jax.Array, bit_width: int, shape: tuple[int, ...]) -> jax.Array:
+    made = _make_bits(words, bit_width, shape)
+    return lax.bitcast_convert_type(made, np.dtype(f"float{bit_width}"))
+
+
+def _float_branch(words: jax.Array, *, bit_width: int, shape: tuple[int, ...]) -> jax.Array:
+    # XLA of jax 0.10 takes over the memory of a branch, but not of a call. This branch is
+    # always taken, which XLA can't know.
+    def never(_: jax.Array) -> jax.Array:
+        return lax.full(shape, 0, np.dtype(f"float{bit_width}"))
+
+    always = words[0] | np.uint32(1) != np.uint32(0)
+    made: jax.Array = lax.cond(
+        always, lambda words: _make_float_bits(words, bit_width, shape), never, words
+    )
+    return made
+
+
 def _counted(words: jax.Array, shape: tuple[int, ...]) -> tuple[jax.Array, ...]:
     """Return the operands of each key's first blocks, in C order over `shape`."""
     behind = range(words.ndim - 1, words.ndim - 1 + len(shape))
@@ -151,3 +180,4 @@ _pairs = _apart(pairs)
 _split = _apart(_make_split, "shape")
 _fold_in = _apart(_make_fold_in)
 _bits = _apart(_make_bits, "bit_width", "shape")
+_float_bits = _apart(_make_float_bits, "bit_width", "shape")

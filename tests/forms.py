@@ -27,12 +27,14 @@ class Forms(NamedTuple):
 
 @contextlib.contextmanager
 def switched(enabled: bool) -> Iterator[None]:
-    """Have acceleration on or off inside, and as it was before afterwards."""
-    before = bool(_accelerate._replaced)
+    """Have acceleration on, for small draws too, or off inside; then as it was before."""
+    before, choosy = bool(_accelerate._replaced), _accelerate.CHOOSY
+    _accelerate.CHOOSY = False
     assert ks.accelerate(enabled) is enabled
     try:
         yield
     finally:
+        _accelerate.CHOOSY = choosy
         ks.accelerate(before)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from typing import Any
 
 import jax
@@ -15,7 +16,7 @@ from jax import lax
 from jax.extend.random import threefry2x32_p
 
 import keystream as ks
-from keystream import _lowering
+from keystream import _accelerate, _lowering
 from tests import reference
 from tests.forms import MARK, differences, forms, lowered, switched
 from tests.test_random123 import MAIN
@@ -24,6 +25,9 @@ pytestmark = pytest.mark.fast
 
 P = jax.P
 SEEDS = st.integers(0, 2**64 - 1)
+FLOAT = re.compile(r"@_make_float_bits|stablehlo.case")
+"""What bits that are handed over as floats have in that text."""
+
 SAMPLERS: dict[str, Any] = {
     "bits": lambda key: jax.random.bits(key, (7, 3)),
     "bits of 8": lambda key: jax.random.bits(key, (33,), "uint8"),
@@ -89,6 +93,46 @@ def _sampled(name: str) -> Any:
 def test_same(name: str, seed: int) -> None:
     """Every sampler gives the same bits in both forms, its floats included."""
     assert not _sampled(name).differ(ks.key(seed))
+
+
+FLOATS = ("uniform", "normal", "gumbel", "a scan", "a gradient", "keys, then draws", "gamma")
+
+
+@pytest.mark.parametrize("name", FLOATS)
+def test_same_in_taken_memory(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bits that are handed over as floats, as those of large draws are, are the same bits."""
+    monkeypatch.setattr(_accelerate, "FLOATS_FROM", 0)
+    assert FLOAT.search(lowered(SAMPLERS[name], True, ks.key(0)))
+    compiled = forms(SAMPLERS[name], ks.key(0))
+    assert not any(compiled.differ(ks.key(seed)) for seed in range(100))
+
+
+def test_same_when_large() -> None:
+    """Large draws are the same, and need no memory besides their result."""
+    size = _accelerate.FLOATS_FROM
+    for draw in (jax.random.normal, jax.random.bits):
+        compiled = forms(lambda key, draw=draw: draw(key, (size,)), ks.key(0))
+        assert not compiled.differ(ks.key(1))
+        with switched(True):
+            lone = jax.jit(lambda key, draw=draw: draw(key, (size,))).lower(ks.key(0)).compile()
+        assert lone.memory_analysis().temp_size_in_bytes < 4096
+
+
+@pytest.mark.parametrize("blocks", [0, 1, 4, 5, 23, 24, 799, 800, 1199, 1200, 1499, 7999, 8000])
+@pytest.mark.parametrize("lanes", [True, False])
+def test_same_in_a_choice(blocks: int, lanes: bool) -> None:
+    """Sizes at which JAX's loop is kept, and those beside them, draw the same."""
+
+    def draws(key: jax.Array) -> Any:
+        if lanes:
+            return jax.vmap(jax.random.bits)(jax.random.split(key, blocks))
+        return jax.random.uniform(key, (blocks,)), jax.random.split(key, blocks)
+
+    results = []
+    for enabled in (False, True):
+        ks.accelerate(enabled)
+        results.append(jax.jit(lambda key: draws(key))(ks.key(3)))  # noqa: PLW0108 - anew
+    assert not differences(*results)
 
 
 def _legacy(key: jax.Array) -> Any:
