@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 import keystream as ks
-from keystream import _accelerate
+from keystream import _forms
 
 jax.config.update("jax_platforms", "cpu")
 jax.config.update("jax_num_cpu_devices", 8)
@@ -30,7 +30,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Switch acceleration on before anything is compiled."""
     if config.getoption("--accelerate"):
-        _accelerate.CHOOSY = False  # small draws too, of which the tests are full
+        _forms.CHOOSY = False  # small draws too, of which the tests are full
         assert ks.accelerate(), "there is nothing to accelerate in this version of JAX"
 
 

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 import keystream as ks
-from keystream import _accelerate
+from keystream import _accelerate, _forms
 
 MARK = "inlineable"
 """What only the accelerated form has in the text that XLA is handed."""
@@ -28,13 +28,13 @@ class Forms(NamedTuple):
 @contextlib.contextmanager
 def switched(enabled: bool) -> Iterator[None]:
     """Have acceleration on, for small draws too, or off inside; then as it was before."""
-    before, choosy = bool(_accelerate._replaced), _accelerate.CHOOSY
-    _accelerate.CHOOSY = False
+    before, choosy = bool(_accelerate._replaced), _forms.CHOOSY
+    _forms.CHOOSY = False
     assert ks.accelerate(enabled) is enabled
     try:
         yield
     finally:
-        _accelerate.CHOOSY = choosy
+        _forms.CHOOSY = choosy
         ks.accelerate(before)
 
 

@@ -16,7 +16,7 @@ from jax import lax
 from jax.extend.random import threefry2x32_p
 
 import keystream as ks
-from keystream import _accelerate, _lowering
+from keystream import _forms, _lowering
 from tests import reference
 from tests.forms import MARK, differences, forms, lowered, switched
 from tests.test_random123 import MAIN
@@ -101,7 +101,7 @@ FLOATS = ("uniform", "normal", "gumbel", "a scan", "a gradient", "keys, then dra
 @pytest.mark.parametrize("name", FLOATS)
 def test_same_in_taken_memory(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Bits that are handed over as floats, as those of large draws are, are the same bits."""
-    monkeypatch.setattr(_accelerate, "FLOATS_FROM", 0)
+    monkeypatch.setattr(_forms, "FLOATS_FROM", 0)
     assert FLOAT.search(lowered(SAMPLERS[name], True, ks.key(0)))
     compiled = forms(SAMPLERS[name], ks.key(0))
     assert not any(compiled.differ(ks.key(seed)) for seed in range(100))
@@ -109,7 +109,7 @@ def test_same_in_taken_memory(name: str, monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_same_when_large() -> None:
     """Large draws are the same, and need no memory besides their result."""
-    size = _accelerate.FLOATS_FROM
+    size = _forms.FLOATS_FROM
     for draw in (jax.random.normal, jax.random.bits):
         compiled = forms(lambda key, draw=draw: draw(key, (size,)), ks.key(0))
         assert not compiled.differ(ks.key(1))

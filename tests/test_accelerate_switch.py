@@ -111,8 +111,18 @@ def test_no_keys_or_tables(monkeypatch: pytest.MonkeyPatch) -> None:
         assert lowered(_draws, False, ks.key(0)) == plain
 
 
-def test_half_done_is_undone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where JAX takes some rules and refuses others, none stays."""
+def test_warnings_that_are_errors(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where warnings are errors, nothing is left half done either."""
+    with switched(False):
+        plain = lowered(_draws, False, ks.key(0))
+        monkeypatch.setattr(mlir, "register_lowering", _refuse_all_but_first())
+        with pytest.raises(RuntimeWarning, match="does nothing"):
+            ks.accelerate()
+        monkeypatch.undo()
+        assert lowered(_draws, False, ks.key(0)) == plain
+
+
+def _refuse_all_but_first() -> Any:
     honest = mlir.register_lowering
 
     def refuse(primitive: Any, *args: Any, **kwargs: Any) -> None:
@@ -120,9 +130,14 @@ def test_half_done_is_undone(monkeypatch: pytest.MonkeyPatch) -> None:
             raise NotImplementedError("no more")
         honest(primitive, *args, **kwargs)
 
+    return refuse
+
+
+def test_half_done_is_undone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where JAX takes some rules and refuses others, none stays."""
     with switched(False):
         plain = lowered(_draws, False, ks.key(0))
-        monkeypatch.setattr(mlir, "register_lowering", refuse)
+        monkeypatch.setattr(mlir, "register_lowering", _refuse_all_but_first())
         with pytest.warns(RuntimeWarning, match="does nothing"):
             assert ks.accelerate() is False
         monkeypatch.undo()
@@ -155,6 +170,17 @@ def test_flags(argument: str) -> None:
         with pytest.raises(ks.ArgumentTypeError, match=f"accelerate: {argument} must be True or"):
             ks.accelerate(**{argument: 1})  # type: ignore[arg-type]
         assert MARK not in lowered(_draws, None, ks.key(0))
+
+
+def test_starts_no_backend() -> None:
+    """It may stand before what has to stand before the first use of a device."""
+    program = (
+        "import jax, keystream as ks\n"
+        "assert ks.accelerate()\n"
+        "jax.config.update('jax_num_cpu_devices', 3)\n"
+        "assert jax.device_count() == 3\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
 
 
 PROGRAM = """
