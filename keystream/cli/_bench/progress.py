@@ -15,7 +15,7 @@ def each_in_turn(tasks: Sequence[Task], unit: str) -> Iterator[Task]:
         return
     from tqdm import tqdm  # noqa: PLC0415 - an extra
 
-    with tqdm(total=len(tasks), unit=unit, leave=False) as bar:
+    with tqdm(total=len(tasks), unit=unit, leave=False, disable=None) as bar:
         for task in tasks:
             bar.set_description(task.label)
             yield task
