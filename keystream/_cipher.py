@@ -2,7 +2,8 @@
 
 In NumPy it makes keys before anything is compiled. Compiled, XLA makes one small kernel of
 it, where on a CPU the primitive is a loop over rounds: a tuple of keys then comes a
-microsecond or two earlier. Inside `jit` keystream uses the primitive.
+microsecond or two earlier. Inside `jit` keystream uses the primitive, which `accelerate`
+lowers to this.
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-_ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
-_PARITY = np.uint32(0x1BD11BDA)
+ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
+PARITY = np.uint32(0x1BD11BDA)
 
 
 def rounds(key: tuple[Any, Any], hi: Any, lo: Any) -> tuple[Any, Any]:
@@ -20,7 +21,7 @@ def rounds(key: tuple[Any, Any], hi: Any, lo: Any) -> tuple[Any, Any]:
 
     Args:
         key: The two words of a key, or of a key for each counter; NumPy's or JAX's uint32.
-        hi: The high words of the counters, uint32 arrays of one dimension or more.
+        hi: The high words of the counters, uint32 arrays (of one dimension or more in NumPy).
         lo: Their low words.
 
     Returns:
@@ -31,11 +32,11 @@ def rounds(key: tuple[Any, Any], hi: Any, lo: Any) -> tuple[Any, Any]:
         numbers: as easy as 1, 2, 3", SC'11, doi:10.1145/2063384.2063405.
     """
     first, second = key
-    schedule = (first, second, first ^ second ^ _PARITY)
+    schedule = (first, second, first ^ second ^ PARITY)
     # NumPy's scalars warn where they wrap around, its arrays don't.
     x, y = hi + schedule[0], lo + schedule[1]
     for group in range(5):
-        for turn in _ROTATIONS[group % 2]:
+        for turn in ROTATIONS[group % 2]:
             x = x + y
             y = (y << np.uint32(turn) | y >> np.uint32(32 - turn)) ^ x
         x = x + schedule[(group + 1) % 3]

@@ -25,7 +25,7 @@ CHOOSY = True
 FEW = (5, 24)
 NEW_XLA = jax.__version_info__ >= (0, 11)
 """XLA of jax 0.12 runs JAX's loop in one thread, that of 0.10 in several."""
-THREADED_UNTIL = 8000 if NEW_XLA else 1500
+THREADED_UNTIL = 12_000 if NEW_XLA else 1500
 """For how many blocks JAX's loop is kept, see `_pays`."""
 
 FLOATS_FROM = 2**20

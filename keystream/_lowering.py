@@ -18,46 +18,18 @@ import numpy as np
 from jax import lax
 from jax.experimental.xla_metadata import set_xla_metadata
 
-F = TypeVar("F", bound=Callable[..., Any])
+from keystream import _cipher
 
-ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
-PARITY = np.uint32(0x1BD11BDA)
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 def block(
     first: jax.Array, second: jax.Array, hi: jax.Array, lo: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
-    """Encrypt counters: 20 rounds, all in one expression.
-
-    Args:
-        first: The first word of each key, uint32.
-        second: The second, of the same shape.
-        hi: The high word of each counter, uint32.
-        lo: The low one.
-
-    Returns:
-        Both words of each block, in the shape to which the operands broadcast.
-
-    References:
-        J. K. Salmon, M. A. Moraes, R. O. Dror, D. E. Shaw (2011), "Parallel random
-        numbers: as easy as 1, 2, 3", SC'11, doi:10.1145/2063384.2063405.
-    """
-    shape = np.broadcast_shapes(first.shape, hi.shape, lo.shape)
-    schedule = (first, second, first ^ second ^ PARITY)
-    x = _spread(hi, shape) + _spread(schedule[0], shape)
-    y = _spread(lo, shape) + _spread(schedule[1], shape)
-    for group in range(5):
-        for turn in ROTATIONS[group % 2]:
-            x = x + y
-            y = _rotated(y, turn) ^ x
-        x = x + _spread(schedule[(group + 1) % 3], shape)
-        y = y + _spread(schedule[(group + 2) % 3] + np.uint32(group + 1), shape)
-    return x, y
-
-
-def _rotated(word: jax.Array, turn: int) -> jax.Array:
-    right = lax.shift_right_logical(word, lax.full_like(word, 32 - turn))
-    return lax.shift_left(word, lax.full_like(word, turn)) | right
+    """Return both words of the block at each counter; the operands broadcast as in NumPy."""
+    shape = np.broadcast_shapes(first.shape, second.shape, hi.shape, lo.shape)
+    first, second, hi, lo = (_spread(words, shape) for words in (first, second, hi, lo))
+    return _cipher.rounds((first, second), hi, lo)
 
 
 def _spread(words: jax.Array, shape: tuple[int, ...], behind: int = 0) -> jax.Array:
@@ -98,8 +70,7 @@ def two_words(
     first: jax.Array, second: jax.Array, hi: jax.Array, lo: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
     """Return both words of each block; the operands broadcast."""
-    shape = np.broadcast_shapes(first.shape, second.shape)
-    both = _pairs(_spread(first, shape), _spread(second, shape), hi, lo)
+    both = _pairs(first, second, hi, lo)
     return both[..., 0], both[..., 1]
 
 
@@ -161,7 +132,7 @@ def _float_branch(words: jax.Array, *, bit_width: int, shape: tuple[int, ...]) -
     def never(_: jax.Array) -> jax.Array:
         return lax.full(shape, 0, np.dtype(f"float{bit_width}"))
 
-    always = words[0] | np.uint32(1) != np.uint32(0)
+    always = (words[0] | np.uint32(1)) != np.uint32(0)
     made: jax.Array = lax.cond(
         always, lambda words: _make_float_bits(words, bit_width, shape), never, words
     )

@@ -16,7 +16,7 @@ from jax import lax
 from jax.extend.random import threefry2x32_p
 
 import keystream as ks
-from keystream import _forms, _lowering
+from keystream import _cipher, _forms, _lowering
 from tests import reference
 from tests.forms import MARK, differences, forms, lowered, switched
 from tests.test_random123 import MAIN
@@ -98,6 +98,21 @@ def test_same(name: str, seed: int) -> None:
 FLOATS = ("uniform", "normal", "gumbel", "a scan", "a gradient", "keys, then draws", "gamma")
 
 
+def test_chains_grow_linearly() -> None:
+    """Splits of splits are programs of their number's size, not of two to its power."""
+
+    def chain(times: int) -> int:
+        def draw(keys: jax.Array) -> Any:
+            for _ in range(times):
+                keys = jax.vmap(lambda key: jax.random.split(key)[1])(keys)
+            return jax.vmap(jax.random.normal)(keys)
+
+        with switched(True):
+            return len(jax.jit(draw).lower(ks.keys(ks.key(0), 99)).compile().as_text())
+
+    assert chain(10) < 2.2 * chain(5)
+
+
 @pytest.mark.parametrize("name", FLOATS)
 def test_same_in_taken_memory(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Bits that are handed over as floats, as those of large draws are, are the same bits."""
@@ -118,7 +133,7 @@ def test_same_when_large() -> None:
         assert lone.memory_analysis().temp_size_in_bytes < 4096
 
 
-@pytest.mark.parametrize("blocks", [0, 1, 4, 5, 23, 24, 799, 800, 1199, 1200, 1499, 7999, 8000])
+@pytest.mark.parametrize("blocks", [0, 1, 4, 5, 23, 24, 799, 800, 1199, 1200, 1499, 11_999, 12_000])
 @pytest.mark.parametrize("lanes", [True, False])
 def test_same_in_a_choice(blocks: int, lanes: bool) -> None:
     """Sizes at which JAX's loop is kept, and those beside them, draw the same."""
@@ -321,16 +336,17 @@ def _folded() -> Any:
 
 
 def _liar_turn(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(_lowering, "ROTATIONS", ((13, 15, 26, 7), (17, 29, 16, 24)))
+    patch.setattr(_cipher, "ROTATIONS", ((13, 15, 26, 7), (17, 29, 16, 24)))
 
 
 def _liar_rounds(patch: pytest.MonkeyPatch) -> None:
     honest = _lowering.block
 
     def short(first: Any, second: Any, hi: Any, lo: Any) -> Any:
-        last = first ^ second ^ _lowering.PARITY, first + np.uint32(5)
+        last = first ^ second ^ _cipher.PARITY, first + np.uint32(5)
         x, y = (word - key for word, key in zip(honest(first, second, hi, lo), last, strict=True))
-        y = _lowering._rotated(x ^ y, 32 - 6)
+        y = x ^ y
+        y = y >> np.uint32(6) | y << np.uint32(26)
         return x - y + last[0], y + last[1]
 
     patch.setattr(_lowering, "block", short)
