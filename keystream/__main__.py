@@ -45,7 +45,9 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status; without a command, show the help."""
     top = parser()
-    options = top.parse_args(argv)
+    words = list(sys.argv[1:] if argv is None else argv)
+    options = top.parse_args(words)
+    options.words = words
     if not hasattr(options, "run"):
         top.print_help()
         return 0

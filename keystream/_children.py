@@ -149,11 +149,11 @@ WRITTEN_OUT = 8
 """Keys up to which XLA on a CPU runs a cipher that is written out in the calling thread."""
 
 
-def _make_tuple(key: jax.Array, num: int) -> tuple[jax.Array, ...]:
+def _make_tuple(key: jax.Array, num: int, plain: bool) -> tuple[jax.Array, ...]:
     """Return the first children of one key, for a call of its own that XLA compiles."""
     dtype = key.dtype
     written = IMPLS[str(jax.random.key_impl(key))].cipher and 0 < num <= WRITTEN_OUT
-    if not written or setting("jax_disable_jit"):
+    if not written or plain or setting("jax_disable_jit"):
         return tuple(row(key, (num,), None))
     # The same keys as those of `row`, without its loop over rounds: a microsecond or two.
     lo = lax.iota(np.uint32, num)
@@ -164,16 +164,17 @@ def _make_tuple(key: jax.Array, num: int) -> tuple[jax.Array, ...]:
     return tuple(wrap(words[i], dtype) for i in range(num))
 
 
-@functools.lru_cache(maxsize=UNPACK_LIMIT + 1)
-def _compiled_tuple(num: int) -> Callable[[jax.Array], tuple[jax.Array, ...]]:
-    return jax.jit(lambda key: _make_tuple(key, num))
+@functools.lru_cache(maxsize=2 * (UNPACK_LIMIT + 1))
+def _compiled_tuple(num: int, plain: bool) -> Callable[[jax.Array], tuple[jax.Array, ...]]:
+    return jax.jit(lambda key: _make_tuple(key, num, plain))
 
 
 def eager_tuple(key: jax.Array, num: int) -> tuple[jax.Array, ...]:
     """Return the first children of one key: compiled for each number, inlined in a trace."""
     if isinstance(key, jax.core.Tracer):
         return tuple(row(key, (num,), None))
-    return _compiled_tuple(num)(key)
+    # JAX's own checker of reused keys knows `split`, and not what it is made of.
+    return _compiled_tuple(num, bool(setting("jax_debug_key_reuse")))(key)
 
 
 def eager_walk(key: jax.Array, path: tuple[Any, ...]) -> jax.Array:

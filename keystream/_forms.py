@@ -62,10 +62,12 @@ def _lowered(
         if form.floats and _for_floats(ctx.module_context.module, *ctx.avals_in, **params):
             fun = form.floats
         # Without shardings and varying axes: the form is the same computation in every
-        # place, and each device makes its own part.
+        # place, and XLA has each device make its own part. With the mesh in context an
+        # Explicit axis that isn't named would mean a replicated result.
         words = [_plain(aval) for aval in ctx.avals_in]
         lower = mlir.lower_fun(fun, multiple_results=form.several)
-        made: Sequence[Any] = lower(ctx.replace(avals_in=words), *operands, **params)
+        with jax.sharding.use_abstract_mesh(jax.sharding.AbstractMesh((), ())):
+            made: Sequence[Any] = lower(ctx.replace(avals_in=words), *operands, **params)
     except Exception as problem:  # whatever another version of JAX may raise here
         warn(f"left a draw as it was with jax {jax.__version__} ({problem!r})")
         return None

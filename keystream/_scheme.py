@@ -81,11 +81,22 @@ def counters(function: str, part: Any, impl: Impl) -> tuple[Counter, ...]:
 _NARROW_CURE = "For any integer: ks.derive(key, str(i))."
 
 
-@functools.lru_cache(maxsize=65536)
+REMEMBERED = 256
+"""Length of the names of which the hash is remembered: longer ones may be whole documents."""
+
+
 def hashed(part: str | bytes | int) -> Counter:
     """Return the counter of a name, or of an integer that is no position."""
+    short = isinstance(part, int) or len(part) <= REMEMBERED
+    return _remembered(part) if short else _hashed(part)
+
+
+def _hashed(part: str | bytes | int) -> Counter:
     digest = hashlib.sha256(_PREFIX[type(part)] + encode(part)).digest()
     return _counter(2**63 | int.from_bytes(digest[:8], "big") & (2**62 - 1))
+
+
+_remembered = functools.lru_cache(maxsize=65536)(_hashed)
 
 
 def encode(part: str | bytes | int) -> bytes:

@@ -111,9 +111,10 @@ def tree_keys(key: jax.Array, tree: Tree, impl: Impl) -> list[jax.Array]:
 
 def on_host(key: jax.Array, tree: Tree) -> bool:
     """Are these too many keys for one compiled call, and is the key at hand?"""
-    if len(tree.ends) <= COMPILED or _check.is_traced(key):
+    if len(tree.ends) <= COMPILED or _check.is_traced(key) or _check.setting("jax_disable_jit"):
         return False
-    return key.is_fully_addressable
+    # Nor where something else is being traced, into which the key is closed over.
+    return key.is_fully_addressable and not _check.is_traced(jax.random.key_data(key))
 
 
 def make_ends(

@@ -247,6 +247,32 @@ def test_same_over_devices(devices: int, kind: Any) -> None:
     assert not any(word in text for word in ("all-gather", "all-reduce", "collective"))
 
 
+@pytest.mark.parametrize("floats_from", [0, 2**60])
+@pytest.mark.parametrize("kind", KINDS)
+def test_same_for_sharded_keys(
+    kind: Any, floats_from: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Draws from keys that are sharded stay where their keys are, each device's with it."""
+    monkeypatch.setattr(_forms, "FLOATS_FROM", floats_from)
+    mesh = jax.make_mesh((8,), ("i",), (kind,))
+    keys = jax.device_put(ks.keys(ks.key(0), 64), jax.NamedSharding(mesh, P("i")))
+
+    def each(key: jax.Array) -> Any:
+        far = jax.random.fold_in(key, 7)
+        return jax.random.bits(key, (5,)), jax.random.normal(far, (32,)), jax.random.split(key, 100)
+
+    for draw in (jax.vmap(each), jax.vmap(jax.random.normal)):
+        compiled = forms(draw, keys)
+        assert not compiled.differ(keys)
+        assert all(
+            leaf.sharding.spec[:1] == ("i",) for leaf in jax.tree.leaves(compiled.fast(keys))
+        )
+        with switched(True):
+            text = jax.jit(lambda keys, draw=draw: draw(keys)).lower(keys).compile().as_text()
+        assert "[64" not in text
+        assert not any(word in text for word in ("all-gather", "all-reduce", "collective"))
+
+
 @pytest.mark.parametrize("check", [True, False])
 @pytest.mark.parametrize("kind", KINDS)
 def test_same_in_shard_map(kind: Any, check: bool) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -288,6 +289,7 @@ def test_equal_names_of_other_types(n: int) -> None:
 FRESH = """
 import json, sys, time
 import jax
+import jax.numpy as jnp
 jax.config.update("jax_platforms", "cpu")
 compiled = []
 jax.monitoring.register_event_duration_secs_listener(
@@ -325,3 +327,52 @@ def test_a_thousand_names(impl: str) -> None:
     assert compiled <= (2 if impl == "threefry2x32" else 3)
     # Twenty times what they take here, on machines that have something else to do.
     assert max(took) < (2 if impl == "threefry2x32" else 10)
+
+
+USES = {
+    "split twice": (lambda key: ks.split(key, 3), lambda key: ks.split(key, 3)),
+    "split, then drawn from": (ks.split, jax.random.normal),
+    "drawn from, then split": (jax.random.normal, ks.split),
+    "keys, then split": (lambda key: ks.keys(key, 3), ks.split),
+}
+
+
+@pytest.mark.parametrize("use", USES)
+def test_reused_keys_are_seen(use):
+    """JAX's own checker of reused keys sees that a key was split eagerly, as it was before."""
+    first, second = USES[use]
+    with jax.debug_key_reuse(True):
+        key = ks.key(99)
+        first(key)
+        with pytest.raises(jax.errors.KeyReuseError):
+            second(key)
+
+
+@pytest.mark.parametrize("committed", [False, True])
+@pytest.mark.parametrize("count", [20, 40])
+def test_closed_over_keys(count, committed):
+    """Many names of a concrete key are the same inside traced functions that close over it."""
+    names = tuple(f"n{i}" for i in range(count))
+    key = jax.device_put(ks.key(1), jax.devices()[0] if committed else None)
+    wanted = jax.random.bits(ks.derive(ks.key(1), "n3"))
+    mesh = jax.make_mesh((4,), ("i",), (jax.sharding.AxisType.Auto,), devices=jax.devices()[:4])
+    x = jax.device_put(jnp.zeros(4, jnp.uint32), jax.NamedSharding(mesh, jax.P("i")))
+
+    def fun(x):
+        return x + jax.random.bits(ks.split(key, names)["n3"])
+
+    assert (jax.jit(fun)(x) == wanted).all()
+    assert (jax.vmap(fun)(jnp.zeros(4, jnp.uint32)) == wanted).all()
+    if not committed:
+        mapped = jax.shard_map(fun, mesh=mesh, in_specs=jax.P("i"), out_specs=jax.P("i"))
+        assert (mapped(x) == wanted).all()
+
+
+def test_many_names_without_jit():
+    """Without jit the keys of many names are arrays in their place, and a stream owns its own."""
+    names = tuple(f"n{i}" for i in range(40))
+    with jax.disable_jit():
+        streams = ks.Streams(ks.key(1), names)
+        made = ks.split(jax.device_put(ks.key(1), jax.devices()[3]), names)
+    assert all(isinstance(leaf, jax.Array) for leaf in jax.tree.leaves(streams))
+    assert made["n7"].devices() == {jax.devices()[3]}

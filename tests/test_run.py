@@ -18,6 +18,7 @@ import jax, pathlib
 text = jax.jit(lambda key: jax.random.bits(key, (3,))).lower(jax.random.key(1)).as_text()
 print(__name__, sys.argv[1:], jax.random.uniform(jax.random.key(1)).dtype, "inlineable" in text)
 print(jax.random.normal(jax.random.key(7), (5,)).tolist())
+sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import beside
 print(pathlib.Path(sys.argv[0]).name, jax.__spec__.loader is jax.__loader__, beside.NAME)
 raise SystemExit(7)
@@ -72,6 +73,45 @@ def test_module(program: Path) -> None:
     assert lines[0] == "__main__ [] float64 True"
 
 
+LATE = """
+import atexit, importlib.util, os, pickle, sys, threading, time
+assert importlib.util.find_spec("jax") and sys.argv[1:] == ["--", "x"]
+os.chdir("/")
+assert os.path.exists(__file__) and __package__ is None and __spec__ is None
+
+class Kept:
+    pass
+
+def late():
+    time.sleep(0.2)
+    print(type(pickle.loads(pickle.dumps(Kept()))).__name__)
+
+threading.Thread(target=late).start()
+atexit.register(late)
+import jax
+print("inlineable" in jax.jit(jax.random.bits).lower(jax.random.key(1)).as_text())
+"""
+
+
+def test_what_outlives_the_last_line(tmp_path: Path) -> None:
+    """Threads and handlers find the program's names; a probe for jax takes nothing away."""
+    (tmp_path / "late.py").write_text(LATE)
+    words = "-m", "keystream", "run", "--accelerate", "late.py", "--", "x"
+    code, lines, said = _run(*words, folder=tmp_path)
+    assert (code, sorted(lines), said) == (0, ["Kept", "Kept", "True"], "")
+
+
+def test_folders_and_packages(program: Path) -> None:
+    """A folder runs by its __main__, and a package is imported once."""
+    inside = program.parent / "inside"
+    (inside / "__init__.py").write_text("print('imported')\n")
+    (inside / "part.py").write_text("print('part', __name__)\n")
+    code, lines, _ = _run("-m", "keystream", "run", "--accelerate", inside, folder=program.parent)
+    assert (code, lines[0]) == (7, "__main__ [] float64 True")
+    ended = _run("-m", "keystream", "run", "-m", "inside.part", folder=program.parent)
+    assert ended[:2] == (0, ["imported", "part __main__"])
+
+
 def test_python_without_jax(tmp_path: Path) -> None:
     """A program that never imports jax just runs, under Python's own options too."""
     path = tmp_path / "plain.py"
@@ -113,6 +153,9 @@ def test_no_such_program(
         ("python -O -W error -X dev -m keystream run p.py -v", ["-O", "-W", "error", "-X", "dev"]),
         ("python -Wignore -mkeystream run", ["-Wignore"]),
         ("python -u keystream/__main__.py run -O", ["-u"]),
+        ("python -um keystream run p.py", ["-u"]),
+        ("python -uW ignore -OO -m keystream run", ["-uW", "ignore", "-OO"]),
+        ("python --check-hash-based-pycs never -mkeystream", ["--check-hash-based-pycs", "never"]),
     ],
 )
 def test_interpreter_options(command: str, options: list[str]) -> None:

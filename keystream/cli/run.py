@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -46,23 +47,32 @@ def run(options: argparse.Namespace) -> int:
         return 2
     switches = ["--accelerate"] if options.accelerate else []
     kind = "-m" if options.module else "--"
-    told = [str(_launcher.__file__), *switches, kind, options.program, *options.args]
+    rest = after_program(options.words)
+    told = [str(_launcher.__file__), *switches, kind, options.program, *rest]
     sys.stdout.flush()
     sys.stderr.flush()
     os.execv(sys.executable, [sys.executable, *interpreter_options(sys.orig_argv), *told])
     raise AssertionError("execv came back")
 
 
+def after_program(words: list[str]) -> list[str]:
+    """Return what stands behind the program, a `--` too, which argparse would take away."""
+    rest = words[words.index("run") + 1 :]
+    while rest[0].startswith("-"):
+        rest = rest[1:]
+    return rest[1:]
+
+
 def problem(program: str, *, module: bool) -> str | None:
     """Say what is wrong with a program before anything is started, or None."""
     if module:
-        if program in sys.modules or _is_there(program):
+        if _is_there(program.partition(".")[0]):
             return None
         return (
             f"PROGRAM must be a module that can be imported, got {program!r}. "
             "For a file: python -m keystream run --accelerate program.py"
         )
-    if Path(program).is_file():
+    if Path(program).exists():
         return None
     return (
         f"PROGRAM must be a Python file, got {program!r}. "
@@ -71,6 +81,7 @@ def problem(program: str, *, module: bool) -> str | None:
 
 
 def _is_there(module: str) -> bool:
+    # Of a package only the outermost name: looking for more would run its code.
     try:
         return importlib.util.find_spec(module) is not None
     except (ImportError, ValueError):
@@ -82,9 +93,14 @@ def interpreter_options(command: list[str]) -> list[str]:
     taken: list[str] = []
     rest = iter(command[1:])
     for word in rest:
-        if not word.startswith("-") or word[:2] in ("-m", "-c"):
+        if not word.startswith("-"):
+            break
+        letters = re.fullmatch(r"-([^-WXmc]*)([WXmc]?)(.*)", word)
+        kind = letters[2] if letters else ""
+        if kind in ("m", "c") and letters:
+            taken.extend([f"-{letters[1]}"] * bool(letters[1]))
             break
         taken.append(word)
-        if word in ("-W", "-X", "--check-hash-based-pycs"):
+        if word == "--check-hash-based-pycs" or (kind and letters and not letters[3]):
             taken.append(next(rest))
     return taken
