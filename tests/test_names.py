@@ -177,7 +177,7 @@ class Color(enum.StrEnum):
 )
 def test_subclasses(name, plain):
     """A str or bytes of a subclass is the name that it holds, also where none was used before."""
-    _scheme.hashed.cache_clear()
+    _scheme._remembered.cache_clear()
     assert _words(ks.derive(KEY, name)) == _reference(42, plain)
     assert _words(ks.split(KEY, (name,))[plain]) == _reference(42, plain)
     assert _words(ks.split_tree(KEY, {name: 0.0})[plain]) == _reference(42, plain)
@@ -356,3 +356,12 @@ def test_processes():
     assert printed[0] == printed[1] == printed[2]
     first = reference.derive("threefry2x32", reference.seed_words("threefry2x32", "run"), "dropout")
     assert str(list(first)) in printed[0]
+
+
+def test_long_names_are_not_kept():
+    """A document that serves as a name is hashed anew, and not kept in memory."""
+    _scheme._remembered.cache_clear()
+    document = "long " * 1000
+    first, second = ks.derive(ks.key(1), document), ks.derive(ks.key(1), document + "!")
+    assert first != second
+    assert _scheme._remembered.cache_info().currsize == 0
