@@ -17,16 +17,17 @@ from keystream import _check, _lowering
 
 Rule = Callable[..., Sequence[Any]]
 
-COUNTERS_END = 2**32
-"""Where the low word of a counter would need a high one; JAX's own rule knows how."""
-
-CHOOSY = True
-"""Whether small draws are left to JAX's loop; tests want the form for all of them."""
-FEW = (5, 24)
 NEW_XLA = jax.__version_info__ >= (0, 11)
 """XLA of jax 0.12 runs JAX's loop in one thread, that of 0.10 in several."""
-THREADED_UNTIL = 12_000 if NEW_XLA else 1500
-"""For how many blocks JAX's loop is kept, see `_pays`."""
+
+FEW = range(5, 24)
+MANY = range(1200, 12_000 if NEW_XLA else 1200)
+MANY_LANES = range(800, 12_000 if NEW_XLA else 1500)
+"""Numbers of blocks, of one key or with a key for each, for which JAX's loop is kept: XLA
+decides by a count of operations, in which a loop's body counts once, whether a program runs
+in the calling thread (below about 1,000) and whether an expression is given to several
+threads (from about 200,000 on). Either costs some 30 microseconds, more than the loop takes
+for so few."""
 
 FLOATS_FROM = 2**20
 """Numbers from which on the first touch of fresh memory is what a draw waits for."""
@@ -137,23 +138,13 @@ def _fits_count(keys: Any, *, shape: tuple[int, ...], bit_width: int = 32) -> bo
     if not (plain and _is_static(keys.shape) and _is_static(shape)):
         return False
     blocks = _check.size_of((*keys.shape, *shape))
-    return _check.size_of(shape) < COUNTERS_END and _pays(blocks, lanes=bool(keys.shape))
+    # From there on a counter has a high word too, which JAX's own rule gives it.
+    return _check.size_of(shape) < _check.NARROW_END and _pays(blocks, lanes=bool(keys.shape))
 
 
 def _pays(blocks: int, *, lanes: bool) -> bool:
-    """Whether the form is no slower for so many blocks, each with a key of its own or not.
-
-    XLA decides by a count of operations, in which a loop's body counts once, whether a
-    program runs in the calling thread (below about 1,000) and whether an expression is
-    given to several threads (from about 200,000 on). Either costs some 30 microseconds,
-    more than JAX's loop takes for these few blocks.
-    """
-    if not CHOOSY:
-        return True
-    if FEW[0] <= blocks < FEW[1]:
-        return False
-    first = 800 if lanes else 1200
-    return not first <= blocks < (THREADED_UNTIL if NEW_XLA or lanes else first)
+    """Whether the form is no slower for so many blocks, each with a key of its own or not."""
+    return blocks not in FEW and blocks not in (MANY_LANES if lanes else MANY)
 
 
 def _is_static(shape: Sequence[Any]) -> bool:
@@ -161,7 +152,7 @@ def _is_static(shape: Sequence[Any]) -> bool:
 
 
 FORMS = {
-    threefry2x32_p: Form(_lowering.two_words, _fits_block, several=True),
+    threefry2x32_p: Form(_lowering.both_words, _fits_block, several=True),
     primitives.random_bits_p: Form(_lowering.bits, _fits_count, floats=_lowering.float_bits),
     primitives.random_split_p: Form(_lowering.split, _fits_count),
     primitives.random_fold_in_p: Form(_lowering.fold_in, _fits_fold),

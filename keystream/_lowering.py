@@ -66,30 +66,12 @@ def _apart(fun: F, *static: str) -> F:
     return call  # type: ignore[return-value] # the same signature
 
 
-def two_words(
+def both_words(
     first: jax.Array, second: jax.Array, hi: jax.Array, lo: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
     """Return both words of each block; the operands broadcast."""
     both = _pairs(first, second, hi, lo)
     return both[..., 0], both[..., 1]
-
-
-def split(words: jax.Array, *, shape: tuple[int, ...]) -> jax.Array:
-    """Return the words of `shape` children of each key, `words` its two in the last axis."""
-    made: jax.Array = _split(words, shape=shape)
-    return made
-
-
-def fold_in(words: jax.Array, data: jax.Array) -> jax.Array:
-    """Return the words of the child of each key at each position; the two broadcast."""
-    made: jax.Array = _fold_in(words, data)
-    return made
-
-
-def bits(words: jax.Array, *, bit_width: int, shape: tuple[int, ...]) -> jax.Array:
-    """Return unsigned integers of `bit_width` bits, a `shape` of them for each key."""
-    made: jax.Array = _bits(words, bit_width=bit_width, shape=shape)
-    return made
 
 
 def float_bits(words: jax.Array, *, bit_width: int, shape: tuple[int, ...]) -> jax.Array:
@@ -99,20 +81,23 @@ def float_bits(words: jax.Array, *, bit_width: int, shape: tuple[int, ...]) -> j
     XLA lets a result take over the memory of an operand only if both have one type.
     """
     draw = _float_branch if words.ndim == 1 else _float_bits
-    made: jax.Array = draw(words, bit_width=bit_width, shape=shape)
+    made = draw(words, bit_width=bit_width, shape=shape)
     return lax.bitcast_convert_type(made, np.dtype(f"uint{bit_width}"))
 
 
-def _make_split(words: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+def _make_split(words: jax.Array, *, shape: tuple[int, ...]) -> jax.Array:
+    """Return the words of `shape` children of each key, `words` its two in the last axis."""
     return pairs(*_counted(words, shape))
 
 
 def _make_fold_in(words: jax.Array, data: jax.Array) -> jax.Array:
+    """Return the words of the child of each key at each position; the two broadcast."""
     lo = lax.convert_element_type(data, np.uint32)
     return pairs(words[..., 0], words[..., 1], lax.full_like(lo, 0), lo)
 
 
-def _make_bits(words: jax.Array, bit_width: int, shape: tuple[int, ...]) -> jax.Array:
+def _make_bits(words: jax.Array, *, bit_width: int, shape: tuple[int, ...]) -> jax.Array:
+    """Return unsigned integers of `bit_width` bits, a `shape` of them for each key."""
     x, y = block(*_counted(words, shape))
     if bit_width == 64:
         wide = lax.convert_element_type(x, np.uint64)
@@ -121,21 +106,21 @@ def _make_bits(words: jax.Array, bit_width: int, shape: tuple[int, ...]) -> jax.
     return lax.convert_element_type(x ^ y, np.dtype(f"uint{bit_width}"))
 
 
-def _make_float_bits(words: jax.Array, bit_width: int, shape: tuple[int, ...]) -> jax.Array:
-    made = _make_bits(words, bit_width, shape)
+def _make_float_bits(words: jax.Array, *, bit_width: int, shape: tuple[int, ...]) -> jax.Array:
+    made = _make_bits(words, bit_width=bit_width, shape=shape)
     return lax.bitcast_convert_type(made, np.dtype(f"float{bit_width}"))
 
 
 def _float_branch(words: jax.Array, *, bit_width: int, shape: tuple[int, ...]) -> jax.Array:
     # XLA of jax 0.10 takes over the memory of a branch, but not of a call. This branch is
     # always taken, which XLA can't know.
+    def always(words: jax.Array) -> jax.Array:
+        return _make_float_bits(words, bit_width=bit_width, shape=shape)
+
     def never(_: jax.Array) -> jax.Array:
         return lax.full(shape, 0, np.dtype(f"float{bit_width}"))
 
-    always = (words[0] | np.uint32(1)) != np.uint32(0)
-    made: jax.Array = lax.cond(
-        always, lambda words: _make_float_bits(words, bit_width, shape), never, words
-    )
+    made: jax.Array = lax.cond((words[0] | np.uint32(1)) != np.uint32(0), always, never, words)
     return made
 
 
@@ -148,7 +133,7 @@ def _counted(words: jax.Array, shape: tuple[int, ...]) -> tuple[jax.Array, ...]:
 
 
 _pairs = _apart(pairs)
-_split = _apart(_make_split, "shape")
-_fold_in = _apart(_make_fold_in)
-_bits = _apart(_make_bits, "bit_width", "shape")
 _float_bits = _apart(_make_float_bits, "bit_width", "shape")
+split = _apart(_make_split, "shape")
+fold_in = _apart(_make_fold_in)
+bits = _apart(_make_bits, "bit_width", "shape")

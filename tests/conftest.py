@@ -30,7 +30,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Switch acceleration on before anything is compiled."""
     if config.getoption("--accelerate"):
-        _forms.CHOOSY = False  # small draws too, of which the tests are full
+        _forms._pays = lambda *_, **__: True  # small draws too, of which the tests are full
         assert ks.accelerate(), "there is nothing to accelerate in this version of JAX"
 
 

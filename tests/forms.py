@@ -28,13 +28,13 @@ class Forms(NamedTuple):
 @contextlib.contextmanager
 def switched(enabled: bool) -> Iterator[None]:
     """Have acceleration on, for small draws too, or off inside; then as it was before."""
-    before, choosy = bool(_accelerate._replaced), _forms.CHOOSY
-    _forms.CHOOSY = False
+    before, pays = bool(_accelerate._replaced), _forms._pays
+    _forms._pays = lambda *_, **__: True
     assert ks.accelerate(enabled) is enabled
     try:
         yield
     finally:
-        _forms.CHOOSY = choosy
+        _forms._pays = pays
         ks.accelerate(before)
 
 
