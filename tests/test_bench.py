@@ -286,7 +286,8 @@ def test_samplers_draw_what_they_say(name: str) -> None:
 
 def test_ways_to_draw_agree() -> None:
     """Lanes, `sample` and its batches draw the same normals; a bulk draw others."""
-    ways = draws.ways_to_draw(100, (30,))
+    ways = draws.ways_to_draw(100) | draws.ways_to_batch(100, (30, 64))
+    assert len(ways) == 5
     found = {name: np.asarray(jax.jit(way)(ks.key(42))) for name, way in ways.items()}
     bulk = found.pop(draws.BULK)
     first, *others = found.values()
@@ -380,8 +381,10 @@ def made_up() -> list[Result]:
 
     fill, numpy = f"{floors.FLOOR} / {ACCELERATED}", f"{floors.NUMPY} / {ACCELERATED}"
     many = {f"ks.sample, {ACCELERATED} / one bulk draw, {ACCELERATED}": 1.3}
-    for batch in draws.BATCHES:
-        many[f"{draws.batched(batch)}, {ACCELERATED} / ks.sample, {ACCELERATED}"] = 1.0
+    batches = {
+        f"{draws.batched(batch)}, {ACCELERATED} / ks.sample, {ACCELERATED}": 1.0
+        for batch in draws.BATCHES[2**24]
+    }
     found += [
         one("g", "bits", 2**24, **{fill: 0.7, numpy: 1.0}),
         one("g", "normal", 2**24, **{fill: 0.7, numpy: 2.5}),
@@ -389,6 +392,7 @@ def made_up() -> list[Result]:
         one("d", eager.STEADY, 10_000, **{"jax.random.split / ks.iter_keys": 30.0}),
         one("d", eager.THREE, 3, **{f"{eager.BY_JAX} / {eager.BY_KS}": 5.0}),
         one("b", "normals", 10**6, **many),
+        one("b", draws.IN_BATCHES, 2**24, **batches),
     ]
     return found + [
         Result("e", f"{pair.name}, {mode}", 1000, {}, {}, {helpers.SAME: True})
@@ -430,8 +434,8 @@ def test_nothing_measured() -> None:
         ("e", "scan, stock", 1000, "hlo", 0.89, [17]),
         ("e", "scan, accelerated", 1000, "hlo", 1.11, [17]),
         ("e", "scan, accelerated", 1000, "hlo", 1.09, []),
-        ("b", "normals", 10**6, "ratios", 1.5, [18, 19, 20]),
-        ("b", "normals", 10**6, "ratios", 1.2, [19, 20]),
+        ("b", "normals", 10**6, "ratios", 1.5, [18]),
+        ("b", draws.IN_BATCHES, 2**24, "ratios", 1.2, [19, 20]),
     ],
 )
 def test_each_row_fails_its_liar(
