@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from keystream import _check
+from keystream import _check, _check_key, _impl
 from keystream._errors import (
     KeysDifferError,
     KeysEqualError,
@@ -120,12 +120,12 @@ def _copies(
     function: str, keys: Any, argument: str, timeout: Any
 ) -> dict[tuple[int, ...], list[tuple[str, str]]]:
     """Return, by place, the words that each device holds there."""
-    _check.key_array(function, keys, argument=argument)
+    _check_key.key_array(function, keys, argument=argument)
     limit = seconds(function, timeout)
     if _check.is_traced(keys):
         cure = f"Outside of jit: ks.{function}({argument})."
         raise error(KeyTypeError, function, argument, "concrete", keys, cure)
-    words = _check.concrete_words(keys)
+    words = _impl.concrete_words(keys)
     held = [record for shard in words.addressable_shards for record in _records(shard)]
     if not words.is_fully_addressable:
         texts = exchange(function, argument, json.dumps(held).encode(), limit)

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from keystream import _check, _children, _placement
+from keystream import _check, _check_key, _children, _placement
 from keystream._call import Frozen, bound, freeze
 from keystream._errors import ArgumentTypeError, ArgumentValueError, Words, error
 from keystream._placement import Placement
@@ -77,8 +77,10 @@ def vmap(
 
     @functools.wraps(fun)
     def mapped(key: jax.Array, /, *args: Any, **kwargs: Any) -> Any:
-        impl = _check.one_key("vmap", key, each="jax.vmap(lambda key: ks.vmap(fun)(key, xs))(keys)")
-        _check.lanes("vmap", impl, key)
+        impl = _check_key.one_key(
+            "vmap", key, each="jax.vmap(lambda key: ks.vmap(fun)(key, xs))(keys)"
+        )
+        _check_key.lanes("vmap", impl, key)
         axes = _per_argument(in_axes, len(args))
         _check_axis_leaves("out_axes", out_axes)
         _check.arrays("vmap", "args", (args, kwargs))
@@ -197,9 +199,9 @@ def batched(sampler: Sampler) -> Sampler:
 
     @functools.wraps(sampler)
     def call(keys: jax.Array, /, *args: Any, **kwargs: Any) -> Any:
-        impl = _check.key_array("batched", keys)
+        impl = _check_key.key_array("batched", keys)
         if keys.shape:
-            _check.lanes("batched", impl, keys, argument="keys")
+            _check_key.lanes("batched", impl, keys, argument="keys")
         return _over_keys(bound(sampler, args, kwargs), keys)
 
     return call
@@ -276,14 +278,16 @@ def sample(
         (2, 3, 4)
     """
     _check.function_of("sample", "sampler", sampler, "sampler(key, *args)")
-    impl = _check.one_key("sample", key, each="jax.vmap(lambda key: ks.sample(f, key, 3))(keys)")
-    _check.lanes("sample", impl, key)
+    impl = _check_key.one_key(
+        "sample", key, each="jax.vmap(lambda key: ks.sample(f, key, 3))(keys)"
+    )
+    _check_key.lanes("sample", impl, key)
     sizes = _check.shape("sample", shape)
     total = _check.size_of(sizes)
     first = _children.base(_check.start("sample", start, total, impl), total, impl)
     batch = None if batch_size is None else _check.batch_size("sample", batch_size)
     if out_sharding is not None:
-        _check.shards("sample", impl, key)
+        _check_key.shards("sample", impl, key)
         place = _placement.resolve("sample", sizes, out_sharding)
         _check.items("sample", place.local)
         call, arrays = freeze(sampler, args, kwargs)

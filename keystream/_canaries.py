@@ -11,7 +11,7 @@ import jax
 import numpy as np
 from jax import random
 
-from keystream._check import wrap
+from keystream._impl import wrap
 
 Changes = Literal["keys", "draws", "last digits", "nothing"]
 

@@ -1,4 +1,4 @@
-"""The questions asked at every door: is this one typed key? a count? a name? an axis?
+"""The questions asked at every door of what is no key: is this a count? a name? an axis?
 
 Everything here looks at Python values, dtypes and shapes alone, so under `jit` it runs
 once, while tracing, and leaves no equation behind.
@@ -6,11 +6,10 @@ once, while tracing, and leaves no equation behind.
 
 from __future__ import annotations
 
-import functools
 import math
 import operator
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple, TypeGuard
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -19,74 +18,12 @@ import numpy as np
 from keystream._errors import (
     ArgumentTypeError,
     ArgumentValueError,
-    KeyImplError,
     KeystreamError,
-    KeyTypeError,
     MeshAxisError,
     Words,
     error,
 )
-
-
-class Impl(NamedTuple):
-    """What keystream knows about one of JAX's key implementations."""
-
-    words: int
-    """uint32 words in one key."""
-    cipher: bool = False
-    """Is its block function public, so that 64-bit counters can be reached?"""
-    lanes: bool = True
-    """Does `vmap` over keys draw what a loop over them draws?"""
-    ambient_split: bool = False
-    """Is its split another function with jax_threefry_partitionable off?"""
-    shards: bool = True
-    """Can JAX compile it inside a body that is mapped over several devices?"""
-    refused: str = ""
-    """Why its keys are not accepted at all."""
-
-
-IMPLS = {
-    "threefry2x32": Impl(words=2, cipher=True, ambient_split=True),
-    "threefry4x32": Impl(words=4),
-    # lax.mulhi does not lower there ("failed to legalize", jax 0.10.2 and 0.12.0).
-    "philox4x32": Impl(words=2, shards=False),
-    "rbg": Impl(words=4, lanes=False, ambient_split=True),
-    "unsafe_rbg": Impl(words=4, refused="unsafe_rbg folds commute and cancel"),
-    "philox2x32": Impl(words=1, refused="philox2x32 keys have 32 bits, 10,000 of them collide"),
-}
-
-POSITIONS_END = 2**63
-NARROW_END = 2**32
-
-
-def is_typed_key(value: object) -> TypeGuard[jax.Array]:
-    """Is this an array of typed keys, of whatever shape?"""
-    return isinstance(value, jax.Array) and _is_key_dtype(value.dtype)
-
-
-# What is asked of every key at every door is asked of each dtype once: JAX takes five
-# microseconds for it, as long as for half a split.
-@functools.lru_cache(maxsize=64)
-def _is_key_dtype(dtype: Any) -> bool:
-    return bool(jnp.issubdtype(dtype, jax.dtypes.prng_key))
-
-
-@functools.lru_cache(maxsize=64)
-def accepted(dtype: Any) -> Impl | None:
-    """Return the implementation of a key dtype, or None for one to be refused."""
-    found: list[Any] = []
-
-    def look(key: jax.Array) -> None:
-        found.append(jax.random.key_impl(key))
-
-    jax.eval_shape(look, jax.ShapeDtypeStruct((), dtype))
-    known = IMPLS.get(found[0]) if isinstance(found[0], str) else None
-    return known if known and not known.refused else None
-
-
-def is_legacy_key(value: object) -> bool:
-    """Could this be a raw uint32 key, as `jax.random.PRNGKey` makes them?"""
-    return isinstance(value, (jax.Array, np.ndarray)) and value.dtype == np.uint32
+from keystream._impl import NARROW_END, POSITIONS_END, Impl, is_typed_key
 
 
 def is_traced(*values: object) -> bool:
@@ -114,80 +51,6 @@ def is_integer_dtype(value: Any) -> bool:
     kind = value.dtype
     # NumPy counts timedelta64 among its integers.
     return bool(jnp.issubdtype(kind, np.integer) and not jnp.issubdtype(kind, np.timedelta64))
-
-
-def one_key(function: str, key: object, *, each: str = "", argument: str = "key") -> Impl:
-    """Refuse all but one typed key; `each` is the cure for an array of them."""
-    if not is_typed_key(key):
-        raise error(KeyTypeError, function, argument, "one typed key", key, _to_key(key))
-    if key.shape:
-        cure = f"For one {function} per key: {each or f'jax.vmap(ks.{function})(keys)'}."
-        raise error(KeyTypeError, function, argument, "one typed key", key, cure)
-    _not_donated(function, key, argument)
-    return implementation(function, key, argument=argument)
-
-
-def key_array(function: str, keys: object, *, argument: str = "keys") -> Impl:
-    """Refuse all but an array of typed keys; a single key is an array of shape ()."""
-    if not is_typed_key(keys):
-        raise error(KeyTypeError, function, argument, "typed keys", keys, _to_key(keys))
-    _not_donated(function, keys, argument)
-    return implementation(function, keys, argument=argument)
-
-
-def _not_donated(function: str, keys: jax.Array, argument: str) -> None:
-    if not isinstance(keys, jax.core.Tracer) and keys.is_deleted():
-        wanted = "one that wasn't donated (donate a copy: jax.random.clone(key))"
-        raise error(ArgumentValueError, function, argument, wanted, Words("a donated one"))
-
-
-def _to_key(value: object) -> str:
-    if is_legacy_key(value):
-        if getattr(value, "shape", ()) == (2,):
-            return "To wrap a legacy key: ks.key(key)."
-        return "To wrap legacy keys: jax.random.wrap_key_data(keys, dtype='threefry2x32')."
-    if isinstance(value, (int, str, bytes, np.random.SeedSequence)) and not isinstance(value, bool):
-        return "To make a key from a seed: ks.key(seed)."
-    return "To make one: ks.key(42)."
-
-
-def implementation(function: str, keys: jax.Array, *, argument: str = "key") -> Impl:
-    """Look up the implementation of typed keys; refuse what breaks the laws everywhere."""
-    known = accepted(keys.dtype)
-    if known:
-        return known
-    name = jax.random.key_impl(keys)
-    known = IMPLS.get(name) if isinstance(name, str) else None
-    cure = "To make a key of the default one: ks.key(42)."
-    if known is None:
-        which = "of " + ", ".join(n for n, impl in IMPLS.items() if not impl.refused)
-        raise error(KeyImplError, function, argument, which, keys, cure)
-    if known.refused:
-        which = f"of an implementation with independent children ({known.refused})"
-        raise error(KeyImplError, function, argument, which, keys, cure)
-    return known
-
-
-def lanes(function: str, impl: Impl, key: object, *, argument: str = "key") -> None:
-    """Refuse implementations whose draws under `vmap` are not those of a loop."""
-    if not impl.lanes:
-        raise error(
-            KeyImplError,
-            function,
-            argument,
-            "of an implementation that draws alike under vmap and in a loop "
-            "(under vmap only the first rbg key draws)",
-            key,
-            "For a loop: ks.map(body, xs, key=key).",
-        )
-
-
-def shards(function: str, impl: Impl, key: object) -> None:
-    """Refuse implementations that JAX can't compile inside a mapped body."""
-    if not impl.shards:
-        wanted = "of an implementation that JAX can map over devices (philox4x32 is not one)"
-        cure = "To make a key of the default one: ks.key(42)."
-        raise error(KeyImplError, function, "key", wanted, key, cure)
 
 
 def static_int(value: object) -> int | None:
@@ -391,18 +254,6 @@ def batch_size(function: str, value: object) -> int:
 def setting(name: str) -> Any:
     """Read one of JAX's settings, as it is in this thread and context."""
     return getattr(jax.config, name)
-
-
-def concrete_words(keys: jax.Array) -> jax.Array:
-    """Return the words of concrete keys, also where something else is being traced."""
-    with jax.ensure_compile_time_eval():
-        return jax.random.key_data(keys)
-
-
-def wrap(words: Any, impl: Any) -> jax.Array:
-    """Wrap words as typed keys of an implementation, given by name or as a key dtype."""
-    keys: jax.Array = jax.random.wrap_key_data(words, dtype=impl)
-    return keys
 
 
 def size_of(dims: Sequence[int]) -> int:

@@ -21,17 +21,8 @@ from jax import lax
 from jax.extend.random import threefry2x32_p
 
 from keystream import _cipher
-from keystream._check import (
-    IMPLS,
-    NARROW_END,
-    Impl,
-    accepted,
-    is_traced,
-    setting,
-    size_of,
-    static_int,
-    wrap,
-)
+from keystream._check import is_traced, setting, size_of, static_int
+from keystream._impl import IMPLS, NARROW_END, Impl, accepted, wrap
 from keystream._scheme import Counter, advance, array_counter, narrow
 
 P = ParamSpec("P")

@@ -11,7 +11,7 @@ import numpy as np
 from jax import lax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from keystream import _check, _children, _placement
+from keystream import _check, _check_key, _children, _placement
 from keystream._errors import (
     ArgumentTypeError,
     ArgumentValueError,
@@ -96,8 +96,8 @@ def shard_map(
 
     @functools.wraps(fun)
     def mapped(key: jax.Array, /, *args: Any) -> Any:
-        impl = _check.one_key("shard_map", key, each="[mapped(key, x) for key in keys]")
-        _check.shards("shard_map", impl, key)
+        impl = _check_key.one_key("shard_map", key, each="[mapped(key, x) for key in keys]")
+        _check_key.shards("shard_map", impl, key)
         known = _mesh(mesh)
         chosen = _check.axes("shard_map", "axis_names", axis_names, known.axis_names)
         manual = [n for n in known.axis_names if n in chosen or not chosen]
@@ -195,7 +195,7 @@ def for_axis(key: jax.Array, /, axis_name: Any) -> jax.Array:
         ...       == ks.keys(key, 3)).all())
         True
     """
-    _check.one_key("for_axis", key, each="jax.vmap(lambda key: ks.for_axis(key, name))(keys)")
+    _check_key.one_key("for_axis", key, each="jax.vmap(lambda key: ks.for_axis(key, name))(keys)")
     names = _check.axis_names(axis_name)
     if not names:
         cure = "For the key itself: key."
@@ -248,7 +248,7 @@ def for_process(key: jax.Array, /) -> jax.Array:
         >>> bool(ks.for_process(ks.key(42)) == ks.derive(ks.key(42), 0))
         True
     """
-    _check.one_key("for_process", key)
+    _check_key.one_key("for_process", key)
     return _children.eager_walk(key, (Counter(None, np.uint32(jax.process_index())),))
 
 
@@ -290,7 +290,7 @@ def shard_keys(key: jax.Array, /, mesh: Any, spec: Any) -> jax.Array:
         (1,)
     """
     each = "jax.vmap(lambda key: ks.keys(key, n))(keys)"
-    _check.shards("shard_keys", _check.one_key("shard_keys", key, each=each), key)
+    _check_key.shards("shard_keys", _check_key.one_key("shard_keys", key, each=each), key)
     if not isinstance(mesh, (Mesh, jax.sharding.AbstractMesh)):
         cure = 'To make one: jax.make_mesh((8,), ("data",)).'
         raise error(ArgumentTypeError, "shard_keys", "mesh", "a mesh", mesh, cure)

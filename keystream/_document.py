@@ -9,9 +9,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from keystream import _check
-from keystream._check import NARROW_END, POSITIONS_END, Impl, is_traced, is_typed_key
+from keystream import _check_key, _impl
+from keystream._check import is_traced
 from keystream._errors import ArgumentValueError, KeyTypeError, Words, error, summary
+from keystream._impl import NARROW_END, POSITIONS_END, Impl, is_typed_key
 from keystream._stream import Stream
 from keystream._streams import Streams
 
@@ -161,9 +162,9 @@ def _name(function: str, kind: str, entry: Any, place: str) -> Any:
 def _keys(function: str, keys: Any, place: str) -> dict[str, Any]:
     if not is_typed_key(keys):
         raise _not_ours(function, keys, place)
-    _check.implementation(function, keys, argument=place)
+    _check_key.implementation(function, keys, argument=place)
     _check_held(function, keys, place)
-    words = np.asarray(_check.concrete_words(keys))
+    words = np.asarray(_impl.concrete_words(keys))
     kind = str(jax.random.key_impl(keys))
     return {"kind": "keys", "impl": kind, "shape": list(keys.shape), "data": hexed(words)}
 
@@ -177,7 +178,7 @@ def _stream(function: str, stream: Any, place: str) -> dict[str, Any]:
     keys = _keys(function, key, place)
     _check_held(function, words, place)
     found = positions(np.asarray(words))
-    last = end(_check.IMPLS[keys["impl"]])
+    last = end(_impl.IMPLS[keys["impl"]])
     if any(each >= last for each in found):
         wanted = f"at positions below 2**{last.bit_length() - 1}"
         cure = "For a stream of its own: ks.Stream(ks.derive(key, 'more'))."
@@ -199,7 +200,7 @@ def _leaves(stream: Any) -> Words:
 
 def _not_ours(function: str, leaf: Any, place: str) -> KeyTypeError:
     wanted = "a key, a key array, a Stream or Streams"
-    if _check.is_legacy_key(leaf) and leaf.shape == (2,):
+    if _impl.is_legacy_key(leaf) and leaf.shape == (2,):
         cure = "To wrap a legacy key: ks.key(key)."
     else:
         cure = "For keys and other arrays in one file: np.savez(file, w=w, **ks.to_words(keys))."

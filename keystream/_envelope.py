@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from keystream import _check
+from keystream import _impl
 from keystream._document import (
     DEPTH,
     hexed,
@@ -155,7 +155,7 @@ def pulled(tree: Any, arrays: dict[str, np.ndarray]) -> Any:
     made = {name: pulled(each, arrays) for name, each in tree.items()}
     # Data without words stay in the document: Orbax refuses arrays without elements.
     if tree.get("kind") == "keys" and tree["data"]:
-        shape = (*tree["shape"], _check.IMPLS[tree["impl"]].words)
+        shape = (*tree["shape"], _impl.IMPLS[tree["impl"]].words)
         made["data"] = _put(arrays, unhexed(tree["data"]).reshape(shape))
     if tree.get("kind") == "stream" and tree["position"]:
         shape, found = tuple(tree["keys"]["shape"]), tree["position"]

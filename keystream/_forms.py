@@ -13,7 +13,7 @@ from jax.extend.core import primitives
 from jax.extend.random import threefry2x32_p
 from jax.interpreters import mlir
 
-from keystream import _check, _lowering
+from keystream import _check, _impl, _lowering
 
 Rule = Callable[..., Sequence[Any]]
 
@@ -139,7 +139,7 @@ def _fits_count(keys: Any, *, shape: tuple[int, ...], bit_width: int = 32) -> bo
         return False
     blocks = _check.size_of((*keys.shape, *shape))
     # From there on a counter has a high word too, which JAX's own rule gives it.
-    return _check.size_of(shape) < _check.NARROW_END and _pays(blocks, lanes=bool(keys.shape))
+    return _check.size_of(shape) < _impl.NARROW_END and _pays(blocks, lanes=bool(keys.shape))
 
 
 def _pays(blocks: int, *, lanes: bool) -> bool:

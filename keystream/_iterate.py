@@ -11,9 +11,9 @@ from typing import Any, NoReturn
 import jax
 import numpy as np
 
-from keystream import _check, _children, _cipher
-from keystream._check import NARROW_END, POSITIONS_END
+from keystream import _check, _check_key, _children, _cipher, _impl
 from keystream._errors import ArgumentTypeError, ArgumentValueError, KeyTypeError, Words, error
+from keystream._impl import NARROW_END, POSITIONS_END
 from keystream._scheme import Counter, narrow
 
 BLOCK = 64
@@ -69,7 +69,7 @@ def iter_keys(key: jax.Array, /, *, start: Any = 0) -> Iterator[jax.Array]:
         >>> bool(key == ks.derive(ks.key(42), 8))
         True
     """
-    impl = _check.one_key("iter_keys", key, each="[ks.iter_keys(key) for key in keys]")
+    impl = _check_key.one_key("iter_keys", key, each="[ks.iter_keys(key) for key in keys]")
     if _check.is_traced(key):
         cure = "Inside a traced function: ks.keys(key, n)."
         raise error(KeyTypeError, "iter_keys", "key", "concrete", key, cure)
@@ -139,13 +139,13 @@ class _Keys(Iterator[jax.Array]):
 
 def _on_host(key: jax.Array) -> Callable[[int], tuple[jax.Array]]:
     """Return what makes one key at a time without compiling."""
-    words = np.asarray(_check.concrete_words(key))
+    words = np.asarray(_impl.concrete_words(key))
     place = key.sharding if key.committed else None
 
     def single(i: int) -> tuple[jax.Array]:
         hi, lo = np.array([[i >> 32], [i & 0xFFFFFFFF]], np.uint32)
         (made,) = _cipher.threefry2x32(words, hi, lo)
-        return (_check.wrap(jax.device_put(made, place), key.dtype),)
+        return (_impl.wrap(jax.device_put(made, place), key.dtype),)
 
     return single
 
@@ -174,5 +174,5 @@ def _compiled(dtype: Any, place: Any, default_device: Any) -> Future[Any]:
 
 def _make_block(key: jax.Array, hi: jax.Array, lo: jax.Array) -> tuple[jax.Array, ...]:
     counter = Counter(hi, lo)
-    wide = _check.implementation("iter_keys", key).cipher
+    wide = _check_key.implementation("iter_keys", key).cipher
     return tuple(_children.row(key, (BLOCK,), counter if wide else narrow(counter)))

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from keystream import _check, _children
+from keystream import _check, _check_key, _children, _impl
 from keystream._body import Body, check_like, paired
 from keystream._errors import (
     ArgumentTypeError,
@@ -335,7 +335,7 @@ def map(  # noqa: A001 - the name that JAX users look for, as in `lax.map`
     _check.function_of("map", "body", body, "body(key, x)")
     steps = _length("map", xs, None)
     if batch_size is not None:
-        _check.lanes("map", impl, key)
+        _check_key.lanes("map", impl, key)
         batch_size = _check.batch_size("map", batch_size)
     first = _children.base(_check.start("map", start, steps, impl), steps, impl)
     keys = _children.eager_row(key, (steps,), first)
@@ -351,9 +351,9 @@ _ARGUMENTS = {
 }
 
 
-def _one_key(function: str, key: Any) -> _check.Impl:
+def _one_key(function: str, key: Any) -> _impl.Impl:
     each = f"jax.vmap(lambda key: ks.{function}({_ARGUMENTS[function]}, key=key))(keys)"
-    return _check.one_key(function, key, each=each)
+    return _check_key.one_key(function, key, each=each)
 
 
 def _check_steps(function: str, body: Any, init: Any, reverse: Any, unroll: Any) -> None:
@@ -394,10 +394,10 @@ def _length(function: str, xs: Any, length: Any) -> int:
     return sizes.pop()
 
 
-def _check_bound(which: str, bound: Any, impl: _check.Impl) -> None:
+def _check_bound(which: str, bound: Any, impl: _impl.Impl) -> None:
     number = _check.static_int(bound)
     if number is None:
-        array = isinstance(bound, (jax.Array, np.ndarray)) and not _check.is_typed_key(bound)
+        array = isinstance(bound, (jax.Array, np.ndarray)) and not _impl.is_typed_key(bound)
         if not array or bound.shape or not _check.is_integer_dtype(bound):
             raise error(ArgumentTypeError, "fori_loop", which, "an integer scalar", bound)
         if _check.is_traced(bound):

@@ -10,9 +10,10 @@ import numpy as np
 from jax import lax
 from jax.sharding import NamedSharding, PartitionSpec
 
-from keystream import _check, _children
-from keystream._check import NARROW_END, is_traced, size_of
+from keystream import _check, _children, _impl
+from keystream._check import is_traced, size_of
 from keystream._errors import ArgumentTypeError, ArgumentValueError, Words, error
+from keystream._impl import NARROW_END
 from keystream._scheme import Counter, advance
 
 
@@ -186,14 +187,14 @@ def replicated(key: jax.Array, mesh: Any) -> jax.Array:
     local = host_words(key)
     if is_traced(jax.random.key_data(key)):
         # A program is being traced around us: a constant goes wherever it is needed.
-        return _check.wrap(local, key.dtype)
+        return _impl.wrap(local, key.dtype)
     placed = jax.make_array_from_callback(local.shape, target, lambda index: local[index])
-    return _check.wrap(placed, key.dtype)
+    return _impl.wrap(placed, key.dtype)
 
 
 def host_words(key: jax.Array) -> np.ndarray:
     """Return the words of a concrete key, from whichever device holds them."""
-    words = _check.concrete_words(key)
+    words = _impl.concrete_words(key)
     return np.asarray(words if words.is_fully_addressable else words.addressable_data(0))
 
 

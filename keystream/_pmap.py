@@ -10,7 +10,7 @@ import jax
 import numpy as np
 from jax import lax
 
-from keystream import _check, _children, _placement
+from keystream import _check, _check_key, _children, _impl, _placement
 from keystream._errors import ArgumentTypeError, ArgumentValueError, error
 from keystream._scheme import Counter
 
@@ -96,8 +96,8 @@ def pmap(
 
     @functools.wraps(fun)
     def mapped(key: jax.Array, /, *args: Any) -> Any:
-        impl = _check.one_key("pmap", key, each="[ks.pmap(fun)(key, xs) for key in keys]")
-        _check.shards("pmap", impl, key)
+        impl = _check_key.one_key("pmap", key, each="[ks.pmap(fun)(key, xs) for key in keys]")
+        _check_key.shards("pmap", impl, key)
         several = isinstance(in_axes, (tuple, list))
         if several and len(in_axes) != len(args):
             wanted = f"one entry for each argument after the key ({len(args)})"
@@ -148,4 +148,4 @@ def _uncommitted(key: jax.Array) -> jax.Array:
     # A key that is committed to one device can't go to others; its words can.
     if not key.committed:
         return key
-    return _check.wrap(_placement.host_words(key), key.dtype)
+    return _impl.wrap(_placement.host_words(key), key.dtype)

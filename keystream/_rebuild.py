@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from keystream import _check
+from keystream import _check, _impl
 from keystream._document import (
     end,
     hexed,
@@ -223,9 +223,9 @@ def _spec(source: Source, keys: Any, at: str) -> tuple[Any, tuple[int, ...]]:
     if _kind(source, keys, at) != "keys":
         raise source.fault("keys", Words("another kind"), source.earlier, at=at, must="have")
     impl, shape = keys["impl"], keys["shape"]
-    known = _check.IMPLS.get(impl) if isinstance(impl, str) else None
+    known = _impl.IMPLS.get(impl) if isinstance(impl, str) else None
     if known is None or known.refused:
-        which = "of " + ", ".join(n for n, each in _check.IMPLS.items() if not each.refused)
+        which = "of " + ", ".join(n for n, each in _impl.IMPLS.items() if not each.refused)
         argument = f"{source.argument} at {at}" if at else source.argument
         got = Words(f"keys of {summary(impl)}")
         raise error(KeyImplError, source.function, argument, which, got)
@@ -241,14 +241,14 @@ _MOST_DIMENSIONS = 32
 
 def _keys(source: Source, node: Any, at: str) -> jax.Array:
     dtype, shape = _spec(source, node, at)
-    shape = (*shape, _check.IMPLS[node["impl"]].words)
+    shape = (*shape, _impl.IMPLS[node["impl"]].words)
     words = _words(node["data"])
     if words is None or words.size != _check.size_of(shape):
         wanted = f"{8 * _check.size_of(shape)} hexadecimal digits of data"
         raise source.fault(wanted, Words("others"), source.earlier, at=at, must="have")
     # Inside a traced function too they are constants.
     with jax.ensure_compile_time_eval():
-        return _check.wrap(jax.device_put(words.reshape(shape)), dtype)
+        return _impl.wrap(jax.device_put(words.reshape(shape)), dtype)
 
 
 def _words(data: Any) -> np.ndarray | None:
@@ -261,7 +261,7 @@ def _words(data: Any) -> np.ndarray | None:
 
 def _stream(source: Source, node: Any, at: str) -> Stream:
     _, shape = _spec(source, node["keys"], at)
-    impl = _check.IMPLS[node["keys"]["impl"]]
+    impl = _impl.IMPLS[node["keys"]["impl"]]
     saved = node["position"] if shape else [node["position"]]
     sound = isinstance(saved, list) and len(saved) == _check.size_of(shape)
     found = [_position(each, end(impl)) for each in saved] if sound else [None]

@@ -18,17 +18,9 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from keystream._check import (
-    NARROW_END,
-    POSITIONS_END,
-    Impl,
-    is_integer_dtype,
-    is_traced,
-    is_typed_key,
-    name,
-    static_int,
-)
+from keystream._check import is_integer_dtype, is_traced, name, static_int
 from keystream._errors import ArgumentTypeError, ArgumentValueError, Words, error, summary
+from keystream._impl import NARROW_END, POSITIONS_END, Impl, is_typed_key
 
 SCHEME = 1
 """Version of the derivation. Its published vectors never change within a version."""

@@ -9,18 +9,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from keystream._check import (
-    IMPLS,
-    concrete_words,
-    is_legacy_key,
-    is_traced,
-    is_typed_key,
-    name,
-    one_key,
-    setting,
-    whole,
-    wrap,
-)
+from keystream._check import is_traced, name, setting, whole
+from keystream._check_key import one_key
 from keystream._errors import (
     ArgumentTypeError,
     ArgumentValueError,
@@ -29,6 +19,7 @@ from keystream._errors import (
     Words,
     error,
 )
+from keystream._impl import IMPLS, concrete_words, is_legacy_key, is_typed_key, wrap
 from keystream._scheme import encode
 
 _DIRECT_END = 2**64

@@ -9,9 +9,9 @@ import jax
 import numpy as np
 from jax.tree_util import DictKey, FlattenedIndexKey, GetAttrKey, SequenceKey
 
-from keystream import _check, _children, _placement, _scheme, _tree
-from keystream._check import Impl
+from keystream import _check, _check_key, _children, _placement, _scheme, _tree
 from keystream._errors import ArgumentTypeError, ArgumentValueError, Words, error
+from keystream._impl import Impl
 
 
 @overload
@@ -63,7 +63,7 @@ def split(key: jax.Array, /, num: Any = 2) -> Any:
         >>> list(ks.split(ks.key(42), ("params", "dropout")))
         ['params', 'dropout']
     """
-    impl = _check.one_key("split", key)
+    impl = _check_key.one_key("split", key)
     if type(num) is int and 0 <= num <= _children.UNPACK_LIMIT:
         return _children.eager_tuple(key, num)
     if isinstance(num, (str, bytes)):
@@ -137,14 +137,14 @@ def keys(key: jax.Array, /, shape: Any, *, start: Any = 0, out_sharding: Any = N
         >>> bool((ks.keys(ks.key(42), 3, start=5) == ks.keys(ks.key(42), 8)[5:]).all())
         True
     """
-    impl = _check.one_key("keys", key, each="jax.vmap(lambda key: ks.keys(key, 3))(keys)")
+    impl = _check_key.one_key("keys", key, each="jax.vmap(lambda key: ks.keys(key, 3))(keys)")
     sizes = _check.shape("keys", shape)
     total = _check.size_of(sizes)
     first = _children.base(_check.start("keys", start, total, impl), total, impl)
     if out_sharding is None:
         _check.items("keys", sizes)
         return _children.eager_row(key, sizes, first)
-    _check.shards("keys", impl, key)
+    _check_key.shards("keys", impl, key)
     return _placement.placed_keys("keys", key, sizes, first, out_sharding)
 
 
@@ -204,7 +204,7 @@ def derive(key: jax.Array, /, *path: Any) -> jax.Array:
         numbers: as easy as 1, 2, 3", SC'11, doi:10.1145/2063384.2063405.
     """
     each = "jax.vmap(lambda key: ks.derive(key, 'name'))(keys)"
-    impl = _check.one_key("derive", key, each=each)
+    impl = _check_key.one_key("derive", key, each=each)
     steps: list[Any] = []
     shape: tuple[int, ...] = ()
     for part in path:
@@ -259,7 +259,7 @@ def split_tree(
         True
     """
     each = "jax.vmap(lambda key: ks.split_tree(key, tree))(keys)"
-    impl = _check.one_key("split_tree", key, each=each)
+    impl = _check_key.one_key("split_tree", key, each=each)
     if is_leaf is not None:
         _check.function_of("split_tree", "is_leaf", is_leaf, "is_leaf(node)")
     leaves, structure = jax.tree_util.tree_flatten_with_path(tree, is_leaf=is_leaf)

@@ -8,8 +8,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from keystream import _check, _children
-from keystream._check import NARROW_END, POSITIONS_END, Impl, is_traced, is_typed_key
+from keystream import _check, _check_key, _children, _impl
+from keystream._check import is_traced
 from keystream._errors import (
     ArgumentTypeError,
     ArgumentValueError,
@@ -19,6 +19,7 @@ from keystream._errors import (
     error,
     summary,
 )
+from keystream._impl import NARROW_END, POSITIONS_END, Impl, is_typed_key
 from keystream._scheme import Counter, advance, narrow
 
 
@@ -79,7 +80,7 @@ class Stream:
     _known: int | None
 
     def __init__(self, key: jax.Array, /) -> None:
-        _check.one_key("Stream", key)
+        _check_key.one_key("Stream", key)
         _fill(self, *_begun(key), 0)
 
     def next(self) -> tuple[jax.Array, Stream]:
@@ -223,7 +224,7 @@ class Stream:
         if _is_donated(self):
             wanted = "one that wasn't donated (go on with the one that came back)"
             raise error(ArgumentValueError, function, "stream", wanted, Words("a donated one"))
-        return _check.implementation(function, self._key, argument="stream")
+        return _check_key.implementation(function, self._key, argument="stream")
 
     def _after(self, function: str, step: int, argument: str = "step", *, each: str) -> int | None:
         """Return the position `step` further, if it is known; refuse to leave the range."""
@@ -246,7 +247,7 @@ class Stream:
         return self._known
 
 
-_WIDE = _check.IMPLS["threefry2x32"]
+_WIDE = _impl.IMPLS["threefry2x32"]
 """Steps are counted in 64 bits, whatever the implementation; the end is checked apart."""
 
 
@@ -317,7 +318,7 @@ def _moved(place: Counter, step: Counter) -> jax.Array:
 
 
 def _own(place: Counter, key: jax.Array) -> Counter:
-    impl = _check.implementation("Stream", key)
+    impl = _check_key.implementation("Stream", key)
     return place if impl.cipher else narrow(place)
 
 

@@ -7,9 +7,9 @@ from typing import Any
 import jax
 import numpy as np
 
-from keystream import _check, _children, _tree
-from keystream._check import Impl
+from keystream import _check, _check_key, _children, _impl, _tree
 from keystream._errors import ArgumentTypeError, KeyTypeError, error, unknown_name
+from keystream._impl import Impl
 from keystream._scheme import Counter
 from keystream._stream import Stream, frozen, made, make_begun
 from keystream._tree import Tree
@@ -70,7 +70,7 @@ class Streams:
     _streams: tuple[Any, ...]
 
     def __init__(self, key: jax.Array, /, names: Any) -> None:
-        impl = _check.one_key(
+        impl = _check_key.one_key(
             "Streams", key, each="jax.vmap(lambda key: ks.Streams(key, names))(keys)"
         )
         if not isinstance(names, (tuple, list)):
@@ -140,7 +140,7 @@ class Streams:
         self._check_streams("Streams.at")
         impls = [s._impl("Streams.at", each="streams.at(step)") for s in self._streams]
         wide = all(impl.cipher for impl in impls)
-        impl = _check.IMPLS["threefry2x32" if wide else "threefry4x32"]
+        impl = _impl.IMPLS["threefry2x32" if wide else "threefry4x32"]
         step = _check.start("Streams.at", step, 1, impl, argument="step")
         counter = _children.base(step, 1, impl) or Counter(None, np.uint32(0))
         keys = tuple(stream._key for stream in self._streams)

@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from keystream import _check, _children, _cipher, _scheme
-from keystream._check import Impl
+from keystream import _check, _children, _cipher, _impl, _scheme
+from keystream._impl import Impl
 from keystream._scheme import Counter
 
 COMPILED = 32
@@ -136,7 +136,7 @@ _ends = _children.one_dispatch(make_ends, static="structure")
 def host_words(key: jax.Array, tree: Tree, impl: Impl) -> np.ndarray:
     """Return the words of the key at each end of a tree, one row each, in NumPy."""
     below = _below if impl.cipher else functools.partial(_below_without_cipher, key.dtype)
-    levels = [jax.device_get(_check.concrete_words(key))[None]]
+    levels = [jax.device_get(_impl.concrete_words(key))[None]]
     for parents, counters in tree.levels:
         levels.append(below(levels[-1][np.array(parents)], counters))
     begins = np.cumsum([0, *map(len, levels)])
@@ -168,7 +168,7 @@ _FOLDED = 256
 
 @functools.partial(jax.jit, static_argnums=2)
 def _folded(words: jax.Array, lo: jax.Array, dtype: Any) -> jax.Array:
-    return jax.random.key_data(_children.children(_check.wrap(words, dtype), Counter(None, lo)))
+    return jax.random.key_data(_children.children(_impl.wrap(words, dtype), Counter(None, lo)))
 
 
 def handed_out(words: np.ndarray, dtype: Any, like: jax.Array) -> list[jax.Array]:
@@ -185,6 +185,6 @@ def handed_out(words: np.ndarray, dtype: Any, like: jax.Array) -> list[jax.Array
 def _hand_out(dtype: Any, place: Any) -> Callable[..., tuple[jax.Array, ...]]:
     # A function without arithmetic, which compiles fast: what goes in comes out as an array.
     def hand_out(*rows: jax.Array) -> tuple[jax.Array, ...]:
-        return rows if dtype is None else tuple(_check.wrap(row, dtype) for row in rows)
+        return rows if dtype is None else tuple(_impl.wrap(row, dtype) for row in rows)
 
     return jax.jit(hand_out) if place is None else jax.jit(hand_out, out_shardings=place)

@@ -176,7 +176,7 @@ def library_answer(question: str) -> str:
 
 
 def _scheme_impl() -> Any:
-    from keystream._check import IMPLS
+    from keystream._impl import IMPLS
 
     return IMPLS["threefry2x32"]
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 import keystream as ks
 from keystream import _children, _scheme
-from keystream._check import IMPLS
+from keystream._impl import IMPLS
 from keystream._scheme import Counter
 from tests import reference
 

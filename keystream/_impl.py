@@ -1,0 +1,87 @@
+"""What keystream knows of JAX's key implementations, of a key's dtype and of its words.
+
+What JAX offers no question for is a row of `IMPLS`; what it answers slowly is asked once
+for each dtype. Nothing here refuses anything: the doors do, see `_check_key`.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any, NamedTuple, TypeGuard
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+
+class Impl(NamedTuple):
+    """What keystream knows about one of JAX's key implementations."""
+
+    words: int
+    """uint32 words in one key."""
+    cipher: bool = False
+    """Is its block function public, so that 64-bit counters can be reached?"""
+    lanes: bool = True
+    """Does `vmap` over keys draw what a loop over them draws?"""
+    ambient_split: bool = False
+    """Is its split another function with jax_threefry_partitionable off?"""
+    shards: bool = True
+    """Can JAX compile it inside a body that is mapped over several devices?"""
+    refused: str = ""
+    """Why its keys are not accepted at all."""
+
+
+IMPLS = {
+    "threefry2x32": Impl(words=2, cipher=True, ambient_split=True),
+    "threefry4x32": Impl(words=4),
+    # lax.mulhi does not lower there ("failed to legalize", jax 0.10.2 and 0.12.0).
+    "philox4x32": Impl(words=2, shards=False),
+    "rbg": Impl(words=4, lanes=False, ambient_split=True),
+    "unsafe_rbg": Impl(words=4, refused="unsafe_rbg folds commute and cancel"),
+    "philox2x32": Impl(words=1, refused="philox2x32 keys have 32 bits, 10,000 of them collide"),
+}
+
+POSITIONS_END = 2**63
+NARROW_END = 2**32
+
+
+def is_typed_key(value: object) -> TypeGuard[jax.Array]:
+    """Is this an array of typed keys, of whatever shape?"""
+    return isinstance(value, jax.Array) and _is_key_dtype(value.dtype)
+
+
+# What is asked of every key at every door is asked of each dtype once: JAX takes five
+# microseconds for it, as long as for half a split.
+@functools.lru_cache(maxsize=64)
+def _is_key_dtype(dtype: Any) -> bool:
+    return bool(jnp.issubdtype(dtype, jax.dtypes.prng_key))
+
+
+@functools.lru_cache(maxsize=64)
+def accepted(dtype: Any) -> Impl | None:
+    """Return the implementation of a key dtype, or None for one to be refused."""
+    found: list[Any] = []
+
+    def look(key: jax.Array) -> None:
+        found.append(jax.random.key_impl(key))
+
+    jax.eval_shape(look, jax.ShapeDtypeStruct((), dtype))
+    known = IMPLS.get(found[0]) if isinstance(found[0], str) else None
+    return known if known and not known.refused else None
+
+
+def is_legacy_key(value: object) -> bool:
+    """Could this be a raw uint32 key, as `jax.random.PRNGKey` makes them?"""
+    return isinstance(value, (jax.Array, np.ndarray)) and value.dtype == np.uint32
+
+
+def concrete_words(keys: jax.Array) -> jax.Array:
+    """Return the words of concrete keys, also where something else is being traced."""
+    with jax.ensure_compile_time_eval():
+        return jax.random.key_data(keys)
+
+
+def wrap(words: Any, impl: Any) -> jax.Array:
+    """Wrap words as typed keys of an implementation, given by name or as a key dtype."""
+    keys: jax.Array = jax.random.wrap_key_data(words, dtype=impl)
+    return keys
