@@ -22,8 +22,8 @@ from jax.extend.random import threefry2x32_p
 
 from keystream import _cipher
 from keystream._check import is_traced, setting, size_of, static_int
-from keystream._impl import IMPLS, NARROW_END, Impl, accepted, wrap
-from keystream._scheme import Counter, advance, array_counter, narrow
+from keystream._impl import NARROW_END, Impl, accepted, wrap
+from keystream._scheme import Counter, advance, array_counter, narrow, widen
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -101,7 +101,8 @@ def settled(keys: jax.Array) -> jax.Array:
     """Have keys computed before they are used, where XLA would do worse than that."""
     # XLA fuses chained blocks of a cipher that is lowered unrolled into one expression
     # that grows exponentially: three vectorised folds of threefry4x32 keys on a CPU ran
-    # for more than ten minutes (jax 0.10.2). threefry2x32 is lowered as a loop there.
+    # for more than ten minutes (jax 0.10.2). threefry2x32 is lowered as a loop there,
+    # and accelerated (`_lowering`) as a call, which isn't inlined.
     if jax.random.key_impl(keys) == "threefry2x32":
         return keys
     words = lax.optimization_barrier(jax.random.key_data(keys))
@@ -132,8 +133,9 @@ def row(key: jax.Array, shape: tuple[int, ...], start: Counter | None) -> jax.Ar
 def _split_is_fold(key: jax.Array) -> bool:
     # Where it holds, `split` is the form that people write by hand and that JAX's own
     # tools read.
-    known = IMPLS[str(jax.random.key_impl(key))]
-    return not known.ambient_split or bool(setting("jax_threefry_partitionable"))
+    impl = accepted(key.dtype)
+    always = impl and not impl.ambient_split
+    return bool(always or setting("jax_threefry_partitionable"))
 
 
 WRITTEN_OUT = 8
@@ -143,7 +145,8 @@ WRITTEN_OUT = 8
 def _make_tuple(key: jax.Array, num: int, plain: bool) -> tuple[jax.Array, ...]:
     """Return the first children of one key, for a call of its own that XLA compiles."""
     dtype = key.dtype
-    written = IMPLS[str(jax.random.key_impl(key))].cipher and 0 < num <= WRITTEN_OUT
+    impl = accepted(dtype)
+    written = impl and impl.cipher and 0 < num <= WRITTEN_OUT
     if not written or plain or setting("jax_disable_jit"):
         return tuple(row(key, (num,), None))
     # The same keys as those of `row`, without its loop over rounds: a microsecond or two.
@@ -184,10 +187,10 @@ def eager_row(key: jax.Array, shape: tuple[int, ...], start: Counter | None) -> 
 
 def two_words(key: jax.Array, counter: Any) -> Any:
     """Give a static counter both its words, so that all of them share one compiled call."""
-    if type(counter) is not Counter or counter.hi is not None or np.shape(counter.lo):
+    if type(counter) is not Counter or np.shape(counter.lo):
         return counter
     impl = accepted(key.dtype)
-    return Counter(np.uint32(0), counter.lo) if impl and impl.cipher else counter
+    return widen(counter) if impl and impl.cipher else counter
 
 
 _walk: Callable[..., jax.Array] = jax.jit(walk)

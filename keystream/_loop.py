@@ -19,7 +19,7 @@ from keystream._errors import (
     Words,
     error,
 )
-from keystream._scheme import Counter, advance, array_counter, narrow
+from keystream._scheme import Counter, advance, array_counter, narrow, widen
 
 
 def scan(
@@ -271,9 +271,7 @@ def while_loop(
     _check.function_of("while_loop", "body", body, "body(key, val)")
     _check.arrays("while_loop", "init", init)
     first = _children.base(_check.start("while_loop", start, 1, impl), 1, impl)
-    zero = np.uint32(0)
-    lo = zero if first is None else first.lo
-    hi = None if not impl.cipher else zero if first is None or first.hi is None else first.hi
+    first = first or Counter(None, np.uint32(0))
 
     def more(state: tuple[Counter, Any]) -> Any:
         return cond(state[1])
@@ -284,7 +282,7 @@ def while_loop(
         check_like("while_loop", "a value", val, out)
         return advance(counter, Counter(None, jnp.ones_like(counter.lo))), out
 
-    counter = jax.tree.map(jnp.asarray, Counter(hi, lo))
+    counter = jax.tree.map(jnp.asarray, widen(first) if impl.cipher else first)
     return lax.while_loop(more, turn, (counter, init))[1]
 
 

@@ -187,6 +187,11 @@ def narrow(counter: Counter) -> Counter:
     return Counter(None, counter.lo)
 
 
+def widen(counter: Counter) -> Counter:
+    """Write out a high word known to be zero, so that all static counters look alike."""
+    return Counter(np.uint32(0), counter.lo) if counter.hi is None else counter
+
+
 def advance(base: Counter, offset: Counter) -> Counter:
     """Add two counters modulo 2**64; without high words their sum is known to fit one."""
     lo = base.lo + offset.lo

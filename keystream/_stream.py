@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-from keystream import _check, _check_key, _children, _impl
+from keystream import _check, _check_key, _children, _stream_steps
 from keystream._check import is_traced
 from keystream._errors import (
     ArgumentTypeError,
@@ -20,7 +19,7 @@ from keystream._errors import (
     summary,
 )
 from keystream._impl import NARROW_END, POSITIONS_END, Impl, is_typed_key
-from keystream._scheme import Counter, advance, narrow
+from keystream._scheme import Counter
 
 
 @jax.tree_util.register_pytree_with_keys_class
@@ -81,7 +80,7 @@ class Stream:
 
     def __init__(self, key: jax.Array, /) -> None:
         _check_key.one_key("Stream", key)
-        _fill(self, *_begun(key), 0)
+        _fill(self, *_stream_steps.begun(key), 0)
 
     def next(self) -> tuple[jax.Array, Stream]:
         """Return the key at the position, and the stream one position further.
@@ -96,7 +95,7 @@ class Stream:
                 longer a key and a position.
         """
         after = self._after("Stream.next", 1, each="stream.next()")
-        use, key, words = _next(self._key, self._words)
+        use, key, words = _stream_steps.step(self._key, self._words)
         return use, made(key, words, after)
 
     def take(self, n: int, /) -> tuple[jax.Array, Stream]:
@@ -115,7 +114,7 @@ class Stream:
         n = _check.count("Stream.take", "n", n)
         _check.items("Stream.take", (n,), argument="n")
         after = self._after("Stream.take", n, "n", each="stream.take(n)")
-        keys, key, words = _take(self._key, self._words, n=n)
+        keys, key, words = _stream_steps.take(self._key, self._words, n=n)
         return keys, made(key, words, after)
 
     def skip(self, n: Any, /) -> Stream:
@@ -132,14 +131,11 @@ class Stream:
             ArgumentTypeError, ArgumentValueError: `n` is no count, or leaves the positions.
             KeyTypeError: As for `next`.
         """
-        n = _check.start("Stream.skip", n, 1, _WIDE, argument="n")
+        n = _check.start("Stream.skip", n, 1, _stream_steps.WIDE, argument="n")
         known = 0 if is_traced(n) else n
         after = self._after("Stream.skip", known, "n", each="stream.skip(n)")
         after = None if is_traced(n) else after
-        offset = _children.base(n, 0, _WIDE)
-        if offset and offset.hi is None and not is_traced(self._key, self._words, n):
-            offset = Counter(np.uint32(0), offset.lo)
-        key, words = _skip(self._key, self._words, offset)
+        key, words = _stream_steps.skip(self._key, self._words, n)
         return made(key, words, after)
 
     def at(self, i: Any, /) -> jax.Array:
@@ -247,10 +243,6 @@ class Stream:
         return self._known
 
 
-_WIDE = _impl.IMPLS["threefry2x32"]
-"""Steps are counted in 64 bits, whatever the implementation; the end is checked apart."""
-
-
 def frozen(function: str, name: str, cure: str) -> ImmutableError:
     """Word the error of an assignment to a value that doesn't change."""
     cure = f"For another one: {cure}."
@@ -273,6 +265,7 @@ def _is_donated(stream: Stream) -> bool:
 
 
 def made(key: Any, words: Any, known: int | None = None) -> Stream:
+    """Return a stream that holds these, unchecked; `known` is its position, if it is known."""
     stream = object.__new__(Stream)
     _fill(stream, key, words, known)
     return stream
@@ -282,47 +275,3 @@ def _fill(stream: Stream, key: Any, words: Any, known: int | None) -> None:
     object.__setattr__(stream, "_key", key)
     object.__setattr__(stream, "_words", words)
     object.__setattr__(stream, "_known", None if is_traced(words) else known)
-
-
-# The key is cloned, which costs nothing under `jit`, so that no two streams share a buffer:
-# an output that is not the input itself gets one of its own.
-
-
-def make_begun(key: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Return what a stream at position 0 holds: the key, and the position in two words."""
-    return jax.random.clone(_children.settled(key)), jnp.zeros(2, np.uint32)
-
-
-def _make_next(key: jax.Array, words: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-    place = Counter(words[0], words[1])
-    use = _children.child(key, _own(place, key))
-    return use, jax.random.clone(key), _moved(place, Counter(None, np.uint32(1)))
-
-
-def _make_take(key: jax.Array, words: jax.Array, n: int) -> tuple[jax.Array, jax.Array, jax.Array]:
-    place = Counter(words[0], words[1])
-    keys = _children.row(key, (n,), _own(place, key))
-    step = _children.base(n, 0, _WIDE)
-    return keys, jax.random.clone(key), _moved(place, step) if step else jnp.copy(words)
-
-
-def _make_skip(
-    key: jax.Array, words: jax.Array, step: Counter | None
-) -> tuple[jax.Array, jax.Array]:
-    place = Counter(words[0], words[1])
-    return jax.random.clone(key), _moved(place, step) if step else jnp.copy(words)
-
-
-def _moved(place: Counter, step: Counter) -> jax.Array:
-    return jnp.stack(advance(place, step))
-
-
-def _own(place: Counter, key: jax.Array) -> Counter:
-    impl = _check_key.implementation("Stream", key)
-    return place if impl.cipher else narrow(place)
-
-
-_begun = _children.one_dispatch(make_begun)
-_next = _children.one_dispatch(_make_next)
-_take = _children.one_dispatch(_make_take, static="n")
-_skip = _children.one_dispatch(_make_skip)

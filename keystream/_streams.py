@@ -11,7 +11,8 @@ from keystream import _check, _check_key, _children, _impl, _tree
 from keystream._errors import ArgumentTypeError, KeyTypeError, error, unknown_name
 from keystream._impl import Impl
 from keystream._scheme import Counter
-from keystream._stream import Stream, frozen, made, make_begun
+from keystream._stream import Stream, frozen, made
+from keystream._stream_steps import make_begun
 from keystream._tree import Tree
 
 

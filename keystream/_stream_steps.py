@@ -1,0 +1,72 @@
+"""The key and the position of a stream, as arrays: how they begin and how they move on.
+
+Each step is one dispatch eagerly. It clones the key, which costs nothing under `jit`, so
+that no two streams share a buffer: an output that is not the input itself gets one of its
+own.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from keystream import _check_key, _children
+from keystream._check import is_traced
+from keystream._impl import IMPLS
+from keystream._scheme import Counter, advance, narrow, widen
+
+WIDE = IMPLS["threefry2x32"]
+"""Steps are counted in 64 bits, whatever the implementation; the end is checked apart."""
+
+
+def make_begun(key: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Return what a stream at position 0 holds: the key, and the position in two words."""
+    return jax.random.clone(_children.settled(key)), jnp.zeros(2, np.uint32)
+
+
+def _make_step(key: jax.Array, words: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Return the key at the position, and what the stream one further holds."""
+    place = Counter(words[0], words[1])
+    use = _children.child(key, _own(place, key))
+    return use, jax.random.clone(key), _moved(place, Counter(None, np.uint32(1)))
+
+
+def _make_take(key: jax.Array, words: jax.Array, n: int) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Return the next `n` keys, and what the stream `n` further holds."""
+    place = Counter(words[0], words[1])
+    keys = _children.row(key, (n,), _own(place, key))
+    offset = _children.base(n, 0, WIDE)
+    return keys, jax.random.clone(key), _moved(place, offset) if offset else jnp.copy(words)
+
+
+def _make_skip(
+    key: jax.Array, words: jax.Array, offset: Counter | None
+) -> tuple[jax.Array, jax.Array]:
+    place = Counter(words[0], words[1])
+    return jax.random.clone(key), _moved(place, offset) if offset else jnp.copy(words)
+
+
+def _moved(place: Counter, offset: Counter) -> jax.Array:
+    return jnp.stack(advance(place, offset))
+
+
+def _own(place: Counter, key: jax.Array) -> Counter:
+    impl = _check_key.implementation("Stream", key)
+    return place if impl.cipher else narrow(place)
+
+
+begun = _children.one_dispatch(make_begun)
+step = _children.one_dispatch(_make_step)
+take = _children.one_dispatch(_make_take, static="n")
+_skip = _children.one_dispatch(_make_skip)
+
+
+def skip(key: jax.Array, words: jax.Array, n: Any) -> tuple[jax.Array, jax.Array]:
+    """Return what the stream a checked `n` further holds."""
+    offset = _children.base(n, 0, WIDE)
+    if offset and not is_traced(key, words):
+        offset = widen(offset)
+    return _skip(key, words, offset)
