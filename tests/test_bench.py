@@ -53,6 +53,7 @@ from keystream.cli._bench.contest import (
 from keystream.cli._bench.hlo import canonical, collectives
 from keystream.cli._bench.pairs import Pair, pairs
 from keystream.cli._bench.result import Result, Task, from_json, result, to_json
+from tests.commands import assert_refused
 
 # --- numbers ---------------------------------------------------------------------------------
 
@@ -577,11 +578,7 @@ def test_bad_options(
     option: str, value: str, message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A bad option is told with its cure before anything is measured, and the cure works."""
-    with pytest.raises(SystemExit) as stop:
-        main(["bench", f"{option}={value}"])
-    assert stop.value.code == 2
-    assert capsys.readouterr().err.endswith(f"error: argument {option}: {message}\n")
-    parser().parse_args(["bench", *message.rpartition(": ")[2].split()])
+    assert_refused(capsys, "bench", option, value, message)
 
 
 def test_a_picture_of_nothing(capsys: pytest.CaptureFixture[str]) -> None:

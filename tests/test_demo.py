@@ -20,6 +20,7 @@ from keystream.cli import _checks, demo
 from keystream.cli._digits import BATCH, KEEP, NOISE, STEPS, Digits, Drawn, draw, load
 from keystream.cli._evidence import Evidence, Run, shared_rows
 from keystream.cli._training import compiled, train
+from tests.commands import assert_refused
 
 MISSING = [name for name, module in demo.EXTRAS.items() if not importlib.util.find_spec(module)]
 needs_extras = pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)}")
@@ -308,11 +309,7 @@ def test_bad_options(
     option: str, value: str, message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A bad option is told with its cure before anything is trained, and the cure works."""
-    with pytest.raises(SystemExit) as stop:
-        main(["demo", f"{option}={value}"])
-    assert stop.value.code == 2
-    assert capsys.readouterr().err.endswith(f"error: argument {option}: {message}\n")
-    parser().parse_args(["demo", *message.rpartition(": ")[2].split()])
+    assert_refused(capsys, "demo", option, value, message)
 
 
 @pytest.mark.parametrize(("text", "value"), [("-3", -3), (str(2**70), 2**70), ("run 4", "run 4")])

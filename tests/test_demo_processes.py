@@ -19,6 +19,7 @@ from keystream.__main__ import main, parser
 from keystream.cli import _launch, _processes, _worker, demo
 from keystream.cli._digits import BATCH, STEPS, load
 from keystream.cli._outcome import Outcome
+from tests.commands import assert_refused
 from tests.test_demo import needs_extras
 from tests.test_demo_resume import arrays, environment, lines, moved, redrawn, steps
 
@@ -262,13 +263,9 @@ def test_options_that_do_not_go_together(
 @pytest.mark.parametrize("bad", ["0", "3", "8", "-1", "two", "1.0", ""])
 def test_bad_number_of_processes(bad: str, capsys: pytest.CaptureFixture[str]) -> None:
     """A number of processes that can't share the devices is told with the cure."""
-    with pytest.raises(SystemExit) as stop:
-        main(["demo", f"--processes={bad}"])
-    assert stop.value.code == 2
-    assert capsys.readouterr().err.endswith(
-        f"error: argument --processes: must be one of 1, 2, 4 (they share 8 devices), "
-        f"got {bad!r}. For two: --processes 2\n"
-    )
+    wanted = "must be one of 1, 2, 4 (they share 8 devices)"
+    message = f"{wanted}, got {bad!r}. For two: --processes 2"
+    assert_refused(capsys, "demo", "--processes", bad, message)
 
 
 @pytest.mark.slow

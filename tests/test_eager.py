@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -19,7 +16,7 @@ from jax.sharding import AxisType, NamedSharding
 
 import keystream as ks
 from keystream import _tree
-from tests import catalogue, oracle
+from tests import catalogue, fresh, oracle
 from tests.oracle import IMPLS
 from tests.test_reach import programs
 
@@ -288,15 +285,6 @@ def test_equal_names_of_other_types(n: int) -> None:
 
 FRESH = """
 import json, sys, time
-import jax
-import jax.numpy as jnp
-jax.config.update("jax_platforms", "cpu")
-compiled = []
-jax.monitoring.register_event_duration_secs_listener(
-    lambda event, duration, **_: compiled.append(event)
-    if event.endswith("backend_compile_duration") else None
-)
-import keystream as ks
 key = ks.key(42, impl=sys.argv[1])
 jax.block_until_ready(key)
 names = [f"layer {i}" for i in range(1000)]
@@ -318,11 +306,7 @@ print(json.dumps([took, len(compiled)]))
 @pytest.mark.parametrize("impl", IMPLS)
 def test_a_thousand_names(impl: str) -> None:
     """In a fresh process 1,000 names, or leaves, take a few tens of milliseconds, not 10 s."""
-    root = Path(ks.__file__).parent.parent
-    found = subprocess.run(
-        [sys.executable, "-c", FRESH, impl], capture_output=True, text=True, cwd=root, check=True
-    )
-    took, compiled = json.loads(found.stdout)
+    took, compiled = json.loads(fresh.python(fresh.COUNTING + FRESH, impl).stdout)
     # One to hand out keys and one positions; without a public cipher one to make them.
     assert compiled <= (2 if impl == "threefry2x32" else 3)
     # Twenty times what they take here, on machines that have something else to do.

@@ -5,11 +5,8 @@ from __future__ import annotations
 import copy
 import itertools
 import pickle
-import subprocess
-import sys
 import threading
 import time
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -21,7 +18,7 @@ from jax.sharding import NamedSharding
 
 import keystream as ks
 from keystream import _cipher, _iterate
-from tests import catalogue, oracle
+from tests import catalogue, fresh, oracle
 from tests.oracle import IMPLS
 
 STARTS = (0, 2**31 - 30, 2**32 - 30, 2**32 - 1, 2**40)
@@ -246,15 +243,6 @@ def test_no_next_waits_for_the_compiler(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 FRESH = """
-import sys, threading, time
-import jax
-jax.config.update("jax_platforms", "cpu")
-compiled = []
-jax.monitoring.register_event_duration_secs_listener(
-    lambda event, duration, **_: compiled.append(event)
-    if event.endswith("backend_compile_duration") else None
-)
-import keystream as ks
 key = ks.key(42)
 del compiled[:]
 keys = ks.iter_keys(key)
@@ -265,8 +253,4 @@ print(len(compiled))
 
 def test_first_keys_compile_nothing() -> None:
     """In a fresh process the first 64 keys come before anything is compiled."""
-    root = Path(ks.__file__).parent.parent
-    found = subprocess.run(
-        [sys.executable, "-c", FRESH], capture_output=True, text=True, cwd=root, check=True
-    )
-    assert found.stdout.split() == ["0"]
+    assert fresh.python(fresh.COUNTING + FRESH).stdout.split() == ["0"]

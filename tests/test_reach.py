@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import collections
-import os
 import re
 import statistics
 import subprocess
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -19,6 +17,7 @@ from jax import lax
 from jax.extend.core import jaxprs_in_params
 
 import keystream as ks
+from tests.fresh import COUNTING, python
 from tests.oracle import bits
 
 RANDOM = ("random_bits", "random_split", "random_fold_in", "random_seed", "threefry2x32")
@@ -271,19 +270,6 @@ def test_check_of_dispatches_finds_a_liar() -> None:
 # The import
 
 
-def python(program: str, *flags: str) -> subprocess.CompletedProcess[str]:
-    """Run a program in a fresh process that keeps the bytecode it makes, as people's do."""
-    environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
-    return subprocess.run(
-        [sys.executable, *flags, "-c", program],
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=240,
-        env=environment,
-    )
-
-
 def test_import_starts_no_backend() -> None:
     """Importing keystream starts no backend, so platforms and devices can be set after it."""
     said = python(
@@ -303,26 +289,19 @@ def test_import_starts_no_backend() -> None:
 
 def import_times(program: str) -> dict[str, int]:
     """Return the microseconds that each module took for itself, without its imports."""
-    lines = re.findall(
-        r"import time:\s+(\d+) \|\s+\d+ \|\s*(\S+)", python(program, "-X", "importtime").stderr
-    )
+    said = python(program, flags=("-X", "importtime")).stderr
+    lines = re.findall(r"import time:\s+(\d+) \|\s+\d+ \|\s*(\S+)", said)
     return {module: int(own) for own, module in lines}
 
 
 STEADY = """
-import jax
-import keystream as ks
-heard = []
-jax.monitoring.register_event_duration_secs_listener(
-    lambda event, *_, **__: heard.append(event) if event.endswith("compile_duration") else None
-)
 fun = jax.jit(lambda x: 2 * x + 1)
 fun(1.0)
 key = ks.key(3)
 USE
-del heard[:]
+del compiled[:]
 fun(1.0)
-print(len(heard))
+print(len(compiled))
 """
 USES = {
     "derive": "ks.derive(key, 'name', 2**40)",
@@ -339,7 +318,7 @@ USES = {
 @pytest.mark.parametrize("use", USES)
 def test_nothing_is_compiled_again(use: str) -> None:
     """No call makes JAX compile again what was compiled before, as late imports can."""
-    found = python(STEADY.replace("USE", USES[use]))
+    found = python(COUNTING + STEADY.replace("USE", USES[use]))
     assert found.returncode == 0, found.stderr
     assert (found.stdout.strip() == "0") == (use != "liar")
 
