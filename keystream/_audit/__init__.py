@@ -1,0 +1,1 @@
+"""The audit: from programs to lineages, findings and a report."""
