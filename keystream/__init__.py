@@ -9,13 +9,11 @@ from keystream._accelerate import accelerate as accelerate
 from keystream._agreement import check_distinct as check_distinct
 from keystream._agreement import check_replicated as check_replicated
 from keystream._batch import batched as batched
-from keystream._batch import sample as sample
 from keystream._batch import vmap as vmap
 from keystream._common_seed import agree_on_seed as agree_on_seed
 from keystream._device import for_axis as for_axis
 from keystream._device import for_process as for_process
 from keystream._device import shard_keys as shard_keys
-from keystream._device import shard_map as shard_map
 from keystream._errors import ArgumentTypeError as ArgumentTypeError
 from keystream._errors import ArgumentValueError as ArgumentValueError
 from keystream._errors import BodyError as BodyError
@@ -34,22 +32,24 @@ from keystream._errors import UnknownNameError as UnknownNameError
 from keystream._errors import VaryingError as VaryingError
 from keystream._iterate import iter_keys as iter_keys
 from keystream._loop import fori_loop as fori_loop
-from keystream._loop import map as map  # noqa: A004 - as in `lax.map`
-from keystream._loop import scan as scan
-from keystream._loop import scan_carried as scan_carried
 from keystream._loop import while_loop as while_loop
 from keystream._manifest import Difference as Difference
 from keystream._manifest import check_manifest as check_manifest
 from keystream._manifest import manifest as manifest
 from keystream._pmap import pmap as pmap
+from keystream._sample import sample as sample
 from keystream._save import dumps as dumps
 from keystream._save import from_words as from_words
 from keystream._save import loads as loads
 from keystream._save import to_words as to_words
+from keystream._scan import map as map  # noqa: A004 - as in `lax.map`
+from keystream._scan import scan as scan
+from keystream._scan import scan_carried as scan_carried
 from keystream._scheme import SCHEME as SCHEME
 from keystream._seed import fingerprint as fingerprint
 from keystream._seed import fresh_seed as fresh_seed
 from keystream._seed import key as key
+from keystream._shard_map import shard_map as shard_map
 from keystream._split import derive as derive
 from keystream._split import keys as keys
 from keystream._split import split as split

@@ -1,4 +1,4 @@
-"""What the body of a loop returns, held against what its loop can carry on with."""
+"""What every loop asks: for one key, and for a body that returns what it can carry on with."""
 
 from __future__ import annotations
 
@@ -8,10 +8,25 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from keystream import _check
+from keystream import _check, _check_key
 from keystream._errors import BodyError, Words, error, summary
+from keystream._impl import Impl
 
 Body = Callable[..., Any]
+
+_ARGUMENTS = {
+    "scan": "body, init, xs",
+    "scan_carried": "body, init, xs",
+    "fori_loop": "lower, upper, body, init",
+    "while_loop": "cond, body, init",
+    "map": "body, xs",
+}
+
+
+def one_key(function: str, key: Any) -> Impl:
+    """Refuse all but one typed key; the cure for an array of them is a loop for each."""
+    each = f"jax.vmap(lambda key: ks.{function}({_ARGUMENTS[function]}, key=key))(keys)"
+    return _check_key.one_key(function, key, each=each)
 
 
 def paired(function: str, body: Body) -> Body:

@@ -1,4 +1,4 @@
-"""A call with its arguments bound: as it is, or so that equal calls compile once."""
+"""A call with its arguments bound: as it is, over keys, or so that equal calls compile once."""
 
 from __future__ import annotations
 
@@ -14,6 +14,13 @@ def bound(
 ) -> Callable[[jax.Array], Any]:
     """Return what still wants its key."""
     return lambda key: fun(key, *args, **kwargs)
+
+
+def over_keys(fun: Callable[..., Any], keys: jax.Array) -> Any:
+    """Map what wants one key over a key array, one `vmap` for each of its dimensions."""
+    for _ in keys.shape:
+        fun = jax.vmap(fun)
+    return fun(keys)
 
 
 class _ById:

@@ -201,6 +201,14 @@ def axes(
     return names
 
 
+def mesh(function: str, value: object) -> Any:
+    """Return a mesh, a concrete or an abstract one."""
+    if not isinstance(value, (jax.sharding.Mesh, jax.sharding.AbstractMesh)):
+        cure = 'To make one: jax.make_mesh((8,), ("data",)).'
+        raise error(ArgumentTypeError, function, "mesh", "a mesh", value, cure)
+    return value
+
+
 def function_of(function: str, argument: str, value: object, form: str) -> None:
     """Refuse what can't be called; `form` is how it will be."""
     if not callable(value):

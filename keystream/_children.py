@@ -97,6 +97,12 @@ def walk(key: jax.Array, path: tuple[Any, ...]) -> jax.Array:
     return keys
 
 
+def axis_child(key: jax.Array, names: tuple[Any, ...]) -> jax.Array:
+    """Return the child of one key at this shard's or lane's index along mapped axes."""
+    index = lax.axis_index(names if len(names) > 1 else names[0])
+    return child(key, Counter(None, index.astype(np.uint32)))
+
+
 def settled(keys: jax.Array) -> jax.Array:
     """Have keys computed before they are used, where XLA would do worse than that."""
     # XLA fuses chained blocks of a cipher that is lowered unrolled into one expression

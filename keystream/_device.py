@@ -1,163 +1,18 @@
-"""Items on the shards of a mesh, and on processes."""
+"""Keys for the shards of a mesh, and for processes."""
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Hashable, Sequence
 from typing import Any
 
 import jax
 import numpy as np
 from jax import lax
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import NamedSharding, PartitionSpec
 
 from keystream import _check, _check_key, _children, _placement
-from keystream._errors import (
-    ArgumentTypeError,
-    ArgumentValueError,
-    MeshAxisError,
-    VaryingError,
-    Words,
-    error,
-)
+from keystream._errors import ArgumentTypeError, MeshAxisError, error
 from keystream._scheme import Counter
-
-
-def shard_map(
-    fun: Callable[..., Any],
-    *,
-    out_specs: Any,
-    in_specs: Any,
-    vary: Any,
-    mesh: Any = None,
-    axis_names: Any = frozenset(),
-    check_vma: bool = True,
-) -> Callable[..., Any]:
-    """Return `fun(key, *args)` mapped over shards, shard i with child i of the key.
-
-    Reach for it as for `jax.shard_map` where shards draw. `vary` says out loud over which
-    axes the draws differ and over which they are shared. Numbers that must survive another
-    mesh are keyed by example or position instead: `derive(key, ids)` inside, with
-    `vary=()`, or `sample(..., out_sharding=)` outside.
-
-    Shard i gets `ks.derive(key, jax.lax.axis_index(vary))`.
-
-    Args:
-        fun: `fun(key, *args)` for one shard.
-        out_specs: As in `jax.shard_map`.
-        in_specs: As in `jax.shard_map`, for `*args` alone: the key is not counted. A tuple
-            with one entry for each argument, or one spec for all of them.
-        vary: An axis name or a tuple of them, manual axes all: shards that differ along
-            these get different keys, shards that differ only along others share one. The
-            order of a tuple counts, as in `lax.axis_index`. `()` hands every shard the key
-            itself.
-        mesh: As in `jax.shard_map`; None for the mesh in context, so that it nests.
-        axis_names: As in `jax.shard_map`: the manual axes, all of the mesh if empty.
-        check_vma: As in `jax.shard_map`.
-
-    Returns:
-        A function of one typed key and the arguments of `fun`.
-
-    Key use:
-        The call consumes the key that it is given.
-
-    Guarantees:
-        A shard's key depends on its index alone; the number of shards is part of the
-        program. Auto and Explicit meshes, nested or not. A concrete key is placed on the
-        mesh from wherever it lies.
-
-    Raises:
-        KeyTypeError, KeyImplError: Not one typed key, or an implementation that is refused
-            or that JAX can't map over devices (philox4x32).
-        MeshAxisError: `vary` names something that is no manual axis, or names one twice.
-        ArgumentTypeError: No mesh, neither given nor in context.
-        ArgumentValueError: `in_specs` doesn't have one entry for each argument.
-        VaryingError: A sampler that loops (poisson, binomial, ...) under `check_vma=True`,
-            which JAX can't check.
-
-    Example:
-        >>> import jax, keystream as ks
-        >>> mesh = jax.make_mesh((1,), ("data",))
-        >>> def draw(key):
-        ...     return jax.random.bits(key, (3,))
-        >>> P = jax.P
-        >>> f = ks.shard_map(draw, mesh=mesh, in_specs=(), out_specs=P("data"), vary="data")
-        >>> f(ks.key(42)).shape
-        (3,)
-    """
-    _check.function_of("shard_map", "fun", fun, "fun(key, *args)")
-    _check_specs("in_specs", in_specs)
-    _check_specs("out_specs", out_specs)
-
-    def shard(key: jax.Array, args: tuple[Any, ...]) -> Any:
-        return fun(_for_axes(key, names) if names else key, *args)
-
-    names = _check.axis_names(vary)
-
-    @functools.wraps(fun)
-    def mapped(key: jax.Array, /, *args: Any) -> Any:
-        impl = _check_key.one_key("shard_map", key, each="[mapped(key, x) for key in keys]")
-        _check_key.shards("shard_map", impl, key)
-        known = _mesh(mesh)
-        chosen = _check.axes("shard_map", "axis_names", axis_names, known.axis_names)
-        manual = [n for n in known.axis_names if n in chosen or not chosen]
-        _check.axes("shard_map", "vary", names, manual)
-        if isinstance(in_specs, tuple) and len(in_specs) != len(args):
-            wanted = f"one entry for each argument after the key ({len(args)})"
-            got = Words(f"a tuple of {len(in_specs)}")
-            raise error(ArgumentValueError, "shard_map", "in_specs", wanted, got, must="hold")
-        call = jax.shard_map(
-            shard,
-            mesh=mesh,
-            in_specs=(PartitionSpec(), in_specs),
-            out_specs=out_specs,
-            axis_names=axis_names,
-            check_vma=check_vma,
-        )
-        placed = key if _check.is_traced(key) else _placement.replicated(key, mesh)
-        try:
-            return call(placed, args)
-        except TypeError as cause:
-            if check_vma and not isinstance(cause, VaryingError) and "varying" in str(cause):
-                raise _unchecked(cause) from cause
-            raise
-
-    return mapped
-
-
-def _check_specs(argument: str, specs: Any) -> None:
-    for spec in jax.tree.leaves(specs, is_leaf=lambda leaf: leaf is None):
-        if not isinstance(spec, PartitionSpec):
-            cure = 'For a whole array on every shard: jax.P(). For a part: jax.P("data").'
-            wanted = "a PartitionSpec or a pytree of them"
-            raise error(ArgumentTypeError, "shard_map", argument, wanted, spec, cure)
-
-
-def _unchecked(cause: TypeError) -> VaryingError:
-    cure = (
-        "For a sampler that loops (poisson, binomial, ...): ks.shard_map(fun, mesh=mesh, "
-        "in_specs=in_specs, out_specs=out_specs, vary=vary, check_vma=False). "
-        "For a carry of your own: jax.lax.pcast(carry, axes, to='varying')."
-    )
-    first = str(cause).strip().splitlines()[0]
-    wanted = "one that JAX can check for varying mesh axes"
-    return error(VaryingError, "shard_map", "fun", wanted, Words(f"JAX's {first!r}"), cure)
-
-
-def _mesh(mesh: Any) -> Any:
-    known = jax.sharding.get_abstract_mesh() if mesh is None else mesh
-    if mesh is None and known.empty:
-        cure = "To put one in context: with jax.set_mesh(mesh): ..."
-        raise error(ArgumentTypeError, "shard_map", "mesh", "given or in context", mesh, cure)
-    if not isinstance(known, (Mesh, jax.sharding.AbstractMesh)):
-        cure = 'To make one: jax.make_mesh((8,), ("data",)).'
-        raise error(ArgumentTypeError, "shard_map", "mesh", "a mesh", mesh, cure)
-    return known
-
-
-def _for_axes(key: jax.Array, names: tuple[Any, ...]) -> jax.Array:
-    index = lax.axis_index(names if len(names) > 1 else names[0])
-    return _children.child(key, Counter(None, index.astype(np.uint32)))
 
 
 def for_axis(key: jax.Array, /, axis_name: Any) -> jax.Array:
@@ -202,7 +57,7 @@ def for_axis(key: jax.Array, /, axis_name: Any) -> jax.Array:
         raise error(MeshAxisError, "for_axis", "axis_name", "at least one axis", axis_name, cure)
     bound = _bound_axes([name for name in names if isinstance(name, str)])
     _check.axes("for_axis", "axis_name", names, bound, what="the mapped body")
-    return _for_axes(key, names)
+    return _children.axis_child(key, names)
 
 
 def _bound_axes(wanted: Sequence[Hashable]) -> list[Hashable]:
@@ -291,9 +146,7 @@ def shard_keys(key: jax.Array, /, mesh: Any, spec: Any) -> jax.Array:
     """
     each = "jax.vmap(lambda key: ks.keys(key, n))(keys)"
     _check_key.shards("shard_keys", _check_key.one_key("shard_keys", key, each=each), key)
-    if not isinstance(mesh, (Mesh, jax.sharding.AbstractMesh)):
-        cure = 'To make one: jax.make_mesh((8,), ("data",)).'
-        raise error(ArgumentTypeError, "shard_keys", "mesh", "a mesh", mesh, cure)
+    _check.mesh("shard_keys", mesh)
     if not isinstance(spec, PartitionSpec):
         cure = 'To make one: jax.P("data").'
         raise error(ArgumentTypeError, "shard_keys", "spec", "a PartitionSpec", spec, cure)

@@ -8,11 +8,9 @@ from typing import Any
 
 import jax
 import numpy as np
-from jax import lax
 
 from keystream import _check, _check_key, _children, _impl, _placement
 from keystream._errors import ArgumentTypeError, ArgumentValueError, error
-from keystream._scheme import Counter
 
 
 def pmap(
@@ -74,8 +72,7 @@ def pmap(
         raise error(ArgumentValueError, "pmap", "axis_size", "one or more", axis_size)
 
     def on_device(key: jax.Array, _: Any, *args: Any) -> Any:
-        lane = lax.axis_index(axis_name).astype(np.uint32)
-        return fun(_children.child(key, Counter(None, lane)), *args)
+        return fun(_children.axis_child(key, (axis_name,)), *args)
 
     @functools.cache
     def build(axes: tuple[Any, ...]) -> Callable[..., Any]:
