@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from keystream.cli._digits import STEPS
+from keystream.cli._look import COLORS, STYLE, draw_losses
 from keystream.cli._outcome import Outcome, curve_apart
-from keystream.cli._picture import COLORS, STYLE, smooth
 
 ZERO = 1e-9
 """Where no difference at all is drawn, below the smallest that there can be."""
@@ -32,7 +32,8 @@ def draw(
         figure = Figure(figsize=(10, 8), layout="constrained")
         above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
         above.set_title(title, pad=24 if lost else 12)
-        losses(above, [first, *others])
+        runs = [first, *others]
+        draw_losses(above, [(run.name, run.journal.curve(), run.accuracy) for run in runs])
         apart(below, first, others)
         for axes in (above, below):
             axes.grid(alpha=0.3, linewidth=0.5)
@@ -44,22 +45,6 @@ def draw(
             said = f"SIGKILL after step {lost[1]}, resumed from step {lost[0]}"
             above.text(lost[1] / STEPS, 1.01, said, transform=place, ha="center", va="bottom")
         figure.savefig(path, dpi=120)
-
-
-def losses(axes: Any, runs: Sequence[Outcome]) -> None:
-    """Draw one curve for each run, wide ones below narrow ones."""
-    for place, run in enumerate(runs):
-        curve = smooth(run.journal.curve())
-        axes.plot(
-            np.arange(STEPS, STEPS + curve.size) / STEPS,
-            curve,
-            color=COLORS[place],
-            marker="o" if curve.size == 1 else None,
-            linewidth=1.2 + 2.2 * (len(runs) - 1 - place),
-            label=f"{run.name}: {run.accuracy:.1%}",
-        )
-    axes.set(ylabel="training loss, mean over an epoch", yscale="log")
-    axes.legend(title="held-out digits recognized", frameon=False)
 
 
 def apart(axes: Any, first: Outcome, others: Sequence[Outcome]) -> None:

@@ -12,11 +12,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FormatStrFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from keystream.cli._checks import losses_apart
-from keystream.cli._digits import NOISE, STEPS
+from keystream.cli._digits import NOISE
 from keystream.cli._evidence import Run
-
-COLORS = ("#0b3c5d", "#e0a100", "#c4380d", "#39c2a0")
-STYLE: dict[Any, Any] = {"font.size": 11, "axes.titlesize": 14, "axes.titleweight": "bold"}
+from keystream.cli._look import STYLE, draw_losses, smooth
 
 
 def draw(path: Path, runs: Sequence[Run], mistaken: Sequence[Run]) -> None:
@@ -32,11 +30,6 @@ def draw(path: Path, runs: Sequence[Run], mistaken: Sequence[Run]) -> None:
         figure.savefig(path, dpi=120)
 
 
-def smooth(losses: np.ndarray) -> np.ndarray:
-    """Return the mean over an epoch up to each step, from the end of the first one on."""
-    return np.convolve(losses, np.full(STEPS, 1 / STEPS), mode="valid")
-
-
 def column(part: Any, title: str, runs: Sequence[Run], limits: tuple[float, float]) -> None:
     """Draw the losses of some runs, and below them the first noise of each device."""
     above, below = part.subfigures(2, 1, height_ratios=(4.6, 1))
@@ -48,26 +41,16 @@ def column(part: Any, title: str, runs: Sequence[Run], limits: tuple[float, floa
 
 
 def losses(axes: Any, runs: Sequence[Run]) -> None:
-    """Draw one curve for each device count, wide ones below narrow ones."""
-    for place, run in enumerate(runs):
-        label = f"{run.devices} device{'s' if run.devices > 1 else ''}: {run.accuracy:.1%}"
-        curve = smooth(run.losses)
-        axes.plot(
-            np.arange(STEPS, STEPS + curve.size) / STEPS,
-            curve,
-            color=COLORS[place],
-            marker="o" if curve.size == 1 else None,
-            linewidth=1.2 + 2.2 * (len(runs) - 1 - place),
-            label=label,
-        )
-    axes.set(xlabel="epoch", ylabel="training loss, mean over an epoch", yscale="log")
+    """Draw one curve for each device count, and how far they lie apart."""
+    names = [f"{run.devices} device{'s' if run.devices > 1 else ''}" for run in runs]
+    draw_losses(axes, [(n, run.losses, run.accuracy) for n, run in zip(names, runs, strict=True)])
+    axes.set(xlabel="epoch")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.yaxis.set_major_formatter(FormatStrFormatter("%g"))
     axes.yaxis.set_minor_formatter(NullFormatter())
     axes.grid(alpha=0.3, which="both", linewidth=0.5)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(title="held-out digits recognized", frameon=False)
     if len(runs) > 1:
         apart = f"at most {losses_apart(runs):.1g} apart at any step"
         axes.text(0.02, 0.03, apart, transform=axes.transAxes, weight="bold")
