@@ -21,9 +21,7 @@ from keystream.cli._digits import BATCH, KEEP, NOISE, STEPS, Digits, Drawn, draw
 from keystream.cli._evidence import Evidence, Run, shared_rows
 from keystream.cli._training import compiled, train
 from tests.commands import assert_refused
-
-MISSING = [name for name, module in demo.EXTRAS.items() if not importlib.util.find_spec(module)]
-needs_extras = pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)}")
+from tests.demo_runs import MISSING, needs_extras
 
 SEED = 5
 CLAIMS = [

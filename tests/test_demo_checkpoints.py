@@ -14,8 +14,9 @@ import pytest
 import keystream as ks
 from keystream.cli import _checkpoint, _steps, _worker
 from keystream.cli._digits import LAYERS, STEPS, load
-from tests.test_demo import needs_extras
-from tests.test_demo_resume import END, EPOCHS, SAVED, SEED, arrays, environment, steps
+from tests.demo_runs import END, EPOCHS, SAVED, arrays, environment, needs_extras, steps
+
+SEED = 5
 
 pytestmark = needs_extras
 

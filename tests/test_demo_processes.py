@@ -6,7 +6,6 @@ import hashlib
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +16,24 @@ import pytest
 import keystream as ks
 from keystream.__main__ import main, parser
 from keystream.cli import _launch, _processes, _worker, demo
-from keystream.cli._digits import BATCH, STEPS, load
-from keystream.cli._outcome import Outcome
+from keystream.cli._digits import BATCH, load
 from tests.commands import assert_refused
-from tests.test_demo import needs_extras
-from tests.test_demo_resume import arrays, environment, lines, moved, redrawn, steps
+from tests.demo_runs import (
+    END,
+    EPOCHS,
+    Liar,
+    arrays,
+    environment,
+    journal,
+    lines,
+    moved,
+    needs_extras,
+    redrawn,
+    steps,
+)
 
 SEED = 2**70
-OPTIONS = argparse.Namespace(seed=SEED, epochs=2, processes=2)
+OPTIONS = argparse.Namespace(seed=SEED, epochs=EPOCHS, processes=2)
 
 pytestmark = needs_extras
 
@@ -52,7 +61,7 @@ def journals(folder: Path) -> list[Path]:
 def test_two_processes_draw_what_one_does(folder: Path) -> None:
     """For every example and epoch one of the two drew it, and the same as one process alone."""
     alone, *joined = map(steps, journals(folder))
-    assert [len(part) for part in (alone, *joined)] == [2 * STEPS] * 3
+    assert [len(part) for part in (alone, *joined)] == [END] * 3
     for step, whole in alone.items():
         for what, rows in whole["rows"].items():
             halves = [part[step]["rows"][what] for part in joined]
@@ -100,12 +109,8 @@ def test_true_runs_pass(runs: _processes.Runs) -> None:
     assert verdicts(runs) == [True] * 7 + [None]
 
 
-def noted(**notes: Any) -> Callable[[Outcome], Outcome]:
-    def change(run: Outcome) -> Outcome:
-        journal = dataclasses.replace(run.journal, notes=run.journal.notes | notes)
-        return dataclasses.replace(run, journal=journal)
-
-    return change
+def noted(**notes: Any) -> Liar:
+    return journal(lambda known: dataclasses.replace(known, notes=known.notes | notes))
 
 
 @pytest.mark.parametrize(
@@ -118,9 +123,7 @@ def noted(**notes: Any) -> Callable[[Outcome], Outcome]:
         (noted(**{"copies-1": []}), [6]),
     ],
 )
-def test_each_check_fails_its_liar(
-    liar: Callable[[Outcome], Outcome], failed: list[int], runs: _processes.Runs
-) -> None:
+def test_each_check_fails_its_liar(liar: Liar, failed: list[int], runs: _processes.Runs) -> None:
     """Processes that lie in one respect fail the check of that respect, and no other."""
     lied = runs._replace(joined=liar(runs.joined))
     assert [i for i, holds in enumerate(verdicts(lied)) if holds is False] == failed

@@ -3,8 +3,6 @@
 import argparse
 import dataclasses
 import hashlib
-import json
-import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -19,14 +17,25 @@ import keystream as ks
 from keystream.__main__ import main
 from keystream.cli import _launch, _resume, _steps, _worker, demo
 from keystream.cli._digits import NOISE, STEPS, load
-from keystream.cli._outcome import Outcome
-from tests.test_demo import needs_extras
+from tests.demo_runs import (
+    DIED,
+    END,
+    EPOCHS,
+    SAVED,
+    Liar,
+    arrays,
+    end,
+    environment,
+    journal,
+    lines,
+    moved,
+    needs_extras,
+    redrawn,
+    steps,
+)
 
 SEED = 5
-EPOCHS = 2
 OPTIONS = argparse.Namespace(seed=SEED, epochs=EPOCHS)
-SAVED, DIED, END = 16, 18, EPOCHS * STEPS
-"""The step of the last checkpoint, that of the kill, and the last one."""
 
 pytestmark = needs_extras
 
@@ -40,23 +49,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def runs(folder: Path) -> _resume.Runs:
     """Five real processes, of which one is killed."""
     return _resume.train_all(folder, OPTIONS, load())
-
-
-def environment(**more: str) -> dict[str, str]:
-    return os.environ | {"PYTHONPATH": str(Path(ks.__file__).parent.parent)} | more
-
-
-def arrays(checkpoint: Path) -> dict[str, np.ndarray]:
-    with np.load(checkpoint) as file:
-        return dict(file)
-
-
-def lines(journal: Path) -> list[dict]:
-    return [json.loads(line) for line in journal.read_text().splitlines()]
-
-
-def steps(journal: Path) -> dict[int, dict]:
-    return {line["step"]: line for line in lines(journal) if "step" in line}
 
 
 # --- what is in the files --------------------------------------------------------------------
@@ -152,31 +144,6 @@ def test_forgotten_streams_fail(runs: _resume.Runs) -> None:
     assert runs.forgot.journal.notes["resumed_at"] == SAVED
 
 
-def end(**changes: Any) -> Callable[[Outcome], Outcome]:
-    return lambda run: dataclasses.replace(run, end=run.end._replace(**changes))
-
-
-def moved(by: float) -> Callable[[Outcome], Outcome]:
-    def move(run: Outcome) -> Outcome:
-        last = {name: leaf + np.float32(by) for name, leaf in run.end.params["last"].items()}
-        return end(params=run.end.params | {"last": last})(run)
-
-    return move
-
-
-def journal(change: Callable[[Any], Any]) -> Callable[[Outcome], Outcome]:
-    return lambda run: dataclasses.replace(run, journal=change(run.journal))
-
-
-def redrawn(what: str, digests: frozenset[str]) -> Callable[[Outcome], Outcome]:
-    def change(known: Any) -> Any:
-        place = max(known.rows[what])
-        rows = known.rows | {what: known.rows[what] | {place: digests}}
-        return dataclasses.replace(known, rows=rows)
-
-    return journal(change)
-
-
 def other_loss(known: Any) -> Any:
     last = float(np.nextafter(known.losses[END - 1], 1))
     return dataclasses.replace(known, losses=known.losses | {END - 1: last})
@@ -204,7 +171,7 @@ def unkilled(known: Any) -> Any:
     ],
 )
 def test_each_check_fails_its_liar(
-    name: str, liar: Callable[[Outcome], Outcome], failed: list[int], runs: _resume.Runs
+    name: str, liar: Liar, failed: list[int], runs: _resume.Runs
 ) -> None:
     """A run that lies in one respect fails the check of that respect, and no other."""
     lied = runs._replace(**{name: liar(getattr(runs, name))})
