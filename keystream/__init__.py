@@ -18,6 +18,7 @@ from keystream._errors import ArgumentTypeError as ArgumentTypeError
 from keystream._errors import ArgumentValueError as ArgumentValueError
 from keystream._errors import BodyError as BodyError
 from keystream._errors import ImmutableError as ImmutableError
+from keystream._errors import KeyAuditError as KeyAuditError
 from keystream._errors import KeyImplError as KeyImplError
 from keystream._errors import KeysDifferError as KeysDifferError
 from keystream._errors import KeysEqualError as KeysEqualError
@@ -26,6 +27,7 @@ from keystream._errors import KeyTypeError as KeyTypeError
 from keystream._errors import ManifestError as ManifestError
 from keystream._errors import MeshAxisError as MeshAxisError
 from keystream._errors import PeerError as PeerError
+from keystream._errors import RecordingError as RecordingError
 from keystream._errors import SavedError as SavedError
 from keystream._errors import SeedsDifferError as SeedsDifferError
 from keystream._errors import UnknownNameError as UnknownNameError

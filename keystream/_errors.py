@@ -76,6 +76,20 @@ class ManifestError(KeystreamError, ValueError):
     """Here other numbers come than where the manifest was made."""
 
 
+class RecordingError(KeystreamError, RuntimeError):
+    """A recording that was begun where it can't be, or asked for what it doesn't know yet."""
+
+
+class KeyAuditError(KeystreamError, AssertionError):
+    """An audit that found something.
+
+    Attributes:
+        report: The whole report; the message shows what was asked for of it.
+    """
+
+    report: Any = None
+
+
 class Words(str):
     """A phrase for the `got` of `error`, printed as it is."""
 

@@ -34,6 +34,8 @@ BASES = {
     "SavedError": (ValueError,),
     "SeedsDifferError": (ValueError,),
     "PeerError": (TimeoutError,),
+    "KeyAuditError": (AssertionError,),
+    "RecordingError": (RuntimeError,),
 }
 
 
