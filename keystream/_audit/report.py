@@ -1,0 +1,194 @@
+"""The report: what an audit found, as a value that can be asked, printed and handed to CI."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from keystream._audit import as_json, content, html, sarif, text, words
+from keystream._audit.content import Content
+from keystream._audit.summary import Summary
+from keystream._audit.values import SEVERITIES, Branch, Count, Finding, Severity
+from keystream._errors import (
+    ArgumentValueError,
+    KeyAuditError,
+    RecordingError,
+    Words,
+    error,
+)
+from keystream._stream import frozen
+
+
+class Report:
+    """What an audit found, and what it looked at; it doesn't change.
+
+    `print(report)` tells it like a compiler does. `report.ok` is true where there is no error.
+    The report of `ks.recording()` is filled when the block ends, and can't be asked before.
+    """
+
+    __slots__ = ("_content",)
+    _content: Content | None
+
+    def __init__(self, _content: Content | None = None) -> None:
+        object.__setattr__(self, "_content", _content)
+
+    @property
+    def subject(self) -> str:
+        """What was audited."""
+        return self._asked("subject").subject
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """What was found, from the worst to the mildest, then by place."""
+        return self._asked("findings").findings
+
+    @property
+    def silenced(self) -> tuple[Finding, ...]:
+        """What was found, and is meant: a comment at its line says so, and why."""
+        return self._asked("silenced").silenced
+
+    @property
+    def counts(self) -> tuple[Count, ...]:
+        """Draws, bits, splits and folds of each source line."""
+        return self._asked("counts").counts
+
+    @property
+    def lineage(self) -> tuple[Branch, ...]:
+        """The keys as trees, from their seeds and arguments to the draws."""
+        return self._asked("lineage").lineage
+
+    @property
+    def unseen(self) -> tuple[str, ...]:
+        """What couldn't be looked at, and why."""
+        return self._asked("unseen").unseen
+
+    @property
+    def keys(self) -> int:
+        """How many keys were followed."""
+        return self._asked("keys").keys
+
+    @property
+    def ok(self) -> bool:
+        """Is there no error? Warnings and notes are none."""
+        return not self.at_least("error")
+
+    def at_least(self, level: Severity = "error") -> tuple[Finding, ...]:
+        """Return the findings that are at least as bad as `level`.
+
+        Raises:
+            ArgumentValueError: `level` is none of "error", "warning" and "note".
+        """
+        _check_level("Report.at_least", level)
+        return content.at_least(self._asked("at_least").findings, level)
+
+    def raise_if_found(self, level: Severity = "error") -> None:
+        """Raise where there are findings at least as bad as `level`.
+
+        Raises:
+            KeyAuditError: There are some; `.report` is this report.
+            ArgumentValueError: `level` is none of "error", "warning" and "note".
+        """
+        _check_level("Report.raise_if_found", level)
+        whole = self._asked("raise_if_found")
+        found = content.at_least(whole.findings, level)
+        if found:
+            wanted = "free of errors" if level == "error" else f"free of {level}s and worse"
+            got = Words(words.tally(found))
+            told = "They are:\n\n" + text.write(whole._replace(findings=found))
+            raised = error(KeyAuditError, "audit", words.clean(whole.subject), wanted, got, told)
+            raised.report = self
+            raise raised
+
+    def summary(self) -> Summary:
+        """Return draws, bits, splits and folds of each source line, to print or to ask."""
+        return Summary(self._asked("summary").counts)
+
+    def to_json(self) -> str:
+        """Return all of it as JSON."""
+        return as_json.write(self._asked("to_json"))
+
+    def to_sarif(self) -> str:
+        """Return the findings as SARIF 2.1.0, which CI services show beside the code."""
+        return sarif.write(self._asked("to_sarif"))
+
+    def to_html(self) -> str:
+        """Return a page that needs nothing but itself: the findings, and the keys as a tree."""
+        return html.write(self._asked("to_html"))
+
+    def __str__(self) -> str:
+        if self._content is None:
+            return "still recording: the report is filled when the block ends"
+        return text.write(self._content)
+
+    def __repr__(self) -> str:
+        if self._content is None:
+            return "Report(still recording)"
+        told = words.tally(self._content.findings)
+        return f"Report({self._content.subject!r}: {told})"
+
+    def __eq__(self, other: object) -> bool:
+        # As text: trees of thousands of levels can't be compared by Python.
+        return isinstance(other, Report) and _written(self) == _written(other)
+
+    def __hash__(self) -> int:
+        return hash(self._content and self._content.findings)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return read, (_written(self),)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise frozen("Report", name, "ks.audit(fun, *args)")
+
+    def __delattr__(self, name: str) -> None:
+        raise frozen("Report", name, "ks.audit(fun, *args)")
+
+    def _asked(self, what: str) -> Content:
+        if self._content is None:
+            cure = "Ask it below the block: with ks.recording() as report: ..."
+            got = Words("one that still records")
+            raise error(RecordingError, f"Report.{what}", "report", "complete", got, cure)
+        return self._content
+
+
+def make_report(
+    subject: str,
+    findings: Iterable[Finding] = (),
+    counts: Iterable[Count] = (),
+    lineage: Iterable[Branch] = (),
+    unseen: Iterable[str] = (),
+    *,
+    keys: int = 0,
+) -> Report:
+    """Return a report: silenced by the comments in the source, sorted, without repeats.
+
+    Args:
+        subject: What was audited: `train_step`.
+        findings: What was found.
+        counts: What is done on each source line; those of one line are added up.
+        lineage: The roots; their `findings` are positions in `findings` as given here.
+        unseen: What couldn't be looked at, in words.
+        keys: How many keys were followed.
+    """
+    return Report(content.arranged(subject, findings, counts, lineage, unseen, keys))
+
+
+def fill(empty: Report, full: Report) -> None:
+    """Fill the report of a recording, once."""
+    assert empty._content is None
+    object.__setattr__(empty, "_content", full._asked("subject"))
+
+
+def read(written: str | None) -> Report:
+    """Return the report that `to_json` wrote."""
+    return Report(None if written is None else as_json.read(written))
+
+
+def _written(report: Report) -> str | None:
+    return None if report._content is None else as_json.write(report._content)
+
+
+def _check_level(function: str, level: object) -> None:
+    if level not in SEVERITIES:
+        wanted = "'error', 'warning' or 'note'"
+        cure = "For warnings and errors: report.raise_if_found('warning')."
+        raise error(ArgumentValueError, function, "level", wanted, level, cure)
