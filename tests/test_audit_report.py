@@ -299,6 +299,7 @@ def test_place(monkeypatch, tmp_path):
     assert str(Place(str(tmp_path / "a" / "b.py"), 3, "step")) == f"{Path('a') / 'b.py'}:3 in step"
     assert str(Place("/elsewhere/b.py", 3, "")) == "/elsewhere/b.py:3"
     assert str(Place("<stdin>", 0, "f")) == "<stdin> in f"
+    assert str(Place("<stdin>", 1, "train.<locals>.body")) == "<stdin>:1 in train.body"
     assert str(Place("", 0, "")) == "<unknown>"
 
 

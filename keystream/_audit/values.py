@@ -22,8 +22,8 @@ class Place(NamedTuple):
     """The source line, stripped; empty where the source is gone."""
 
     def __str__(self) -> str:
-        inside = f" in {self.function}" if self.function else ""
-        return f"{self.where}{inside}"
+        function = self.function.replace(".<locals>", "")
+        return f"{self.where} in {function}" if function else self.where
 
     @property
     def where(self) -> str:
