@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -18,6 +19,10 @@ _turn = threading.Lock()
 _replaced: dict[Any, _Entries] = {}
 """The switch, the only state of keystream that changes what is computed: what JAX's tables
 held before; empty while acceleration is off."""
+
+above: list[Callable[[], None]] = []
+"""What stands above these rules and must be put there again when they change: recordings that
+are under way."""
 
 
 def accelerate(enabled: bool = True, *, clear_caches: bool = False) -> bool:
@@ -76,6 +81,8 @@ def accelerate(enabled: bool = True, *, clear_caches: bool = False) -> bool:
     _check_flag("clear_caches", clear_caches)
     with _turn:
         done = _switch_on() if enabled else _switch_off()
+        for put_on_top in tuple(above):
+            put_on_top()
     if clear_caches:
         jax.clear_caches()
     return done
