@@ -1,0 +1,112 @@
+"""The corpus holds what it says: wrong programs are wrong, right ones right, and all run."""
+
+from __future__ import annotations
+
+import importlib.util
+import pathlib
+from collections import Counter
+from types import ModuleType
+
+import jax
+import numpy as np
+import pytest
+
+from tests.audit_corpus import PROGRAMS, Program
+from tests.audit_corpus.jax_checker import verdict
+from tests.audit_corpus.program import differs, one_key, repeats
+
+RULES = {f"KS{number:02}" for number in range(1, 17)}
+SELDOM = {"KS11", "KS15", "KS16"}
+"""Rules that aren't errors: one program is enough."""
+
+
+def named(program: Program) -> str:
+    return f"{program.style.replace(' ', '-')}-{program.name}"
+
+
+def importable(program: Program) -> None:
+    if program.missing:
+        pytest.skip(f"{program.missing} isn't installed")
+
+
+@pytest.mark.parametrize("program", PROGRAMS, ids=named)
+def test_runs(program: Program) -> None:
+    """A program runs and returns arrays, which show what it is."""
+    importable(program)
+    result = program.fun(*program.args())
+    assert any(isinstance(leaf, (jax.Array, np.ndarray)) for leaf in jax.tree.leaves(result))
+    if program.shows is not None:
+        assert program.shows(result), program.what
+
+
+@pytest.mark.parametrize("program", [p for p in PROGRAMS if p.mode == "static"], ids=named)
+def test_is_traceable(program: Program) -> None:
+    """A program that a jaxpr shows is traced with abstract arguments."""
+    importable(program)
+    assert jax.make_jaxpr(program.fun)(*program.args()).jaxpr.eqns
+
+
+def test_what_is_shown_can_fail() -> None:
+    """A wrong program isn't taken for a right one, nor a right one for a wrong one."""
+    (key,) = one_key()
+    draw = jax.random.normal(key, (3,))
+    other = jax.random.normal(jax.random.fold_in(key, 0), (3,))
+    assert repeats([draw, draw])
+    assert not differs([draw, draw])
+    assert differs([draw, other])
+    assert not repeats([draw, other])
+    assert not differs([])
+
+
+def test_every_rule_has_wrong_programs() -> None:
+    """Each rule has two wrong programs, or one where it is no error; half of all are right."""
+    found = Counter(program.rule for program in PROGRAMS)
+    assert set(found) == {None, *RULES}
+    assert all(found[rule] >= (1 if rule in SELDOM else 2) for rule in RULES)
+    assert 0.4 < found[None] / len(PROGRAMS) < 0.6
+
+
+def test_programs_are_named() -> None:
+    """Each program has a name of its own within its style, and a sentence that says what it is."""
+    assert len({named(program) for program in PROGRAMS}) == len(PROGRAMS)
+    assert all(program.what.endswith(".") for program in PROGRAMS)
+    assert len({program.what for program in PROGRAMS}) == len(PROGRAMS)
+
+
+def test_jax_checker_sees_what_it_is_for() -> None:
+    """JAX's checker is switched on: it finds the plainest program, and not its near miss."""
+    by_name = {program.name: program for program in PROGRAMS}
+    assert verdict(by_name["two_draws"]) == "found"
+    assert verdict(by_name["two_draws_two_keys"]) == "nothing"
+    assert verdict(by_name["rng_used_twice"]) == "nothing"
+
+
+def table() -> ModuleType:
+    path = pathlib.Path(__file__).parent.parent / "docs" / "audit_table.py"
+    spec = importlib.util.spec_from_file_location("audit_table", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_table_counts_what_is_said() -> None:
+    """A program counts as found by its own rule, as an error unless the rule is milder."""
+    script = table()
+    by_name = {program.name: program for program in PROGRAMS}
+    wrong, right, lanes = (
+        by_name[name] for name in ("two_draws", "two_draws_two_keys", "closed_key_in_lanes")
+    )
+    row = script.Row(wrong, "KS02 (KS01)", "KS01", "found")
+    assert not script.found(row, row.static)
+    assert script.found(row, row.run)
+    assert script.found(script.Row(lanes, "(KS11)", "-", "nothing"), "(KS11)")
+    assert script.alarmed("KS01 (KS11)")
+    assert not any(script.alarmed(said) for said in ("nothing", "(KS01)", "-", "error: TypeError"))
+    some = [row, script.Row(right, "nothing", "KS01", "found")]
+    lines = script.recall(some)
+    assert lines[2].startswith("| KS01 | 1 |")
+    assert lines[2].endswith("| 1 |")
+    assert lines[-1].endswith("| 1 |")
+    assert "`two_draws` | plain | KS01 | KS02 (KS01) | KS01 | found" in script.by_program(some)[2]
