@@ -4,8 +4,8 @@
     python docs/audit_table.py --write    put them into docs/audit-corpus.md as well
     python docs/audit_table.py --only KS07 legacy     programs of a rule, a style or a name
 
-The corpus is `tests/audit_corpus`. Run it from the root of the repository, with the extras
-`corpus` and `neighbors` installed: programs whose libraries are missing are left out, by name.
+The corpus is `tests/audit_corpus`. Run it from the root of the repository, with the extra
+`corpus` installed: programs whose libraries are missing are left out, and counted.
 """
 
 from __future__ import annotations
