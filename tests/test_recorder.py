@@ -189,6 +189,7 @@ def _scan_only(key: Any) -> Any:
     [
         jax.random.bits,
         lambda key: jax.random.poisson(key, 3.0),
+        lambda key: lax.cond(key[None].shape[0] > 0, jax.random.bits, jax.random.bits, key),
         _scan_only,
     ],
 )
@@ -278,6 +279,22 @@ def test_thread_within() -> None:
         thread.join(60)
     [record] = recording.records
     assert record.thread == thread.ident
+
+
+def test_thread_of_a_large_program() -> None:
+    """Where XLA computes in threads of its own, the thread that launched it is named."""
+
+    def large(key: Any) -> Any:
+        noise = jax.random.normal(key, (500, 500))
+        return (noise @ noise @ noise).sum() + jax.random.normal(jax.random.split(key)[0])
+
+    run = jax.jit(large)
+    with recorded() as recording:
+        thread = threading.Thread(target=lambda: [run(KEY) for _ in range(3)])
+        thread.start()
+        thread.join(60)
+    assert {each.thread for each in recording.records} == {thread.ident}
+    assert sorted(Counter(each.program for each in recording.records).values()) == [3, 3, 3]
 
 
 def test_ends_with_an_error() -> None:

@@ -104,6 +104,14 @@ def place_of(module: Any) -> str:
     return "each shard" if set(mesh.axis_names) == set(axes.manual_axes) else "all devices"
 
 
+def is_waited_for(module: Any) -> bool:
+    """Does the caller of a program that calls back wait until it has run?
+
+    On one CPU device XLA runs it in the thread of its caller (jax 0.10.2 and 0.12.0).
+    """
+    return place_of(module) == "one device" and tuple(module.platforms) == ("cpu",)
+
+
 def is_for_export(module: Any) -> bool:
     """Is this program lowered to be saved or for several platforms, where nothing calls back?"""
     return len(module.platforms) != 1 or bool(

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import functools
 import os
+import queue
+import selectors
+import socket
+import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Sequence
@@ -15,6 +19,9 @@ import jax
 import jaxlib
 
 from keystream._audit.records import Frame
+
+_IDLE = {module.__file__ for module in (threading, queue, selectors, socket, subprocess)}
+"""Where threads wait for others; one that has launched a program stands where it did."""
 
 Live = tuple[tuple[CodeType, int], ...]
 """A Python stack, outermost first: the code of each frame, and its line."""
@@ -71,10 +78,14 @@ def caller() -> tuple[int, Live]:
     stack = live(sys._getframe(1))
     if stack:
         return here, stack
-    stacks = {thread: live(frame) for thread, frame in sys._current_frames().items()}
+    stacks = {
+        thread: live(frame)
+        for thread, frame in sys._current_frames().items()
+        if thread != here and frame.f_code.co_filename not in _IDLE
+    }
     main = threading.main_thread().ident or here
-    waiting = [thread for thread, found in stacks.items() if found and thread != here]
-    launched = main if main in waiting or not waiting else waiting[0]
+    launching = [thread for thread, found in stacks.items() if found]
+    launched = main if main in launching or not launching else launching[0]
     return launched, stacks.get(launched, ())
 
 

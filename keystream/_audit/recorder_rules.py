@@ -46,7 +46,7 @@ def _record(what: str, ctx: Any, operands: Any, results: Any, params: dict[str, 
     site = recorder_uses.site_of(
         what, ctx.avals_in, ctx.avals_out, params,
         path=there.path, template=_template(ctx.module_context), most=there.most,
-        several=recorder_emit.place_of(ctx.module_context) != "one device",
+        sure=there.sure, waits=recorder_emit.is_waited_for(ctx.module_context),
     )  # fmt: skip
     values = recorder_uses.values_of(site, ctx.avals_in, operands, results)
     recorder_emit.emit(ctx, functools.partial(recorder_uses.take, site), values)
@@ -87,9 +87,9 @@ def _announced(ctx: Any, operands: tuple[Any, ...]) -> tuple[Any, ...]:
     that use keys only in loops are told apart from their next execution.
     """
     words = [at for at, aval in enumerate(ctx.avals_in) if recorder_uses.are_words(aval)]
-    single = recorder_emit.place_of(ctx.module_context) == "one device"
+    waits = recorder_emit.is_waited_for(ctx.module_context)
     there = way.here(ctx)
-    if not (words and single and there.most < math.inf) or way.is_in_scan():
+    if not (words and waits and there.most < math.inf) or way.is_in_scan():
         return operands
     mark = recorder_uses.loop_site(there.path, _template(ctx.module_context), there.most)
     at = words[0]
@@ -104,6 +104,8 @@ def _way(name: str, ctx: Any, params: dict[str, Any]) -> way.Way:
     if name == "while":
         lanes = params["cond_jaxpr"].out_avals[0].shape
         return way.loop(ctx, LANES_WAIT if lanes else None)
+    if name == "cond":
+        return way.here(ctx)._replace(sure=False)
     if name == "closed_call":
         return way.body(ctx)
     replayed = name == "remat" and params["differentiated"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import threading
 from collections.abc import Hashable
 from typing import Any, NamedTuple
@@ -38,8 +39,10 @@ class Site(NamedTuple):
     """What all sites of one compiled program have in common."""
     most: float = 1
     """How often it can be reached in one execution."""
-    several: bool = False
-    """Does the program run on several devices, without its caller waiting?"""
+    sure: bool = True
+    """Is it reached that often in every execution, whatever is decided on the way?"""
+    waits: bool = True
+    """Does the caller wait while the program runs, as it does on a single CPU device?"""
 
 
 class _Use(NamedTuple):
@@ -135,45 +138,62 @@ def unseen(what: str) -> None:
             recording._unseen[what] = None
 
 
-class _Execution:
-    """One execution of a compiled program: where it was launched, what it has reached."""
+class _Execution(NamedTuple):
+    """One execution of a compiled program: its number, and where it was launched."""
 
-    def __init__(self, stack: frames_of.Live) -> None:
-        self.stack = stack
-        self.number = next(_numbers)
+    number: int
+    stack: frames_of.Live
+
+
+class _Executions:
+    """Those of one program in one thread.
+
+    Nothing tells where one ends, but a site that is reached more often than one execution can
+    means another one.
+    """
+
+    def __init__(self) -> None:
+        self.found: list[_Execution] = []
         self.reached: dict[tuple[int, int | None], int] = {}
+        self.latest: dict[int | None, int] = {}
+
+    def while_waited_for(self, site: Site, shard: int | None, stack: frames_of.Live) -> _Execution:
+        """Return the last one; another caller means another one too, since one waits."""
+        place = (id(site), shard)
+        begun = bool(self.found) and self.found[-1].stack == stack
+        if not begun or self.reached.get(place, 0) >= site.most:
+            self.found = [_Execution(next(_numbers), stack)]
+            self.reached = {}
+        self.reached[place] = self.reached.get(place, 0) + 1
+        return self.found[-1]
+
+    def behind_the_caller(self, site: Site, shard: int | None, stack: frames_of.Live) -> _Execution:
+        """Return the one that a shard has come to, each of which counts for itself.
+
+        The first may begin again before the last has ended, and the caller may have gone on
+        before it is heard of: its place is then a later one of that thread.
+        """
+        place = (id(site), shard)
+        at = self.latest.get(shard, 0)
+        if site.most < math.inf:
+            reached = self.reached[place] = self.reached.get(place, 0) + 1
+            counted = (reached - 1) // int(site.most)
+            at = counted if site.sure else max(at, counted)
+            self.latest[shard] = max(self.latest.get(shard, 0), at)
+        while len(self.found) <= at:
+            self.found.append(_Execution(next(_numbers), stack))
+        return self.found[at]
 
 
 _numbers = itertools.count(1)
-_executions: dict[tuple[Hashable, int], list[_Execution]] = {}
-"""The executions of each program in each thread, of which the last still counts; all of them
-for a program of several devices."""
+_executions: dict[tuple[Hashable, int], _Executions] = {}
 
 
-def _execution(
-    site: Site, shard: int | None, thread: int, stack: frames_of.Live
-) -> tuple[int, frames_of.Live]:
-    """Return the number of the execution that has now reached a site, and its caller.
-
-    Nothing tells where one ends, but a site reached more often than one execution can means
-    another one. On one device the caller waits while its program runs, so that another
-    caller means another one too. On several devices each counts for itself, since the first
-    may begin again before the last has ended, and before the first has been heard of the
-    caller may have gone on: the place is then a later one of that thread.
-    """
-    found = _executions.setdefault((site.template, thread), [])
-    place = (id(site), shard)
-    for each in found if site.several else found[-1:]:
-        times = each.reached.get(place, 0)
-        if times < site.most and (site.several or each.stack == stack):
-            break
-    else:
-        each, times = _Execution(stack), 0
-        if not site.several:
-            found.clear()
-        found.append(each)
-    each.reached[place] = times + 1
-    return each.number, each.stack
+def _execution(site: Site, shard: int | None, thread: int, stack: frames_of.Live) -> _Execution:
+    """Return the execution that has now reached a site."""
+    its = _executions.setdefault((site.template, thread), _Executions())
+    find = its.while_waited_for if site.waits else its.behind_the_caller
+    return find(site, shard, stack)
 
 
 def copied(value: Any) -> np.ndarray:

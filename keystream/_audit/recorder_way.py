@@ -20,6 +20,8 @@ class Way(NamedTuple):
     raw: frames_of.Traced = ()
     path: tuple[Frame, ...] = ()
     most: float = 1
+    sure: bool = True
+    """Is it on the way of every execution?"""
     scans: bool = False
     """Is it a scan, which JAX lowers as a while loop that it writes itself?"""
 
@@ -62,7 +64,7 @@ def here(ctx: Any, times: float = 1, mark: Frame | None = None, *, scans: bool =
     raw = frames_of.traced(ctx.traceback)
     known_part = raw[: len(around.raw)] == around.raw
     path = (*around.path, *frames_of.flat(raw[len(around.raw) :] if known_part else raw))
-    return Way(raw, (*path, mark) if mark else path, around.most * times, scans)
+    return Way(raw, (*path, mark) if mark else path, around.most * times, around.sure, scans)
 
 
 @contextlib.contextmanager
