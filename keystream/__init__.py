@@ -6,6 +6,7 @@ hidden state, hands out ordinary typed JAX keys, and every number still comes ou
 """
 
 from keystream._accelerate import accelerate as accelerate
+from keystream._audit.audit import audit as audit
 from keystream._agreement import check_distinct as check_distinct
 from keystream._agreement import check_replicated as check_replicated
 from keystream._batch import batched as batched

@@ -12,6 +12,9 @@ from jax.sharding import PartitionSpec
 from keystream import _check, _check_key, _children, _placement
 from keystream._errors import ArgumentTypeError, ArgumentValueError, VaryingError, Words, error
 
+VARY = "keystream.vary:"
+"""Begins the name of the scope that a mapped body runs in, before the axes of `vary`."""
+
 
 def shard_map(
     fun: Callable[..., Any],
@@ -79,10 +82,13 @@ def shard_map(
     _check_specs("in_specs", in_specs)
     _check_specs("out_specs", out_specs)
 
-    def shard(key: jax.Array, args: tuple[Any, ...]) -> Any:
-        return fun(_children.axis_child(key, names) if names else key, *args)
-
     names = _check.axis_names(vary)
+    # Over the other axes draws are shared on purpose, and the audit is told so.
+    scope = VARY + ",".join(map(str, names))
+
+    def shard(key: jax.Array, args: tuple[Any, ...]) -> Any:
+        with jax.named_scope(scope):
+            return fun(_children.axis_child(key, names) if names else key, *args)
 
     @functools.wraps(fun)
     def mapped(key: jax.Array, /, *args: Any) -> Any:

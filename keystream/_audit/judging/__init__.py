@@ -1,0 +1,1 @@
+"""From what is done with keys to findings: the rules."""

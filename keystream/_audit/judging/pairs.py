@@ -1,0 +1,205 @@
+"""Two uses of one key, of which one is too many: KS01 to KS06, KS09 and KS13."""
+
+from __future__ import annotations
+
+import collections
+from collections.abc import Iterator
+
+import numpy as np
+
+from keystream._audit.judging.taken import Seen, Taken, View, one_call
+from keystream._audit.judging.wording import Findings
+from keystream._audit.path import scopes
+from keystream._audit.reading.body import Use
+from keystream._audit.reading.lineage import Handles, Lineage, Step
+
+MANY = 8
+"""Uses of one key that are compared with each other: of a hundred one needs no 4,950 pairs."""
+ROWS = 1 << 12
+"""Keys of one use that are looked at one by one."""
+_BACKWARD = ("Transform", "transpose")
+DEEPEST = 8
+"""Choices among choices that are followed."""
+
+
+class Pairs:
+    """Compares uses of one key."""
+
+    def __init__(
+        self,
+        lineage: Lineage,
+        uses: list[Use],
+        view: View,
+        findings: Findings,
+        used: list[np.ndarray],
+    ) -> None:
+        self.lineage, self.uses, self.view, self.findings = lineage, uses, view, findings
+        self.order = {id(use): place for place, use in enumerate(uses)}
+        self.used = used
+
+    def look(self) -> None:
+        """Compare all that is done with each key."""
+        for shared in self.shared():
+            kinds: dict[str, list[Seen]] = collections.defaultdict(list)
+            for seen in shared:
+                kinds[seen.use.what].append(seen)
+            draws = kinds["draw"][:MANY]
+            for place, first in enumerate(draws):
+                others = [*draws[place + 1 :]]
+                for kind in ("split", "fold", "name"):
+                    others += kinds[kind][:MANY]
+                for second in others:
+                    self.compare(first, second)
+
+    def shared(self) -> Iterator[list[Seen]]:
+        """Yield what is done with each key with which several things are done."""
+        entries = [
+            (self.lineage.nodes(handles), handles, place, maybe)
+            for place, use in enumerate(self.uses)
+            for maybe, handles in self._meant(use)
+        ]
+        if not entries:
+            return
+        nodes = np.concatenate([entry[0] for entry in entries])
+        handles = np.concatenate([entry[1] for entry in entries])
+        owners = np.concatenate([np.full(len(entry[0]), entry[2]) for entry in entries])
+        maybes = np.concatenate([np.full(len(entry[0]), entry[3]) for entry in entries])
+        order = np.argsort(nodes, kind="stable")
+        borders = np.flatnonzero(np.diff(nodes[order])) + 1
+        for group in np.split(order, borders) if len(order) < 1 << 16 else _large(order, borders):
+            if len(group) > 1 and (owners[group] != owners[group[0]]).any():
+                yield [Seen(self.uses[owners[i]], int(handles[i]), bool(maybes[i])) for i in group]
+
+    def _meant(self, use: Use) -> Iterator[tuple[bool, Handles]]:
+        """Yield the keys of a use: as they are, as seen from outside of loops, in all cases."""
+        whole = use.everywhere()
+        for handles in whole:
+            yield False, handles
+        if self.lineage.alternatives:
+            for handles in whole:
+                for handle in handles[:ROWS].tolist():
+                    yield from ((True, each) for each in self._cases(handle))
+
+    def _cases(self, handle: int, depth: int = 0) -> Iterator[Handles]:
+        choice = self.lineage.above(handle, self.lineage.alternatives)
+        if choice is None or depth > DEEPEST:
+            return
+        cases = np.asarray(self.lineage.alternatives[choice], np.int64)
+        made = self.lineage.replayed(handle, choice, cases).ravel()
+        yield made
+        for one in made.tolist():
+            yield from self._cases(one, depth + 1)
+
+    def compare(self, one: Seen, other: Seen) -> None:
+        """Say what is wrong with two uses of one key, if anything is."""
+        if one.use is other.use or self._exclusive(one, other):
+            return
+        if one_call(one.use.where, other.use.where):
+            return
+        if self.order[id(other.use)] < self.order[id(one.use)]:
+            one, other = other, one
+        if _next_step(one, other):
+            takens = [self.view.taken(one), self.view.taken(other)]
+            message = "a used key is carried on into the next step"
+            self.findings.add("KS09", takens, takens[0].way, message=message)
+            return
+        self._tell(self.view.taken(one), self.view.taken(other))
+
+    def _exclusive(self, one: Seen, other: Seen) -> bool:
+        taken = dict(self._choices(one))
+        return any(taken.get(token, branch) != branch for token, branch in self._choices(other))
+
+    def _choices(self, seen: Seen) -> list[tuple[int, int]]:
+        guards = (self.lineage.step(each).guard for each in self.lineage.way(seen.handle))
+        return [*seen.use.choices, *(guard for guard in guards if guard)]
+
+    def _tell(self, one: Taken, other: Taken) -> None:
+        ways = list(zip(one.way, other.way, strict=False))
+        for place, (first, second) in enumerate(ways):
+            if self._apart(first, second, root=place == 0):
+                steps = self.lineage.step(first), self.lineage.step(second)
+                rule = "KS13" if place == 0 else _MADE_TWICE[frozenset(map(_kind, steps))]
+                self.findings.add(rule, [one, other], one.way, steps=steps)
+                return
+        shorter, longer = sorted((one, other), key=lambda each: len(each.way))
+        if len(shorter.way) < len(longer.way):
+            step = self.lineage.step(longer.way[len(shorter.way)])
+            if shorter.what == "draw":
+                self._drawn_and_made(shorter, longer, step)
+            return
+        kinds = {one.what, other.what}
+        if kinds == {"draw"}:
+            self._drawn_twice(one, other)
+        elif kinds == {"draw", "split"}:
+            split = one if one.what == "split" else other
+            if self._children_are_used(split):
+                self.findings.add("KS02", [one, other], one.way)
+        elif "draw" in kinds:
+            self._beside(one, other, named="name" in kinds)
+
+    def _apart(self, one: int, other: int, *, root: bool) -> bool:
+        steps = self.lineage.step(one), self.lineage.step(other)
+        if root:
+            return steps[0] is not steps[1]
+        return one != other and steps[0].where != steps[1].where
+
+    def _drawn_twice(self, one: Taken, other: Taken) -> None:
+        # A backward rule may make the noise of the forward pass again rather than keep it.
+        backward = [_BACKWARD in scopes(taken.use.where) for taken in (one, other)]
+        again = one.use.shape == other.use.shape and one.call.function == other.call.function
+        if again and backward == [False, True]:
+            message = "the noise of a forward pass is made again in its backward pass"
+            self.findings.add("KS01", [one, other], one.way, message=message, severity="note")
+        else:
+            self.findings.add("KS01", [one, other], one.way)
+
+    def _drawn_and_made(self, drawn: Taken, used: Taken, step: Step) -> None:
+        if _kind(step) == "split":
+            self.findings.add("KS02", [drawn, used], drawn.way, steps=(step,))
+        else:
+            self._beside(drawn, used, named=step.what == "a name", steps=(step,))
+
+    def _beside(
+        self, one: Taken, other: Taken, *, named: bool, steps: tuple[Step, ...] = ()
+    ) -> None:
+        harmless = named and self.lineage.step(one.handle).impl == "threefry2x32"
+        self.findings.add(
+            "KS06",
+            [one, other],
+            min(one.way, other.way, key=len),
+            message="a key is drawn from beside a name made of it" if named else "",
+            steps=steps,
+            severity="note" if harmless else None,
+        )
+
+    def _children_are_used(self, split: Taken) -> bool:
+        return any(
+            self.used[place].any()
+            for place, step in enumerate(self.lineage.steps)
+            if step.where == split.use.where and step.what == "split"
+        )
+
+
+def _large(order: np.ndarray, borders: np.ndarray) -> Iterator[np.ndarray]:
+    starts = np.r_[0, borders]
+    ends = np.r_[borders, len(order)]
+    for place in np.flatnonzero(ends - starts > 1):
+        yield order[starts[place] : ends[place]]
+
+
+_MADE_TWICE = {
+    frozenset(("split",)): "KS03",
+    frozenset(("split", "fold")): "KS04",
+    frozenset(("fold",)): "KS05",
+}
+
+
+def _kind(step: Step) -> str:
+    return "split" if step.what == "split" else "fold"
+
+
+def _next_step(one: Seen, other: Seen) -> bool:
+    """Is it one key only because a loop carries the one on to where the other is?"""
+    loops = [s for s in one.use.scopes if s.kind != "axis" and s in other.use.scopes]
+    inside = [bool((seen.use.handles == seen.handle).any()) for seen in (one, other)]
+    return bool(loops) and inside.count(False) == 1

@@ -1,0 +1,127 @@
+"""One use that is one too many by itself: in every step, in every lane, on every shard."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from keystream._audit.judging import flow
+from keystream._audit.judging.taken import Seen, Taken, View
+from keystream._audit.judging.wording import Findings
+from keystream._audit.path import VMAP, scopes, stack, user_frames
+from keystream._audit.reading.body import DRAWN, REBUILT, Scope, Use
+from keystream._audit.reading.reader import Reader
+from keystream._audit.values import Severity
+from keystream._shard_map import VARY
+
+MANY_KEYS = 1000
+"""Of philox2x32: so many of its 32-bit keys are two alike with probability 1e-4."""
+
+
+class Single:
+    """Looks at uses one by one."""
+
+    def __init__(self, reader: Reader, view: View, findings: Findings) -> None:
+        self.reader, self.lineage = reader, reader.lineage
+        self.view, self.findings = view, findings
+
+    def look(self) -> None:
+        """Look at every use."""
+        for use in self.reader.uses:
+            if use.what == "draw":
+                self._steps(use)
+                self._shards(use)
+                self._lanes(use)
+            if use.what == "made":
+                self._made(use)
+            self._implementation(use)
+
+    def _taken(self, use: Use) -> Taken:
+        return self.view.taken(Seen(use, int(use.handles[0])))
+
+    def _shared(self, use: Use) -> list[Scope]:
+        """Return the scopes over which a key doesn't differ, as far as the user's code goes."""
+        if not use.scopes:
+            return []
+        varies = self.lineage.varies(use.handles)
+        alike = [scope for scope in use.scopes if not varies & scope.bit]
+        return [scope for scope in alike if _is_users(use, scope)]
+
+    def _steps(self, use: Use) -> None:
+        loops = [scope for scope in self._shared(use) if scope.kind != "axis"]
+        if not loops:
+            return
+        taken, loop = self._taken(use), loops[-1]
+        where = loop.where.eqns()
+        steps = map(self.lineage.step, taken.way)
+        inside = [s for s in steps if s.where and s.where.eqns()[: len(where)] == where]
+        if set(taken.way) & self.reader.unadvanced[loop.where]:
+            message = "a loop carries a key that it never advances"
+            self.findings.add("KS09", [taken], taken.way, message=message)
+        elif any(step.what in ("fold_in", "a name") for step in inside):
+            self.findings.add("KS08", [taken], taken.way, steps=tuple(inside[-1:]))
+        else:
+            self.findings.add("KS07", [taken], taken.way)
+
+    def _shards(self, use: Use) -> None:
+        axes = [scope for scope in self._shared(use) if scope.kind == "axis"]
+        if not axes:
+            return
+        axes = [scope for scope in axes if not _is_meant(use, scope)]
+        if axes and not flow.is_initializer(use.where, axes[0].where):
+            taken = self._taken(use)
+            listed = ", ".join(repr(str(scope.name)) for scope in axes)
+            over = f"axes {listed}" if len(axes) > 1 else f"axis {listed}"
+            message = f"all shards over the mesh {over} draw the same numbers"
+            self.findings.add("KS12", [taken], taken.way, message=message)
+
+    def _lanes(self, use: Use) -> None:
+        nodes = self.lineage.nodes(use.handles)
+        different = len(np.unique(nodes))
+        if 1 < different < len(nodes):
+            taken = self._taken(use)
+            message = f"{len(nodes)} lanes draw from {different} keys"
+            self.findings.add("KS01", [taken], taken.way, message=message)
+        lanes = scopes(use.where).count(VMAP)
+        keys = use.where.eqn.invars[0].aval.ndim
+        if lanes > keys and not flow.is_initializer(use.where):
+            taken = self._taken(use)
+            self.findings.add("KS11", [taken], taken.way)
+
+    def _made(self, use: Use) -> None:
+        if use.width & DRAWN:
+            message = "a key is built from numbers that were drawn"
+        elif use.width & REBUILT:
+            message = "a key is rebuilt from words that were computed from another key's"
+        elif use.width:
+            message = "a key is built from data"
+        else:
+            message = "a key is rebuilt from another key's words"
+        severity: Severity = "error" if use.width & (DRAWN | REBUILT) else "warning"
+        taken = self._taken(use)
+        self.findings.add("KS14", [taken], taken.way, message=message, severity=severity)
+
+    def _implementation(self, use: Use) -> None:
+        impl, what = self.lineage.impl(use.handles), use.what
+        if "rbg" in impl and what == "draw" and len(use.handles) > 1:
+            message = f"under vmap only the first of several {impl} keys draws"
+        elif impl == "unsafe_rbg" and what == "fold":
+            message = "folds of unsafe_rbg keys commute and cancel"
+        elif impl == "philox2x32" and what == "split" and np.prod(use.shape) >= MANY_KEYS:
+            message = f"{np.prod(use.shape):,} keys of 32 bits are likely to hold equal ones"
+        else:
+            return
+        taken = self._taken(use)
+        self.findings.add("KS16", [taken], taken.way, message=message)
+
+
+def _is_meant(use: Use, axis: Scope) -> bool:
+    """Does `ks.shard_map` say that its draws are shared over this axis?"""
+    inside = use.where.eqns()[len(axis.where.eqns())]
+    said = [name.removeprefix(VARY) for _, name in stack(inside) if name.startswith(VARY)]
+    return any(str(axis.name) not in names.split(",") for names in said)
+
+
+def _is_users(use: Use, scope: Scope) -> bool:
+    """Does the user's own code stand between a scope and the use inside it?"""
+    inside = use.where.eqns()[len(scope.where.eqns()) :]
+    return any(user_frames(eqn.source_info) for eqn in inside)

@@ -1,0 +1,85 @@
+"""What a use of a key is to the user, who sees calls of `jax.random`, not what is inside them."""
+
+from __future__ import annotations
+
+import functools
+from typing import NamedTuple
+
+from keystream._audit.path import Call, Path, call, user_frames
+from keystream._audit.reading.body import Use
+from keystream._audit.reading.lineage import SAME, Lineage, Step
+
+DERIVING = frozenset(("split", "fold_in", "key", "clone", "wrap_key_data", "key_data", "PRNGKey"))
+"""Functions of jax.random that make keys and draw nothing."""
+
+
+class Seen(NamedTuple):
+    """One use of one key, as it was read."""
+
+    use: Use
+    handle: int
+    maybe: bool = False
+    """Is it this key in some cases only?"""
+
+
+class Taken(NamedTuple):
+    """One use of one key, as the user wrote it.
+
+    `jax.random.randint(key)` splits its key and draws from the children: to the user it is a
+    draw from `key`.
+    """
+
+    use: Use
+    handle: int
+    """The key that was used."""
+    way: tuple[int, ...]
+    """From the root to that key."""
+    what: str
+    """`draw`, whatever a sampler does; else as in `Use`."""
+    call: Call
+    maybe: bool
+
+
+class View:
+    """Looks at uses with the user's eyes; each equation is looked up once."""
+
+    def __init__(self, lineage: Lineage) -> None:
+        self.lineage = lineage
+        self.call = functools.cache(call)
+
+    def taken(self, seen: Seen) -> Taken:
+        """Return a use as the user wrote it."""
+        use, handle, maybe = seen
+        way = [each for each in self.lineage.way(handle) if self.lineage.step(each).kind != SAME]
+        for place, each in enumerate(way[1:], 1):
+            step = self.lineage.step(each)
+            if self._inside_sampler(step):
+                found = self.call(step.where)
+                return Taken(use, way[place - 1], tuple(way[:place]), "draw", found, maybe)
+        found = self.call(use.where)
+        drawn = use.what == "draw" or _is_sampler(found)
+        return Taken(use, way[-1], tuple(way), "draw" if drawn else use.what, found, maybe)
+
+    def _inside_sampler(self, step: Step) -> bool:
+        if step.where is None or step.what not in ("split", "fold_in"):
+            return False
+        return _is_sampler(self.call(step.where))
+
+    def made_by_user(self, step: Step) -> bool:
+        """Does the user's own code make these keys, rather than a sampler for itself?"""
+        return step.where is not None and not _is_sampler(self.call(step.where))
+
+
+def _is_sampler(found: Call) -> bool:
+    library, _, name = found.function.rpartition(".")
+    return library == "jax.random" and name not in DERIVING
+
+
+def one_call(one: Path, other: Path) -> bool:
+    """Do both belong to one call that the user wrote, as in a sampler of two algorithms?"""
+    first, second = one.eqns(), other.eqns()
+    common = 0
+    while common < min(len(first), len(second)) and first[common] is second[common]:
+        common += 1
+    tails = first[common:] + second[common:]
+    return common > 0 and not any(user_frames(eqn.source_info) for eqn in tails)

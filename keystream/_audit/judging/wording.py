@@ -1,0 +1,85 @@
+"""From what is wrong to a finding in words: places, labels, the way to the key."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+from keystream._audit.judging.taken import Taken, View
+from keystream._audit.reading.lineage import CHILD, Lineage, Step
+from keystream._audit.rules import RULES
+from keystream._audit.values import Finding, Place, Severity
+
+_DONE = {
+    "draw": "drawn from here",
+    "split": "split here",
+    "fold": "folded here",
+    "name": "named from here",
+    "made": "made here",
+}
+
+
+class Findings:
+    """Collects findings: one of a kind for each set of places."""
+
+    def __init__(self, lineage: Lineage, view: View) -> None:
+        self.lineage, self.view = lineage, view
+        self.found: dict[Any, Finding] = {}
+        self.keys: dict[Any, tuple[int, ...]] = {}
+        """The keys that a finding is about."""
+
+    def add(
+        self,
+        rule: str,
+        takens: list[Taken],
+        way: tuple[int, ...],
+        *,
+        message: str = "",
+        steps: tuple[Step, ...] = (),
+        severity: Severity | None = None,
+    ) -> None:
+        """Add a finding about the key at the end of a way; `steps` made it."""
+        places: list[Place] = []
+        labels: list[str] = []
+        for step in steps:
+            made = self.view.call(step.where) if step.where is not None else None
+            if made is not None and made.place is not None:
+                places.append(made.place)
+                labels.append(f"made here, by {made.function}")
+        for index, taken in enumerate(takens):
+            if taken.call.place is not None:
+                again = index > 0 and takens[0].what == taken.what
+                places.append(taken.call.place)
+                labels.append(f"{_DONE[taken.what]}{' again' * again}, by {taken.call.function}")
+        row = RULES[rule]
+        level = severity or row.severity
+        if level == "error" and any(taken.maybe for taken in takens):
+            level = "warning"
+        # Lines that do it with several keys of one array are told once.
+        key = (rule, tuple(places), way[0] >> 32)
+        if key not in self.found:
+            words = _in_words(self.lineage, way)
+            self.found[key] = Finding(
+                rule, level, message or row.title, tuple(places), tuple(labels), words
+            )
+        self.keys[key] = (*self.keys.get(key, ()), *way[-1:])
+
+    def note(self, rule: str, way: tuple[int, ...], message: str, made: Step | None = None) -> None:
+        """Add a note about a key that nobody uses."""
+        self.add(rule, [], way, message=message, steps=(made,) if made else (), severity="note")
+
+
+def _in_words(lineage: Lineage, way: tuple[int, ...]) -> tuple[str, ...]:
+    found = []
+    for each, same in itertools.groupby(word(lineage, handle) for handle in way):
+        times = len(list(same))
+        found.append(each if times == 1 else f"{each} {times:,} times")
+    return tuple(found)
+
+
+def word(lineage: Lineage, handle: int) -> str:
+    """Return a step on the way to a key in words."""
+    step, number = lineage.step(handle), lineage.number(handle)
+    if step.kind == CHILD and step.what in ("split", "fold_in"):
+        return f"split[{number}]" if step.what == "split" else f"fold_in({number})"
+    return step.what

@@ -1,0 +1,185 @@
+"""Where in the user's code something happens: a path of equations, from outer to inner ones."""
+
+from __future__ import annotations
+
+import functools
+import linecache
+import re
+import site
+import sysconfig
+from pathlib import Path as FilePath
+from typing import Any, NamedTuple
+
+import jax
+from jax.extend import source_info_util
+
+from keystream._audit.values import Place
+
+
+class Path(NamedTuple):
+    """An equation, and the one whose body it stands in."""
+
+    outer: Path | None
+    eqn: Any
+    jaxpr: Any
+    """The equations among which it stands."""
+
+    def eqns(self) -> list[Any]:
+        """List the equations, the outermost first."""
+        found = [self]
+        while found[-1].outer is not None:
+            found.append(found[-1].outer)
+        return [path.eqn for path in found[::-1]]
+
+
+class Call(NamedTuple):
+    """Who did something to a key, and by what call."""
+
+    place: Place | None
+    """The innermost line of the user's own code."""
+    function: str
+    """What is called there, as `jax.random.normal`."""
+    frames: tuple[tuple[str, int, str], ...]
+    """All of the user's frames, the outermost first."""
+
+
+def call(path: Path) -> Call:
+    """Return the user's call that an equation comes from.
+
+    JAX cuts tracebacks where a jitted function begins, so that the frames of all equations
+    on the path, one after the other, are the stack.
+    """
+    frames: list[tuple[str, int, str]] = []
+    last = None
+    for eqn in path.eqns():
+        own = user_frames(eqn.source_info)
+        if own:
+            last = eqn
+        frames += own
+        if _is_sampler(eqn):
+            # Derivatives give the user's frames to what is inside, too.
+            last = last and eqn
+            break
+    if last is None:
+        return Call(None, described(path.eqn), ())
+    return Call(_shown(frames), _called(last, frames[-1]), tuple(frames))
+
+
+def _shown(frames: list[tuple[str, int, str]]) -> Place:
+    own = [frame for frame in frames if not installed(frame[0])] or frames
+    return place(own[-1])
+
+
+def place(frame: tuple[str, int, str]) -> Place:
+    """Return a frame as a place, with its source line if that can still be read."""
+    file, line, function = frame
+    return Place(file, line, function, linecache.getline(file, line).strip())
+
+
+_LINE = re.compile(r"(?P<file>.*?):(?P<line>\d+)(?::\d+)? \((?P<function>.*)\)")
+
+
+def user_frames(source_info: Any) -> list[tuple[str, int, str]]:
+    """Return the frames outside of JAX and of keystream, the outermost first."""
+    found = []
+    for line in source_info_util.summarize(source_info, num_frames=1000).splitlines():
+        match = _LINE.fullmatch(line)
+        if match and not is_ours(match["file"]):
+            found.append((match["file"], int(match["line"]), match["function"]))
+    return found
+
+
+def _called(eqn: Any, frame: tuple[str, int, str]) -> str:
+    try:
+        # The traceback is of a class that JAX doesn't publish: names for messages alone.
+        frames = [
+            (f.file_name, f.line_num, f.function_name) for f in eqn.source_info.traceback.frames
+        ]
+        inner = frames[frames.index(frame) - 1] if frame in frames else None
+    except Exception:  # whatever another version of JAX has instead
+        inner = None
+    if inner is None:
+        return described(eqn)
+    name = inner[2].rpartition(".")[2]
+    if is_ours(inner[0]):
+        return f"ks.{name}" if not name.startswith("_") else described(eqn)
+    return f"jax.random.{name}" if name in _SAMPLERS else described(eqn)
+
+
+def _is_sampler(eqn: Any) -> bool:
+    if str(eqn.params.get("name", "")).lstrip("_") not in _SAMPLERS or "jaxpr" not in eqn.params:
+        return False
+    # Whose function it is stands where JAX publishes nothing; a name alone may be the user's.
+    jaxpr = getattr(eqn.params["jaxpr"], "jaxpr", eqn.params["jaxpr"])
+    file = getattr(getattr(jaxpr, "debug_info", None), "func_filename", None)
+    return isinstance(file, str) and file.startswith(_JAX)
+
+
+def described(eqn: Any) -> str:
+    """Name an equation as people know it."""
+    name = eqn.primitive.name
+    if name in _PUBLIC:
+        return _PUBLIC[name]
+    inner = str(eqn.params.get("name", "")).lstrip("_")
+    return f"jax.random.{inner}" if inner in _SAMPLERS else inner or str(name)
+
+
+_PUBLIC = {
+    "random_bits": "jax.random.bits",
+    "random_split": "jax.random.split",
+    "random_fold_in": "jax.random.fold_in",
+    "random_seed": "jax.random.key",
+    "random_wrap": "jax.random.wrap_key_data",
+    "random_gamma": "jax.random.gamma",
+}
+
+
+_SAMPLERS = frozenset(name for name in dir(jax.random) if not name.startswith("_"))
+_JAX = str(FilePath(jax.__file__).resolve().parent)
+_OURS = str(FilePath(__file__).resolve().parent.parent)
+
+
+@functools.lru_cache(maxsize=4096)
+def is_ours(file: str) -> bool:
+    """Does a file belong to keystream?"""
+    return file.startswith(_OURS)
+
+
+@functools.lru_cache(maxsize=4096)
+def installed(file: str) -> bool:
+    """Does a file belong to a library that somebody installed?"""
+    return file.startswith(_LIBRARIES)
+
+
+_LIBRARIES = tuple(
+    {*sysconfig.get_paths().values(), *site.getsitepackages(), site.getusersitepackages()}
+    - {sysconfig.get_path("data")}
+)
+
+
+def scopes(path: Path) -> list[tuple[str, str]]:
+    """Return the name stacks of all equations on a path, one after the other."""
+    return [each for eqn in path.eqns() for each in stack(eqn)]
+
+
+def stack(eqn: Any) -> list[tuple[str, str]]:
+    """Return the name stack of an equation, as kinds and names.
+
+    A `Transform` named vmap stands there for each `jax.vmap` around an equation, a `Scope`
+    for each `jax.named_scope`. The form is internal to JAX (0.10.2 and 0.12.0): where it
+    can't be read nothing is returned, and `lanes_are_seen` tells.
+    """
+    held = getattr(getattr(eqn.source_info, "name_stack", None), "stack", ())
+    return [(type(each).__name__, str(getattr(each, "name", ""))) for each in held]
+
+
+@functools.cache
+def lanes_are_seen() -> bool:
+    """Can it be read from an equation how many `vmap` stand around it?"""
+    traced = jax.make_jaxpr(jax.vmap(jax.vmap(jax.lax.sin)))(
+        jax.ShapeDtypeStruct((1, 1), "float32")
+    )
+    return stack(traced.jaxpr.eqns[0]).count(VMAP) == 2
+
+
+VMAP = ("Transform", "vmap")

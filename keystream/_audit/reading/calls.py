@@ -1,0 +1,181 @@
+"""Equations with bodies that are called: jitted functions, rules of derivatives, branches."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from keystream._audit.reading import numbers
+from keystream._audit.reading.body import Body, Choice, Scope
+from keystream._audit.reading.draws import constant_keys
+from keystream._audit.reading.lineage import to_words
+from keystream._audit.reading.numbers import Binding
+from keystream._audit.reading.reader import Reader, Rule, Value, bodies_of, impl_of, is_key, on_keys
+
+
+class Inner(NamedTuple):
+    """A body of equations, opened."""
+
+    jaxpr: Any
+    consts: Sequence[Any]
+
+
+def opened(closed: Any) -> Inner:
+    """Take a closed jaxpr apart; an open one has no constants."""
+    # On jax 0.12 a closed jaxpr is a jaxpr with constants.
+    jaxpr = getattr(closed, "jaxpr", closed)
+    return Inner(jaxpr, getattr(closed, "consts", ()))
+
+
+def constants(reader: Reader, body: Body, inner: Inner) -> None:
+    """Say which of a body's constants are keys."""
+    for var, const in zip(inner.jaxpr.constvars, inner.consts, strict=False):
+        # One constant is one root, in however many bodies it stands.
+        if id(const) not in reader.constants:
+            reader.constants[id(const)] = constant(reader, const, body.where)
+        handles = reader.constants[id(const)]
+        if handles is not None:
+            body.held[var] = handles
+
+
+def constant(reader: Reader, const: Any, where: Any) -> np.ndarray | None:
+    """Return the handles of a constant that is a key, or may be the words of one."""
+    aval = jax.typeof(const)
+    details = {"varies": 0, "where": where}
+    if is_key(aval):
+        impl = impl_of(aval.dtype)
+        words = numbers.small(jax.random.key_data(const)) if const.size <= numbers.LARGEST else None
+        if words is None or not words.size:
+            return None
+        return constant_keys(reader.lineage, words, impl=impl, **details)
+    if aval.dtype == np.uint32 and aval.shape[-1:] in ((2,), (4,)):
+        known = numbers.small(const)
+        if known is None or not known.size:
+            return None
+        impl = "threefry2x32" if aval.shape[-1] == 2 else ""
+        return to_words(constant_keys(reader.lineage, known, impl=impl, **details), known.shape[-1])
+    return None
+
+
+def matters(reader: Reader, jaxpr: Any) -> bool:
+    """Is there anything about keys in a body or in those inside it?"""
+    if jaxpr not in reader.matters:
+        reader.matters[jaxpr] = any(
+            eqn.primitive.name in _ABOUT_KEYS
+            or any(is_key(var.aval) for var in eqn.outvars)
+            or any(matters(reader, opened(each).jaxpr) for each in bodies_of(eqn))
+            for eqn in jaxpr.eqns
+        )
+    return reader.matters[jaxpr]
+
+
+_ABOUT_KEYS = frozenset(("random_bits", "random_seed", "random_wrap", "threefry2x32", "axis_index"))
+
+
+def enter(
+    reader: Reader,
+    body: Body,
+    eqn: Any,
+    closed: Any,
+    values: Sequence[Value],
+    links: Sequence[Any],
+    scopes: tuple[Scope, ...] = (),
+    choice: Choice | None = None,
+    replay: bool = False,
+) -> tuple[Body, list[Value]]:
+    """Read a body that is called with `values`; `links` say where its arguments come from."""
+    inner = opened(closed)
+    binding = Binding(inner.jaxpr, body.binding, inner.consts)
+    binding.links = dict(zip(inner.jaxpr.invars, links, strict=True))
+    choices = (*body.choices, choice) if choice else body.choices
+    made = Body(binding, body.path(eqn), (*body.scopes, *scopes), choices, body.replay or replay)
+    for var, (mask, handles) in zip(inner.jaxpr.invars, values, strict=True):
+        reader.put(made, var, mask, handles)
+    constants(reader, made, inner)
+    held = any(handles is not None for _, handles in values)
+    if held or matters(reader, inner.jaxpr):
+        reader.read(made)
+        return made, reader.values(made, inner.jaxpr.outvars)
+    mask = 0
+    for each, _ in values:
+        mask |= each
+    return made, [(mask, None)] * len(inner.jaxpr.outvars)
+
+
+def called(reader: Reader, body: Body, eqn: Any, closed: Any, replay: bool = False) -> None:
+    """Read a body in the place of its call."""
+    links = [(body.binding, atom) for atom in eqn.invars]
+    values = reader.values(body, eqn.invars)
+    _, outs = enter(reader, body, eqn, closed, values, links, replay=replay)
+    finish(reader, body, eqn, outs)
+
+
+def finish(reader: Reader, body: Body, eqn: Any, outs: Iterable[Value]) -> None:
+    """Say what is known of the results of an equation."""
+    for var, (mask, handles) in zip(eqn.outvars, outs, strict=True):
+        fits = handles is not None and handles.shape == tuple(var.aval.shape)
+        reader.put(body, var, mask, handles if fits else None)
+        if not fits and is_key(var.aval):
+            reader.fresh(body, eqn, var)
+
+
+def _call(reader: Reader, body: Body, eqn: Any) -> None:
+    for name in ("jaxpr", "call_jaxpr", "fun_jaxpr", "call"):
+        closed = eqn.params.get(name)
+        if closed is not None and len(opened(closed).jaxpr.invars) == len(eqn.invars):
+            # The replay of a checkpoint makes the same draws again, on purpose.
+            called(reader, body, eqn, closed, replay=bool(eqn.params.get("differentiated")))
+            return
+    unknown(reader, body, eqn)
+
+
+def unknown(reader: Reader, body: Body, eqn: Any) -> None:
+    """Read what can't be read: whatever it is given may be used, whatever it returns is new."""
+    reader.escape(body, eqn)
+    mask = body.mask(eqn.invars)
+    finish(reader, body, eqn, [(mask, None)] * len(eqn.outvars))
+
+
+def _cond(reader: Reader, body: Body, eqn: Any) -> None:
+    index, *operands = eqn.invars
+    values, links = reader.values(body, operands), [(body.binding, atom) for atom in operands]
+    token = body.binding.number(index)
+    taken = [
+        enter(reader, body, eqn, branch, values, links, choice=Choice(token, place))[1]
+        for place, branch in enumerate(eqn.params["branches"])
+    ]
+    chosen = body.mask([index])
+    outs = []
+    for var, cases in zip(eqn.outvars, zip(*taken, strict=True), strict=True):
+        mask = chosen
+        for each, _ in cases:
+            mask |= each
+        handles = [each for _, each in cases]
+        known = [each for each in handles if each is not None]
+        joined = None
+        if len(known) == len(handles):
+            join = functools.partial(reader.joined, body, eqn, mask, token)
+            joined = on_keys(join, is_key(var.aval), *known)
+        outs.append((mask, joined))
+    finish(reader, body, eqn, outs)
+
+
+RULES: dict[str, Rule] = {
+    "jit": _call,
+    "pjit": _call,
+    "closed_call": _call,
+    "core_call": _call,
+    "custom_jvp_call": _call,
+    "custom_vjp_call": _call,
+    "custom_vjp_call_jaxpr": _call,
+    "custom_vmap_call": _call,
+    "remat2": _call,
+    "checkpoint": _call,
+    "remat": _call,
+    "custom_lin": _call,
+    "cond": _cond,
+}

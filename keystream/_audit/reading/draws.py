@@ -1,0 +1,202 @@
+"""What the operations of `jax.random` do to keys: draw, split, fold, make, wrap and unwrap."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from keystream._audit.reading import numbers
+from keystream._audit.reading.body import DRAWN, REBUILT, Body
+from keystream._audit.reading.lineage import (
+    CHILD,
+    FOLD,
+    FRESH,
+    SPLIT,
+    Handles,
+    Lineage,
+    from_words,
+    to_words,
+)
+from keystream._audit.reading.reader import Reader, Rule, impl_of, scopes_of
+from keystream._check import setting
+from keystream._impl import IMPLS
+
+
+def _bits(reader: Reader, body: Body, eqn: Any) -> None:
+    handles = reader.keys_of(body, eqn, eqn.invars[0])
+    reader.use("draw", body, eqn, handles, eqn.params["shape"], eqn.params["bit_width"])
+    body.masks[eqn.outvars[0]] = body.mask(eqn.invars) | reader.lineage.varies(handles) | DRAWN
+
+
+def _gamma(reader: Reader, body: Body, eqn: Any) -> None:
+    handles = reader.keys_of(body, eqn, eqn.invars[0])
+    reader.use("draw", body, eqn, handles, eqn.outvars[0].aval.shape, 32)
+    body.masks[eqn.outvars[0]] = body.mask(eqn.invars) | reader.lineage.varies(handles) | DRAWN
+
+
+def _split(reader: Reader, body: Body, eqn: Any) -> None:
+    parents = reader.keys_of(body, eqn, eqn.invars[0])
+    shape = tuple(eqn.params["shape"])
+    reader.use("split", body, eqn, parents, shape)
+    count = np.arange(np.prod(shape, dtype=np.int64), dtype=np.uint64)
+    kind, number = CHILD, count
+    if not split_is_fold(reader.lineage.impl(parents)):
+        kind, number = SPLIT, count + np.uint64(hash(shape) & (2**62 - 1))
+    details = reader.details(body, eqn, parents)
+    made = reader.lineage.grow("split", parents.reshape(-1, 1), kind, number, **details)
+    out = eqn.outvars[0]
+    reader.put(body, out, body.mask(eqn.invars), made.reshape(out.aval.shape))
+
+
+def split_is_fold(impl: str) -> bool:
+    """Is child i of a split the fold by i?"""
+    if impl == "unsafe_rbg":
+        return False
+    known = IMPLS.get(impl)
+    ambient = known is not None and known.ambient_split
+    return not ambient or bool(setting("jax_threefry_partitionable"))
+
+
+def _fold_in(reader: Reader, body: Body, eqn: Any) -> None:
+    parents = reader.keys_of(body, eqn, eqn.invars[0])
+    data = eqn.invars[1]
+    reader.use("fold", body, eqn, parents)
+    _grow_fold(reader, body, eqn, parents, data, eqn.outvars[0])
+
+
+def _grow_fold(reader: Reader, body: Body, eqn: Any, parents: Handles, data: Any, out: Any) -> None:
+    mask = body.mask([data])
+    known = body.binding.constant(data)
+    shape = tuple(out.aval.shape)
+    if known is not None:
+        number = np.broadcast_to(known.astype(np.uint32), shape).astype(np.uint64)
+        kind = CHILD
+    else:
+        kind = FOLD
+        token = numbers.word(body.binding.number(data))
+        inner = np.arange(np.prod(data.aval.shape, dtype=np.int64), dtype=np.uint64)
+        number = np.broadcast_to(inner.reshape(data.aval.shape) + token, shape)
+    details = reader.details(body, eqn, parents, mask)
+    made = reader.lineage.grow("fold_in", np.broadcast_to(parents, shape), kind, number, **details)
+    reader.put(body, out, body.mask(eqn.invars), made)
+
+
+def _cipher(reader: Reader, body: Body, eqn: Any) -> None:
+    first, second, hi, lo = eqn.invars
+    mask = body.mask(eqn.invars)
+    handles = _owner(body, first, second)
+    if handles is None:
+        for out in eqn.outvars:
+            body.masks[out] = mask | REBUILT
+        return
+    shape = tuple(eqn.outvars[0].aval.shape)
+    high, low = body.binding.constant(hi), body.binding.constant(lo)
+    named = high is not None and bool(np.all(high >> np.uint32(30) == 2))
+    reader.use("name" if named else "fold", body, eqn, handles)
+    if high is not None and low is not None:
+        number = high.astype(np.uint64) << np.uint64(32) | low.astype(np.uint64)
+        kind = CHILD
+    else:
+        kind = FOLD
+        token = hash((body.binding.number(hi), body.binding.number(lo)))
+        count = np.arange(np.prod(shape, dtype=np.int64), dtype=np.uint64)
+        number = count.reshape(shape) + numbers.word(token)
+    details = reader.details(body, eqn, handles, body.mask([hi, lo]))
+    what = "a name" if named else "fold_in"
+    made = reader.lineage.grow(
+        what, np.broadcast_to(handles, shape), kind, np.broadcast_to(number, shape), **details
+    )
+    words = to_words(made, 2)
+    for place, out in enumerate(eqn.outvars):
+        reader.put(body, out, mask, words[..., place])
+
+
+def _owner(body: Body, first: Any, second: Any) -> Handles | None:
+    one, other = body.handles(first), body.handles(second)
+    if one is None or other is None:
+        return None
+    return from_words(np.stack(np.broadcast_arrays(one, other), axis=-1))
+
+
+def _seed(reader: Reader, body: Body, eqn: Any) -> None:
+    out, seeds = eqn.outvars[0], eqn.invars[0]
+    mask = body.mask(eqn.invars)
+    known = body.binding.constant(seeds)
+    impl = impl_of(out.aval.dtype)
+    details = {"varies": scopes_of(mask), "impl": impl, "where": body.path(eqn)}
+    if known is not None:
+        number = known.astype(np.int64).astype(np.uint64).ravel()
+        what = f"key({known})" if known.ndim == 0 else "keys from seeds"
+        token = hash(("seed", impl))
+    else:
+        number, token = None, hash(("seed", impl, body.binding.number(seeds)))
+        what = "key(seed)"
+    made = reader.lineage.root(what, tuple(out.aval.shape), token, number, **details)
+    if mask & 7:
+        reader.use("made", body, eqn, made, width=mask & 7)
+    reader.put(body, out, mask & ~7, made)
+
+
+def _wrap(reader: Reader, body: Body, eqn: Any) -> None:
+    out, words = eqn.outvars[0], eqn.invars[0]
+    held = body.handles(words)
+    mask = body.mask(eqn.invars)
+    owners = None if held is None else from_words(held)
+    if owners is not None:
+        reader.put(body, out, mask, owners)
+        return
+    known = body.binding.constant(words)
+    impl = impl_of(out.aval.dtype)
+    details: dict[str, Any] = {
+        "varies": scopes_of(mask),
+        "impl": impl,
+        "where": body.path(eqn),
+    }
+    if known is not None:
+        body.held[out] = constant_keys(reader.lineage, known, **details)
+        return
+    shape = tuple(out.aval.shape)
+    token = hash(("wrap", impl, body.binding.number(words)))
+    made = reader.lineage.root("wrapped words", shape, token, **details)
+    if mask & 7 or held is not None:
+        reader.use("made", body, eqn, made, width=mask & 7)
+    reader.put(body, out, mask & ~7, made)
+
+
+def constant_keys(lineage: Lineage, words: np.ndarray, *, impl: str, **details: Any) -> Handles:
+    """Add keys of which the words are known."""
+    rows = words.reshape(-1, words.shape[-1]).astype(np.uint64)
+    number = np.zeros(len(rows), np.uint64)
+    for column in rows.T:
+        number = number << np.uint64(32) ^ number >> np.uint64(32) ^ column
+    token = hash(("words", impl))
+    return lineage.root("a constant key", words.shape[:-1], token, number, impl=impl, **details)
+
+
+def _unwrap(reader: Reader, body: Body, eqn: Any) -> None:
+    out = eqn.outvars[0]
+    handles = reader.keys_of(body, eqn, eqn.invars[0])
+    count = out.aval.shape[-1]
+    reader.put(body, out, body.mask(eqn.invars), to_words(handles, count) if count <= 4 else None)
+
+
+def _clone(reader: Reader, body: Body, eqn: Any) -> None:
+    # A clone is how people say that the same numbers are wanted again.
+    handles = reader.keys_of(body, eqn, eqn.invars[0])
+    details = reader.details(body, eqn, handles)
+    made = reader.lineage.grow("clone", handles, FRESH, np.uint64(numbers.token()), **details)
+    reader.put(body, eqn.outvars[0], body.mask(eqn.invars), made)
+
+
+RULES: dict[str, Rule] = {
+    "random_bits": _bits,
+    "random_gamma": _gamma,
+    "random_split": _split,
+    "random_fold_in": _fold_in,
+    "threefry2x32": _cipher,
+    "random_seed": _seed,
+    "random_wrap": _wrap,
+    "random_unwrap": _unwrap,
+    "random_clone": _clone,
+}

@@ -1,0 +1,227 @@
+"""Loops: what stands for a key in every step, and what that means for all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from keystream._audit.reading import numbers
+from keystream._audit.reading.body import Body, Scope
+from keystream._audit.reading.calls import enter, finish, opened
+from keystream._audit.reading.lineage import CARRIED, EACH, Handles, from_words
+from keystream._audit.reading.reader import Mark, Reader, Rule, Value, is_key, on_keys
+
+ROWS = 1 << 12
+"""Rows of a key array up to which a loop's steps are told apart."""
+
+
+def leave(reader: Reader, since: Mark, meant: Mapping[int, Handles]) -> None:
+    """Say of all that was used inside which keys that were, seen from outside.
+
+    `meant` has the keys that a symbol stands for: what is done with the symbol, or with what
+    was made of it, is done with each of them.
+    """
+    if not meant:
+        return
+    lineage = reader.lineage
+    for use in reader.uses[since.uses :]:
+        for handles in use.everywhere():
+            for handle in handles[:ROWS].tolist():
+                symbol = lineage.above(handle, meant, since.steps)
+                if symbol is not None:
+                    use.also.append(lineage.replayed(handle, symbol, meant[symbol]))
+
+
+class Loop:
+    """One loop, while its body is read."""
+
+    def __init__(self, reader: Reader, body: Body, eqn: Any, kind: str) -> None:
+        self.reader, self.body, self.eqn = reader, body, eqn
+        self.scope = Scope(kind, None, body.bit(), body.path(eqn))
+        self.since = reader.mark()
+        self.meant: dict[int, Handles] = {}
+        """What the symbols of this loop stand for."""
+
+    def element(self, value: Value, typed: bool) -> Value:
+        """Return what stands for one row of an operand in every step."""
+        bits, handles = value
+
+        def symbol(keys: Handles) -> Handles | None:
+            if keys.ndim == 0:
+                return None
+            made = self._symbol("the key of each step", keys[0], EACH)
+            columns = keys[:ROWS].reshape(min(len(keys), ROWS), -1)
+            self.meant |= dict(zip(made.ravel().tolist(), columns.T, strict=True))
+            return made
+
+        made = None if handles is None else on_keys(symbol, typed, handles)
+        return bits | self.scope.bit, made
+
+    def carried(self, value: Value, typed: bool) -> Value:
+        """Return what stands for a carry in every step."""
+        bits, handles = value
+        if handles is None:
+            return value
+
+        def symbol(keys: Handles) -> Handles:
+            return self._symbol("the carried key", keys, CARRIED)
+
+        return bits, on_keys(symbol, typed, handles)
+
+    def _symbol(self, what: str, keys: Handles, kind: np.uint64) -> Handles:
+        details = self.reader.details(self.body, self.eqn, keys, self.scope.bit)
+        return self.reader.lineage.grow(what, keys, kind, _fresh(keys), **details)
+
+    def settle(
+        self, closed: Any, values: list[Value], links: list[Any], carries: range
+    ) -> tuple[Body, list[Value]]:
+        """Read the body until what it carries is known to be what it is taken for.
+
+        A carry is taken to differ from step to step, unless the body hands it on as it is.
+        What else it was made from is known after two passes, or three in a loop in a loop.
+        """
+        inner = opened(closed).jaxpr
+        fixed = {p for p in carries if inner.outvars[p - carries.start] is inner.invars[p]}
+        for p in set(carries) - fixed:
+            links[p] = numbers.token()
+            values[p] = (values[p][0] | self.scope.bit, values[p][1])
+        while True:
+            before = self.reader.mark()
+            typed = [is_key(var.aval) for var in inner.invars]
+            given = [
+                self.carried(value, typed[p]) if p in carries and p not in fixed else value
+                for p, value in enumerate(values)
+            ]
+            made, outs = enter(
+                self.reader, self.body, self.eqn, closed, given, links, scopes=(self.scope,)
+            )
+            again = False
+            for p in set(carries) - fixed:
+                bits, handles = outs[p - carries.start]
+                if _same(handles, given[p][1]):
+                    fixed.add(p)
+                    again = True
+                elif bits & ~values[p][0]:
+                    values[p] = (values[p][0] | bits, values[p][1])
+                    again = True
+            if not again:
+                break
+            self.reader.rewind(before)
+        for p in carries:
+            three = given[p][1], values[p][1], outs[p - carries.start][1]
+            trio = [_keys(each, typed[p]) for each in three]
+            if p in fixed and trio[1] is not None:
+                self.reader.unadvanced[self.scope.where] |= set(trio[1].ravel().tolist())
+            elif p not in fixed:
+                self._stand_for(*trio)
+        return made, outs
+
+    def _stand_for(self, symbol: Any, first: Any, last: Any) -> None:
+        # In the first step a carried key is the one that came in, in each later step the
+        # one that the step before handed on.
+        if symbol is None or first is None or last is None or symbol.shape != last.shape:
+            return
+        pairs = np.stack([first.ravel(), last.ravel()], axis=1)
+        self.meant |= dict(zip(symbol.ravel().tolist(), pairs, strict=True))
+
+    def after(self, value: Value, typed: bool) -> Value:
+        """Return what a carry is when the loop has ended."""
+        bits, handles = value
+        left = None
+        if handles is not None:
+            left = on_keys(lambda keys: self._left("the key after the loop", keys), typed, handles)
+        return bits & ~self.scope.bit, left
+
+    def stacked(self, value: Value, typed: bool, length: int) -> Value:
+        """Return what the rows of a result are, one of each step."""
+        bits, handles = value
+        left = None
+        if handles is not None and length * handles.size <= numbers.LARGEST:
+            rows = np.broadcast_to(handles, (length, *handles.shape))
+            left = on_keys(lambda keys: self._left("a key of each step", keys), typed, rows)
+        return bits & ~self.scope.bit, left
+
+    def _left(self, what: str, keys: Handles) -> Handles:
+        lineage = self.reader.lineage
+        if not lineage.varies(keys) & self.scope.bit:
+            return keys
+        details = self.reader.details(self.body, self.eqn, keys)
+        details["varies"] &= ~self.scope.bit
+        made = lineage.grow(what, keys, EACH, _fresh(keys), **details)
+        outside: dict[int, list[int]] = {}
+        for inner, outer in zip(keys.ravel().tolist(), made.ravel().tolist(), strict=True):
+            outside.setdefault(inner, []).append(outer)
+        for use in self.reader.uses[self.since.uses :]:
+            same = [outer for h in use.handles.tolist() for outer in outside.get(h, ())]
+            if same:
+                use.also.append(np.asarray(same, np.int64))
+        return made
+
+
+def _fresh(keys: Handles) -> np.ndarray:
+    index = np.arange(keys.size, dtype=np.uint64).reshape(keys.shape)
+    return index + np.uint64(numbers.token() << 32)
+
+
+def _keys(handles: np.ndarray | None, typed: bool) -> Handles | None:
+    return handles if typed or handles is None else from_words(handles)
+
+
+def _same(one: np.ndarray | None, other: np.ndarray | None) -> bool:
+    return one is not None and other is not None and np.array_equal(one, other)
+
+
+def _scan(reader: Reader, body: Body, eqn: Any) -> None:
+    params, closed = eqn.params, eqn.params["jaxpr"]
+    inner = opened(closed).jaxpr
+    # How many constants and carries there are is said in other words by each version of JAX;
+    # an operand of each step has one dimension more outside than inside.
+    stepped = _stepped(eqn.invars, inner.invars)
+    carries = _stepped(eqn.outvars, inner.outvars).count(False)
+    first = stepped.count(False) - carries
+    values = reader.values(body, eqn.invars)
+    loop = Loop(reader, body, eqn, "scan")
+    if params["length"] == 0:
+        rest = len(eqn.outvars) - carries
+        finish(reader, body, eqn, [*values[first : first + carries], *[(0, None)] * rest])
+        return
+    links: list[Any] = [(body.binding, atom) for atom in eqn.invars]
+    for place in range(first + carries, len(values)):
+        links[place] = numbers.token()
+        values[place] = loop.element(values[place], is_key(eqn.invars[place].aval))
+    _, outs = loop.settle(closed, values, links, range(first, first + carries))
+    leave(reader, loop.since, loop.meant)
+    typed = [is_key(var.aval) for var in eqn.outvars]
+    results = [loop.after(*pair) for pair in zip(outs[:carries], typed, strict=False)]
+    results += [
+        loop.stacked(value, key, params["length"])
+        for value, key in zip(outs[carries:], typed[carries:], strict=True)
+    ]
+    finish(reader, body, eqn, results)
+
+
+def _stepped(outer: Sequence[Any], inner: Sequence[Any]) -> list[bool]:
+    return [len(a.aval.shape) == len(b.aval.shape) + 1 for a, b in zip(outer, inner, strict=True)]
+
+
+def _while(reader: Reader, body: Body, eqn: Any) -> None:
+    params = eqn.params
+    tests, first = eqn.invars[: params["cond_nconsts"]], params["body_nconsts"]
+    inputs = eqn.invars[len(tests) :]
+    values = reader.values(body, inputs)
+    links: list[Any] = [(body.binding, atom) for atom in inputs]
+    loop = Loop(reader, body, eqn, "while")
+    made, outs = loop.settle(params["body_jaxpr"], values, links, range(first, len(inputs)))
+    state = opened(params["body_jaxpr"]).jaxpr.invars[first:]
+    asked = reader.values(body, tests) + reader.values(made, state)
+    asked_links = [(body.binding, atom) for atom in tests]
+    asked_links += [(made.binding, var) for var in state]
+    enter(reader, body, eqn, params["cond_jaxpr"], asked, asked_links, scopes=(loop.scope,))
+    leave(reader, loop.since, loop.meant)
+    typed = [is_key(var.aval) for var in eqn.outvars]
+    finish(reader, body, eqn, map(loop.after, outs, typed))
+
+
+RULES: dict[str, Rule] = {"scan": _scan, "while": _while}

@@ -1,0 +1,245 @@
+"""From a jaxpr to the lineage of its keys, and to what is done with them."""
+
+from __future__ import annotations
+
+import collections
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from keystream._audit.path import Path
+from keystream._audit.reading import numbers
+from keystream._audit.reading.body import REBUILT, Body, Use
+from keystream._audit.reading.lineage import (
+    JOIN,
+    PICK,
+    SAME,
+    WORDS,
+    Handles,
+    Lineage,
+    from_words,
+    to_words,
+)
+
+Value = tuple[int, "np.ndarray | None"]
+"""What an operand was made from, and the handles of the keys in it."""
+
+Rule = Callable[["Reader", Body, Any], None]
+
+Move = Callable[["Reader", Body, Any], "list[np.ndarray | None] | None"]
+"""From an equation to the handles of its results, where its operands hold keys."""
+
+
+class Mark(NamedTuple):
+    """How much had been read when something began."""
+
+    uses: int
+    steps: int
+    escaped: int
+
+
+class Reader:
+    """Reads equations, and remembers what it has seen of keys."""
+
+    def __init__(self, rules: Mapping[str, Rule], moves: Mapping[str, Move]) -> None:
+        self.rules, self.moves = rules, moves
+        self.lineage = Lineage()
+        self.uses: list[Use] = []
+        self.equations = 0
+        self.escaped: list[Handles] = []
+        """Keys that were handed to what can't be read."""
+        self.escapes: set[str] = set()
+        self.matters: dict[Any, bool] = {}
+        """By jaxpr: is there anything about keys in it?"""
+        self.constants: dict[int, np.ndarray | None] = {}
+        """By identity: the handles of constants that are keys."""
+        self.unadvanced: dict[Path, set[int]] = collections.defaultdict(set)
+        """By loop: keys that it carries without ever making another one of them."""
+
+    def mark(self) -> Mark:
+        """Return how much has been read."""
+        return Mark(len(self.uses), len(self.lineage.steps), len(self.escaped))
+
+    def rewind(self, to: Mark) -> None:
+        """Forget what was read since then."""
+        del self.uses[to.uses :], self.escaped[to.escaped :]
+        self.lineage.forget(to.steps)
+
+    def read(self, body: Body) -> None:
+        """Read all equations of a body."""
+        eqns = body.binding.jaxpr.eqns
+        self.equations += len(eqns)
+        masks, held, rules = body.masks, body.held, self.rules
+        for eqn in eqns:
+            special = rules.get(eqn.primitive.name)
+            if special is not None:
+                special(self, body, eqn)
+                continue
+            mask, moved = 0, False
+            for atom in eqn.invars:
+                if not hasattr(atom, "val"):
+                    mask |= masks.get(atom, 0)
+                    moved = moved or atom in held
+            if mask:
+                for out in eqn.outvars:
+                    masks[out] = mask
+            if moved:
+                self.move(body, eqn, mask)
+
+    def values(self, body: Body, atoms: Sequence[Any]) -> list[Value]:
+        """Return what is known of operands."""
+        return [(body.mask([atom]), body.handles(atom)) for atom in atoms]
+
+    def put(self, body: Body, var: Any, mask: int, handles: np.ndarray | None) -> None:
+        """Say what is known of a result."""
+        if mask:
+            body.masks[var] = mask
+        if handles is not None and handles.size:
+            body.held[var] = handles
+
+    def use(
+        self, what: str, body: Body, eqn: Any, handles: Handles, shape: Any = (), width: int = 0
+    ) -> None:
+        """Remember that something was done with keys."""
+        if body.replay or not handles.size:
+            return
+        where = body.path(eqn)
+        self.uses.append(
+            Use(what, handles.ravel(), where, body.scopes, body.choices, tuple(shape), width, [])
+        )
+
+    def details(self, body: Body, eqn: Any, parents: Handles, mask: int = 0) -> dict[str, Any]:
+        """Return what every step that is made from keys says of itself."""
+        lineage = self.lineage
+        varies = lineage.varies(parents) | scopes_of(mask)
+        return {"varies": varies, "impl": lineage.impl(parents), "where": body.path(eqn)}
+
+    def keys_of(self, body: Body, eqn: Any, atom: Any) -> Handles:
+        """Return the handles of a key array, of unknown origin if need be."""
+        found = body.handles(atom)
+        return self.fresh(body, eqn, atom) if found is None else found
+
+    def fresh(
+        self, body: Body, eqn: Any, var: Any, what: str = "a key of unknown origin"
+    ) -> Handles:
+        """Add keys of which nothing is known."""
+        mask = scopes_of(body.masks.get(var, 0))
+        made = self.lineage.root(
+            what,
+            tuple(var.aval.shape),
+            numbers.token(),
+            varies=mask,
+            impl=impl_of(var.aval.dtype),
+            where=body.path(eqn),
+        )
+        if made.size:
+            body.held[var] = made
+        return made
+
+    def move(self, body: Body, eqn: Any, mask: int) -> None:
+        """Follow keys through an operation that isn't about keys."""
+        name = eqn.primitive.name
+        found = self.moves[name](self, body, eqn) if name in self.moves else None
+        made = found or [None] * len(eqn.outvars)
+        for out, handles in zip(eqn.outvars, made, strict=True):
+            if handles is not None and handles.shape == tuple(out.aval.shape):
+                self.put(body, out, mask, handles)
+            elif is_key(out.aval):
+                self.fresh(body, eqn, out, f"a key that came out of {name}")
+            elif out.aval.dtype == np.uint32:
+                body.masks[out] = mask | REBUILT
+        if found is None and bodies_of(eqn):
+            self.escape(body, eqn)
+
+    def escape(self, body: Body, eqn: Any) -> None:
+        """Remember keys that were handed to what can't be read."""
+        self.escapes.add(eqn.primitive.name)
+        for atom in eqn.invars:
+            held = body.handles(atom)
+            if held is not None:
+                self.escaped.append(held.ravel() if is_key(atom.aval) else owners_of(held))
+
+    def joined(self, body: Body, eqn: Any, mask: int, choice: int, *cases: Handles) -> Handles:
+        """Return keys of which each is one of several; the same ones if they are all alike."""
+        lineage, first = self.lineage, cases[0]
+        nodes = [lineage.nodes(case) for case in cases]
+        if all((each == nodes[0]).all() for each in nodes[1:]):
+            return first
+        token = numbers.word(tuple(each.tobytes() for each in nodes))
+        index = np.arange(first.size, dtype=np.uint64).reshape(first.shape)
+        details = self.details(body, eqn, np.stack(cases), mask)
+        made = lineage.grow("one of several", first, JOIN, index + token, **details)
+        several = [
+            self.guarded(body, eqn, case, (choice, place)) for place, case in enumerate(cases)
+        ]
+        rows = np.stack([case.ravel() for case in several], axis=1).tolist()
+        lineage.alternatives |= dict(zip(made.ravel().tolist(), rows, strict=True))
+        return made
+
+    def guarded(self, body: Body, eqn: Any, keys: Handles, guard: tuple[int, int]) -> Handles:
+        """Return the same keys, which are used where a choice falls on one branch alone."""
+        details = self.details(body, eqn, keys) | {"guard": guard}
+        return self.lineage.grow("the same", keys, SAME, np.uint64(0), **details)
+
+    def picked(
+        self, body: Body, eqn: Any, handles: Handles, shape: Sequence[int], mask: int, token: int
+    ) -> Handles:
+        """Return elements of a key array of which it isn't known which ones."""
+        lineage = self.lineage
+        whole = numbers.word((lineage.nodes(handles).tobytes(), token))
+        index = np.arange(np.prod(shape, dtype=np.int64), dtype=np.uint64)
+        first = np.broadcast_to(handles.ravel()[:1], index.shape)
+        details = self.details(body, eqn, handles, mask)
+        return lineage.grow("an element", first, PICK, index + whole, **details).reshape(shape)
+
+
+def on_keys(
+    fun: Callable[..., Handles | None], typed: bool, *arrays: np.ndarray
+) -> np.ndarray | None:
+    """Do something to key arrays, or to what the words of legacy keys belong to."""
+    if typed:
+        return fun(*arrays)
+    owners = [from_words(words) for words in arrays]
+    if any(each is None for each in owners):
+        return None
+    made = fun(*owners)
+    return None if made is None else to_words(made, arrays[0].shape[-1])
+
+
+def scopes_of(mask: int) -> int:
+    """Return the scopes in a mask, without what a value was made from."""
+    return mask & ~7
+
+
+def is_key(aval: Any) -> bool:
+    """Is this an array of typed keys?"""
+    dtype = getattr(aval, "dtype", None)
+    return dtype is not None and bool(jnp.issubdtype(dtype, jax.dtypes.prng_key))
+
+
+@functools.lru_cache(maxsize=64)
+def impl_of(dtype: Any) -> str:
+    """Return the name of a key dtype's implementation."""
+    found: list[Any] = []
+
+    def look(key: jax.Array) -> None:
+        found.append(jax.random.key_impl(key))
+
+    jax.eval_shape(look, jax.ShapeDtypeStruct((), dtype))
+    return str(found[0])
+
+
+def owners_of(words: np.ndarray) -> Handles:
+    """Return the keys that any of these words belong to."""
+    return np.unique(words[words >= 0] // WORDS)
+
+
+def bodies_of(eqn: Any) -> list[Any]:
+    """Return the jaxprs among the parameters of an equation."""
+    values = eqn.params.values()
+    flat = (each for v in values for each in (v if isinstance(v, (tuple, list)) else (v,)))
+    return [each for each in flat if hasattr(each, "eqns") or hasattr(each, "jaxpr")]

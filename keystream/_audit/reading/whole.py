@@ -1,0 +1,71 @@
+"""A whole program read: from its arguments to the keys that it hands back."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from keystream._audit.reading import calls, tables
+from keystream._audit.reading.body import FLOAT, Body
+from keystream._audit.reading.lineage import Handles, from_words, to_words
+from keystream._audit.reading.numbers import Binding, token
+from keystream._audit.reading.reader import Reader, impl_of, is_key, owners_of
+
+
+class Whole(NamedTuple):
+    """What was read."""
+
+    reader: Reader
+    returned: Handles
+    """The keys among the results, flat."""
+    shown: Handles
+    """Those of which the words alone are among the results."""
+
+
+def read(closed: Any, names: tuple[str, ...]) -> Whole:
+    """Read a closed jaxpr; `names` are those of its arguments."""
+    reader, inner = tables.reader(), calls.opened(closed)
+    binding = Binding(inner.jaxpr, consts=inner.consts)
+    body = Body(binding, None)
+    for name, var in zip(names, inner.jaxpr.invars, strict=True):
+        binding.links[var] = token()
+        _argument(reader, body, var, name)
+    calls.constants(reader, body, inner)
+    reader.read(body)
+    return Whole(reader, *_returned(body))
+
+
+def _argument(reader: Reader, body: Body, var: Any, name: str) -> None:
+    aval, lineage = var.aval, reader.lineage
+    details = {"varies": 0, "where": None}
+    what = f"argument {name}"
+    if is_key(aval):
+        impl = impl_of(aval.dtype)
+        made = lineage.root(what, tuple(aval.shape), token(), impl=impl, **details)
+        reader.put(body, var, 0, made)
+    elif aval.dtype == np.uint32 and aval.shape[-1:] in ((2,), (4,)):
+        # A legacy key, or an array of them, if it is ever used as one.
+        impl = "threefry2x32" if aval.shape[-1] == 2 else ""
+        what = f"argument {name}, if it is a key"
+        made = lineage.root(what, tuple(aval.shape[:-1]), token(), impl=impl, **details)
+        reader.put(body, var, 0, to_words(made, aval.shape[-1]))
+    else:
+        reader.put(body, var, FLOAT if np.issubdtype(aval.dtype, np.inexact) else 0, None)
+
+
+def _returned(body: Body) -> tuple[Handles, Handles]:
+    keys, shown = [_NONE], [_NONE]
+    for var in body.binding.jaxpr.outvars:
+        handles = body.handles(var)
+        if handles is None:
+            continue
+        whole = handles if is_key(var.aval) else from_words(handles)
+        if whole is None:
+            shown.append(owners_of(handles))
+        else:
+            (keys if is_key(var.aval) else shown).append(whole.ravel())
+    return np.concatenate(keys), np.concatenate(shown)
+
+
+_NONE = np.empty(0, np.int64)

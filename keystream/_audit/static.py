@@ -1,0 +1,35 @@
+"""An audit without running anything: trace, read, judge."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from keystream._audit import tree
+from keystream._audit.judging.judge import judge
+from keystream._audit.path import lanes_are_seen
+from keystream._audit.reading.whole import read
+from keystream._audit.report import Report, make_report
+from keystream._audit.trace import trace
+
+
+def look(
+    subject: str, fun: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Report:
+    """Return what a call's jaxpr says of its keys."""
+    traced = trace(fun, args, kwargs)
+    whole = read(*traced)
+    verdict = judge(whole)
+    unseen = [
+        f"what {name} does with the keys that it is given" for name in sorted(whole.reader.escapes)
+    ]
+    if not lanes_are_seen():
+        unseen.append("KS11: this version of JAX doesn't tell what stands inside of vmap")
+    return make_report(
+        subject,
+        verdict.findings,
+        tree.counts(whole.reader, verdict.view),
+        tree.branches(whole.reader, verdict),
+        unseen,
+        keys=sum(len(step.nodes) for step in whole.reader.lineage.steps),
+    )
