@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections import Counter
 from typing import Any
@@ -18,6 +19,7 @@ from keystream._audit import recorder_state, recorder_tables
 from keystream._audit.recorder import RecordingError, recorded
 from keystream._audit.records import LANES_WAIT, REPLAY
 from tests.recorder_cases import CASES, IMPLS, KEY, Oracle, uses_of
+from tests.test_measure import _load
 
 pytestmark = pytest.mark.fast
 
@@ -378,3 +380,12 @@ def test_what_is_read_of_jax() -> None:
     with recorded() as recording:
         jax.jit(jax.random.bits)(KEY)
     assert any(frame.file == __file__ for frame in recording.records[0].path)
+
+
+def test_cost_is_measured(capsys: pytest.CaptureFixture[str]) -> None:
+    """The program that measures what recording costs prints a ratio for each case."""
+    measure = _load("measure_recording")
+    measure.main(["--rounds", "1", "--steps", "2"])
+    said = capsys.readouterr().out
+    assert len(re.findall(r"ratio: median [\d.]+, from [\d.]+ to [\d.]+", said)) == 4
+    assert re.search(r"a training step +5 records", said)

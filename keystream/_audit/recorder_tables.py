@@ -42,8 +42,10 @@ def on_top() -> Iterator[None]:
 def put_on_top() -> None:
     """Have every rule that uses keys, or has programs inside, record; those that do, stay.
 
-    They are never taken back: a rule that isn't recorded by costs a question at lowering,
-    and a place in JAX's tables can't be given back without losing who came later.
+    They are never taken back: a place in JAX's tables can't be given back without losing who
+    came later. What stays is that these primitives are lowered anew at each place, as they
+    must be to know it, and ask whether anything is recorded; compiled programs that aren't
+    recorded, and calls of them, are what they were.
     """
     rows = [
         (row, wrap) for primitive, wrap in _wrapped().items() for row in _rows(primitive)
