@@ -1,4 +1,4 @@
-"""The audit of a jaxpr: against real key words, against the code that people write, at its edges."""
+"""The audit of a jaxpr: against real key words, against the code that people write, at edges."""
 
 from __future__ import annotations
 
@@ -141,7 +141,8 @@ def test_most_constants_are_found() -> None:
     """An index that is written into a program is known."""
     closed = jax.make_jaxpr(lambda: (jnp.arange(6)[::2] * 2 + 1, jnp.int32(3) - 5))()
     binding = numbers.Binding(closed.jaxpr, consts=closed.consts)
-    assert [binding.constant(var).tolist() for var in closed.jaxpr.outvars] == [[1, 5, 9], -2]  # type: ignore[union-attr]
+    found = [binding.constant(var) for var in closed.jaxpr.outvars]
+    assert [np.asarray(each).tolist() for each in found] == [[1, 5, 9], -2]
 
 
 # --- what is seen of the code -----------------------------------------------------------------
@@ -316,6 +317,24 @@ def test_large_programs_are_read_once() -> None:
     whole = read(*trace(fun, (ks.key(0), jnp.float32(1)), {}))
     assert whole.reader.equations < 100
     assert not judge(whole).findings
+
+
+def test_what_cannot_be_read_is_named() -> None:
+    """Keys in mutable arrays and callbacks are lost from sight, which the report says."""
+
+    def kept(key: jax.Array) -> jax.Array:
+        ref = jax.new_ref(key)
+        return jax.random.bits(ref[...]) + jax.random.bits(ref[...])
+
+    def shown(key: jax.Array) -> jax.Array:
+        words = jax.random.key_data(key)
+        return jax.pure_callback(lambda words: words, jax.typeof(words), words)
+
+    for fun in (kept, shown):
+        report = ks.audit(fun, ks.key(0))
+        assert not report.findings
+        assert report.unseen
+        assert all(said.startswith("what ") for said in report.unseen)
 
 
 def test_lanes_are_seen() -> None:

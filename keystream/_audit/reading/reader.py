@@ -152,16 +152,21 @@ class Reader:
                 self.fresh(body, eqn, out, f"a key that came out of {name}")
             elif out.aval.dtype == np.uint32:
                 body.masks[out] = mask | REBUILT
-        if found is None and bodies_of(eqn):
+        if found is None:
             self.escape(body, eqn)
 
     def escape(self, body: Body, eqn: Any) -> None:
         """Remember keys that were handed to what can't be read."""
-        self.escapes.add(eqn.primitive.name)
+        name = eqn.primitive.name
         for atom in eqn.invars:
             held = body.handles(atom)
-            if held is not None:
-                self.escaped.append(held.ravel() if is_key(atom.aval) else owners_of(held))
+            if held is None:
+                continue
+            typed = is_key(atom.aval)
+            self.escaped.append(held.ravel() if typed else owners_of(held))
+            # Arithmetic on words is seen where a key is made of them again.
+            if typed or "callback" in name or bodies_of(eqn):
+                self.escapes.add(name)
 
     def joined(self, body: Body, eqn: Any, mask: int, choice: int, *cases: Handles) -> Handles:
         """Return keys of which each is one of several; the same ones if they are all alike."""
