@@ -20,7 +20,7 @@ import jax
 import jax.numpy as jnp
 
 import keystream as ks
-from keystream._audit.recorder import recorded
+from keystream._audit.recorder.door import recorded
 
 SIZES = (64, 256, 256, 256, 10)
 BATCH = 128

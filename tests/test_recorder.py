@@ -15,9 +15,10 @@ from jax import lax
 from jax.interpreters import mlir
 
 import keystream as ks
-from keystream._audit import recorder_state, recorder_tables
-from keystream._audit.recorder import RecordingError, recorded
-from keystream._audit.records import LANES_WAIT, REPLAY
+from keystream._audit.recorder import state, tables
+from keystream._audit.recorder.door import recorded
+from keystream._audit.recorder.records import LANES_WAIT, REPLAY
+from keystream._errors import RecordingError
 from tests.recorder_cases import CASES, IMPLS, KEY, Oracle, uses_of
 from tests.test_measure import _load
 
@@ -270,7 +271,7 @@ def test_threads() -> None:
         records, thread = found[size]
         assert len(records) == 4
         assert [each.shape for each in records if each.thread == thread] == [(size,)] * 2
-    assert recorder_state.context.value is None
+    assert state.context.value is None
 
 
 def test_thread_within() -> None:
@@ -315,7 +316,7 @@ def test_ends_with_an_error() -> None:
     [recording] = found
     jax.random.bits(KEY)
     assert len(recording.records) == 1
-    assert recorder_state.context.value is None
+    assert state.context.value is None
     assert jax.stages.Compiled.__call__ is call
 
 
@@ -369,14 +370,14 @@ def test_other_versions(monkeypatch: pytest.MonkeyPatch) -> None:
         "To audit without running: ks.audit(fun, *args)."
     )
     monkeypatch.undo()
-    assert recorder_state.context.value is None
+    assert state.context.value is None
     assert "callback" not in jax.jit(jax.random.bits).lower(KEY).as_text()
 
 
 def test_what_is_read_of_jax() -> None:
     """What JAX doesn't publish is there: tables of rules, devices of a program, tracebacks."""
-    for primitive in recorder_tables._wrapped():
-        assert recorder_tables._rows(primitive)
+    for primitive in tables._wrapped():
+        assert tables._rows(primitive)
     with recorded() as recording:
         jax.jit(jax.random.bits)(KEY)
     assert any(frame.file == __file__ for frame in recording.records[0].path)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from jax import lax
 
-from keystream._audit.recorder import recorded
+from keystream._audit.recorder.door import recorded
 from tests.recorder_cases import KEY, Oracle, uses_of
 from tests.test_recorder import equal
 

@@ -5,41 +5,52 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import jax
+
 from keystream import _check
 from keystream._audit import static
+from keystream._audit.recorder.door import recorded
+from keystream._audit.recording import concluded
 from keystream._audit.report import Report
+from keystream._errors import ArgumentTypeError, error
 
 
-def audit(fun: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Report:
-    """Find the key bugs of a function without running it.
+def audit(fun: Callable[..., Any], /, *args: Any, run: bool = False, **kwargs: Any) -> Report:
+    """Find the key bugs of a function, by its jaxpr or by a run of it.
 
     Reach for it in a test of every function that takes a key: a training step, a sampler,
     an initializer. It traces the call once, follows every key from its seed or argument
     through splits, folds, names, indexing, loops, branches, lanes and shards to the draws,
-    and holds what it sees against the rules of `docs/audit.md`.
+    and holds what it sees against the rules of `docs/audit.md`. With `run=True` it runs the
+    call instead and compares the words of the keys that are really used, as `recording`
+    does.
 
     Args:
-        fun: Any traceable function; it is not run. Legacy uint32 keys are followed like
-            typed ones.
-        *args: Its arguments. Arrays become abstract: `jax.ShapeDtypeStruct` will do.
-            Everything else, Python numbers among it, stays what it is.
+        fun: Any function; a traceable one without `run`. Legacy uint32 keys are followed
+            like typed ones.
+        *args: Its arguments. Without `run` arrays become abstract: `jax.ShapeDtypeStruct`
+            will do. Everything else, Python numbers among it, stays what it is.
+        run: Run the call, once, rather than trace it.
         **kwargs: Its keyword arguments.
 
     Returns:
         A report: print it, ask `.ok` or `.findings`, call `.raise_if_found()`.
 
     Key use:
-        None: keys are looked at, and nothing is drawn.
+        None: keys are looked at, and what a run draws is the function's.
 
     Guarantees:
-        Nothing is compiled or run, whatever the function would do with files or devices it
-        does while it is traced. A finding of severity "error" is wrong wherever both of its
-        places are reached. What a jaxpr doesn't show, as keys that meet through copies,
-        files, data or a Python loop around compiled steps, isn't found;
-        `report.unseen` says what else couldn't be looked at.
+        Without `run` nothing is compiled or run; whatever the function would do with files
+        it does while it is traced. A finding of severity "error" is wrong wherever both of
+        its places are reached. What a jaxpr doesn't show, as keys that meet through copies,
+        files, data or a Python loop around compiled steps, isn't found, and what a run
+        doesn't reach isn't found by that; `report.unseen` says what else couldn't be looked
+        at. A run gives the same keys and bits as without the audit.
 
     Raises:
-        ArgumentTypeError: `fun` is not a function, or looks at values while it is traced.
+        ArgumentTypeError: `fun` is not a function, or looks at values while it is traced,
+            or `run` is not a bool.
+        RecordingError: This version of JAX doesn't let a run be recorded.
 
     Example:
         >>> import jax, keystream as ks
@@ -53,5 +64,12 @@ def audit(fun: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Report:
         False
     """
     _check.function_of("audit", "fun", fun, "fun(*args)")
+    if run not in (True, False):
+        cure = "For a run: ks.audit(fun, *args, run=True)."
+        raise error(ArgumentTypeError, "audit", "run", "True or False", run, cure)
     subject = getattr(fun, "__qualname__", None) or type(fun).__name__
-    return static.look(subject, fun, args, kwargs)
+    if not run:
+        return static.look(subject, fun, args, kwargs)
+    with recorded() as found:
+        jax.block_until_ready(fun(*args, **kwargs))
+    return concluded(subject, found.records, found.unseen)

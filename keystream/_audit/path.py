@@ -62,10 +62,11 @@ def call(path: Path) -> Call:
             break
     if last is None:
         return Call(None, described(path.eqn), ())
-    return Call(_shown(frames), _called(last, frames[-1]), tuple(frames))
+    return Call(shown(frames), _called(last, frames[-1]), tuple(frames))
 
 
-def _shown(frames: list[tuple[str, int, str]]) -> Place:
+def shown(frames: list[tuple[str, int, str]]) -> Place:
+    """Return the innermost line that is no installed library's, or else the innermost."""
     own = [frame for frame in frames if not installed(frame[0])] or frames
     return place(own[-1])
 
@@ -100,10 +101,15 @@ def _called(eqn: Any, frame: tuple[str, int, str]) -> str:
         inner = None
     if inner is None:
         return described(eqn)
-    name = inner[2].rpartition(".")[2]
-    if is_ours(inner[0]):
-        return f"ks.{name}" if not name.startswith("_") else described(eqn)
-    return f"jax.random.{name}" if name in _SAMPLERS else described(eqn)
+    return named(inner[0], inner[2]) or described(eqn)
+
+
+def named(file: str, function: str) -> str:
+    """Name a function of JAX's or keystream's as people call it; nothing for any other one."""
+    name = function.rpartition(".")[2]
+    if is_ours(file):
+        return "" if name.startswith("_") else f"ks.{name}"
+    return f"jax.random.{name}" if name in _SAMPLERS and is_jax(file) else ""
 
 
 def _is_sampler(eqn: Any) -> bool:
@@ -112,7 +118,7 @@ def _is_sampler(eqn: Any) -> bool:
     # Whose function it is stands where JAX publishes nothing; a name alone may be the user's.
     jaxpr = getattr(eqn.params["jaxpr"], "jaxpr", eqn.params["jaxpr"])
     file = getattr(getattr(jaxpr, "debug_info", None), "func_filename", None)
-    return isinstance(file, str) and file.startswith(_JAX)
+    return isinstance(file, str) and is_jax(file)
 
 
 def described(eqn: Any) -> str:
@@ -143,6 +149,12 @@ _OURS = str(FilePath(__file__).resolve().parent.parent)
 def is_ours(file: str) -> bool:
     """Does a file belong to keystream?"""
     return file.startswith(_OURS)
+
+
+@functools.lru_cache(maxsize=4096)
+def is_jax(file: str) -> bool:
+    """Does a file belong to JAX?"""
+    return file.startswith(_JAX)
 
 
 @functools.lru_cache(maxsize=4096)

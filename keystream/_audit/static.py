@@ -28,8 +28,8 @@ def look(
     return make_report(
         subject,
         verdict.findings,
-        tree.counts(whole.reader, verdict.view),
-        tree.branches(whole.reader, verdict),
+        tree.counts(whole.reader.uses, verdict.view),
+        tree.branches(whole.reader.lineage, whole.reader.uses, verdict),
         unseen,
         keys=sum(len(step.nodes) for step in whole.reader.lineage.steps),
     )

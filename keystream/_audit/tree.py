@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from keystream._audit import trees
 from keystream._audit.judging.judge import Verdict
 from keystream._audit.judging.taken import Seen, Taken, View
 from keystream._audit.judging.wording import word
-from keystream._audit.reading.reader import Reader
+from keystream._audit.reading.body import Use
+from keystream._audit.reading.lineage import Lineage
 from keystream._audit.values import Branch, Count, Place
 
 NOWHERE = Place("", 0, "")
@@ -18,9 +19,9 @@ MOST = 2000
 """Branches up to which a tree is something to look at."""
 
 
-def counts(reader: Reader, view: View) -> Iterator[Count]:
-    """Yield what is done with keys on each line, as often as the program says it."""
-    for use in reader.uses:
+def counts(uses: Iterable[Use], view: View) -> Iterator[Count]:
+    """Yield what is done with keys on each line, as often as it is said or done."""
+    for use in uses:
         place = view.call(use.where).place or NOWHERE
         if use.what == "draw":
             bits = len(use.handles) * math.prod(use.shape) * use.width
@@ -31,7 +32,7 @@ def counts(reader: Reader, view: View) -> Iterator[Count]:
             yield Count(place, folds=1)
 
 
-def branches(reader: Reader, verdict: Verdict) -> tuple[Branch, ...]:
+def branches(lineage: Lineage, uses: Iterable[Use], verdict: Verdict) -> tuple[Branch, ...]:
     """Return the keys that are drawn from as trees, with what draws from them.
 
     Of the keys of one array the first is shown; what a sampler makes for itself is not.
@@ -40,8 +41,8 @@ def branches(reader: Reader, verdict: Verdict) -> tuple[Branch, ...]:
     for index, keys in enumerate(verdict.keys):
         for key in keys:
             found.setdefault(key, []).append(index)
-    tree = _Tree(reader, verdict.view, found)
-    for use in reader.uses:
+    tree = _Tree(lineage, verdict.view, found)
+    for use in uses:
         if use.what == "draw" and len(tree.rows) < MOST:
             tree.draw(verdict.view.taken(Seen(use, int(use.handles[0]))))
     for handle in found:
@@ -52,8 +53,8 @@ def branches(reader: Reader, verdict: Verdict) -> tuple[Branch, ...]:
 class _Tree:
     """Rows while they are added, each after the one that it grows from."""
 
-    def __init__(self, reader: Reader, view: View, found: dict[int, list[int]]) -> None:
-        self.lineage, self.view, self.found = reader.lineage, view, found
+    def __init__(self, lineage: Lineage, view: View, found: dict[int, list[int]]) -> None:
+        self.lineage, self.view, self.found = lineage, view, found
         self.rows: list[trees.Row] = []
         self.places: dict[Any, int] = {}
 

@@ -7,9 +7,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from keystream._audit.judging.taken import Seen, Taken, View, one_call
+from keystream._audit.judging.taken import Seen, Taken, View
 from keystream._audit.judging.wording import Findings
-from keystream._audit.path import scopes
 from keystream._audit.reading.body import Use
 from keystream._audit.reading.lineage import Handles, Lineage, Step
 
@@ -17,7 +16,6 @@ MANY = 8
 """Uses of one key that are compared with each other: of a hundred one needs no 4,950 pairs."""
 ROWS = 1 << 12
 """Keys of one use that are looked at one by one."""
-_BACKWARD = ("Transform", "transpose")
 DEEPEST = 8
 """Choices among choices that are followed."""
 
@@ -43,7 +41,7 @@ class Pairs:
             kinds: dict[str, list[Seen]] = collections.defaultdict(list)
             for seen in shared:
                 kinds[seen.use.what].append(seen)
-            draws = kinds["draw"][:MANY]
+            draws = self.view.without_repeats(kinds["draw"], self._repeated)[:MANY]
             for place, first in enumerate(draws):
                 others = [*draws[place + 1 :]]
                 for kind in ("split", "fold", "name"):
@@ -92,12 +90,12 @@ class Pairs:
 
     def compare(self, one: Seen, other: Seen) -> None:
         """Say what is wrong with two uses of one key, if anything is."""
-        if one.use is other.use or self._exclusive(one, other):
-            return
-        if one_call(one.use.where, other.use.where):
+        if one.use is other.use or self.view.apart(one, other):
             return
         if self.order[id(other.use)] < self.order[id(one.use)]:
             one, other = other, one
+        if self.view.in_doubt(one, other):
+            one = one._replace(maybe=True)
         if _next_step(one, other):
             takens = [self.view.taken(one), self.view.taken(other)]
             message = "a used key is carried on into the next step"
@@ -105,13 +103,16 @@ class Pairs:
             return
         self._tell(self.view.taken(one), self.view.taken(other))
 
-    def _exclusive(self, one: Seen, other: Seen) -> bool:
-        taken = dict(self._choices(one))
-        return any(taken.get(token, branch) != branch for token, branch in self._choices(other))
-
-    def _choices(self, seen: Seen) -> list[tuple[int, int]]:
-        guards = (self.lineage.step(each).guard for each in self.lineage.way(seen.handle))
-        return [*seen.use.choices, *(guard for guard in guards if guard)]
+    def _repeated(self, first: Seen, second: Seen) -> None:
+        """Tell of a line that a loop runs again with the key that it had before."""
+        one, other = self.view.taken(first), self.view.taken(second)
+        folds = [
+            self.lineage.step(second)
+            for first, second in zip(one.way, other.way, strict=False)
+            if first != second and self.lineage.step(second).what in ("fold_in", "a name")
+        ]
+        rule = "KS08" if folds else "KS07"
+        self.findings.add(rule, [other], other.way, steps=tuple(folds[:1]))
 
     def _tell(self, one: Taken, other: Taken) -> None:
         ways = list(zip(one.way, other.way, strict=False))
@@ -145,7 +146,7 @@ class Pairs:
 
     def _drawn_twice(self, one: Taken, other: Taken) -> None:
         # A backward rule may make the noise of the forward pass again rather than keep it.
-        backward = [_BACKWARD in scopes(taken.use.where) for taken in (one, other)]
+        backward = [self.view.backward(taken.use) for taken in (one, other)]
         again = one.use.shape == other.use.shape and one.call.function == other.call.function
         if again and backward == [False, True]:
             message = "the noise of a forward pass is made again in its backward pass"

@@ -9,6 +9,7 @@ from keystream._audit.judging.taken import Seen, Taken, View
 from keystream._audit.judging.wording import Findings
 from keystream._audit.path import VMAP, scopes, stack, user_frames
 from keystream._audit.reading.body import DRAWN, REBUILT, Scope, Use
+from keystream._audit.reading.lineage import Lineage
 from keystream._audit.reading.reader import Reader
 from keystream._audit.values import Severity
 from keystream._shard_map import VARY
@@ -33,7 +34,7 @@ class Single:
                 self._lanes(use)
             if use.what == "made":
                 self._made(use)
-            self._implementation(use)
+            implementation(self.lineage, self.view, self.findings, use)
 
     def _taken(self, use: Use) -> Taken:
         return self.view.taken(Seen(use, int(use.handles[0])))
@@ -75,12 +76,7 @@ class Single:
             self.findings.add("KS12", [taken], taken.way, message=message)
 
     def _lanes(self, use: Use) -> None:
-        nodes = self.lineage.nodes(use.handles)
-        different = len(np.unique(nodes))
-        if 1 < different < len(nodes):
-            taken = self._taken(use)
-            message = f"{len(nodes)} lanes draw from {different} keys"
-            self.findings.add("KS01", [taken], taken.way, message=message)
+        repeated_lanes(self.lineage, self.view, self.findings, use)
         lanes = scopes(use.where).count(VMAP)
         keys = use.where.eqn.invars[0].aval.ndim
         if lanes > keys and not flow.is_initializer(use.where):
@@ -100,18 +96,30 @@ class Single:
         taken = self._taken(use)
         self.findings.add("KS14", [taken], taken.way, message=message, severity=severity)
 
-    def _implementation(self, use: Use) -> None:
-        impl, what = self.lineage.impl(use.handles), use.what
-        if "rbg" in impl and what == "draw" and len(use.handles) > 1:
-            message = f"under vmap only the first of several {impl} keys draws"
-        elif impl == "unsafe_rbg" and what == "fold":
-            message = "folds of unsafe_rbg keys commute and cancel"
-        elif impl == "philox2x32" and what == "split" and np.prod(use.shape) >= MANY_KEYS:
-            message = f"{np.prod(use.shape):,} keys of 32 bits are likely to hold equal ones"
-        else:
-            return
-        taken = self._taken(use)
-        self.findings.add("KS16", [taken], taken.way, message=message)
+
+def repeated_lanes(lineage: Lineage, view: View, findings: Findings, use: Use) -> None:
+    """Find key arrays that hold some key more than once."""
+    different = len(np.unique(lineage.nodes(use.handles)))
+    # One key for all of them is a broadcast, which `vmap` makes of a key that lanes share.
+    if use.what == "draw" and 1 < different < len(use.handles):
+        taken = view.taken(Seen(use, int(use.handles[0])))
+        message = f"{len(use.handles)} lanes draw from {different} keys"
+        findings.add("KS01", [taken], taken.way, message=message)
+
+
+def implementation(lineage: Lineage, view: View, findings: Findings, use: Use) -> None:
+    """Find uses that break what an implementation guarantees."""
+    impl, what = lineage.impl(use.handles), use.what
+    if "rbg" in impl and what == "draw" and len(use.handles) > 1:
+        message = f"under vmap only the first of several {impl} keys draws"
+    elif impl == "unsafe_rbg" and what == "fold":
+        message = "folds of unsafe_rbg keys commute and cancel"
+    elif impl == "philox2x32" and what == "split" and np.prod(use.shape) >= MANY_KEYS:
+        message = f"{np.prod(use.shape):,} keys of 32 bits are likely to hold equal ones"
+    else:
+        return
+    taken = view.taken(Seen(use, int(use.handles[0])))
+    findings.add("KS16", [taken], taken.way, message=message)
 
 
 def _is_meant(use: Use, axis: Scope) -> bool:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import functools
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
-from keystream._audit.path import Call, Path, call, user_frames
+from keystream._audit.path import Call, Path, call, scopes, user_frames
 from keystream._audit.reading.body import Use
 from keystream._audit.reading.lineage import SAME, Lineage, Step
 
@@ -45,7 +46,31 @@ class View:
 
     def __init__(self, lineage: Lineage) -> None:
         self.lineage = lineage
-        self.call = functools.cache(call)
+        self.call: Callable[[Any], Call] = functools.cache(call)
+
+    def apart(self, one: Seen, other: Seen) -> bool:
+        """Are two uses of one key none too many: in different branches, or inside one call?"""
+        taken = dict(self._choices(one))
+        exclusive = any(
+            taken.get(token, branch) != branch for token, branch in self._choices(other)
+        )
+        return exclusive or one_call(one.use.where, other.use.where)
+
+    def _choices(self, seen: Seen) -> list[tuple[int, int]]:
+        guards = (self.lineage.step(each).guard for each in self.lineage.way(seen.handle))
+        return [*seen.use.choices, *(guard for guard in guards if guard)]
+
+    def without_repeats(self, draws: list[Seen], _: Callable[[Seen, Seen], None]) -> list[Seen]:
+        """Tell of draws that a loop makes again, and leave them out; a jaxpr has each once."""
+        return draws
+
+    def in_doubt(self, _: Seen, __: Seen) -> bool:
+        """Could two uses be branches of one choice? A jaxpr says so itself."""
+        return False
+
+    def backward(self, use: Use) -> bool:
+        """Does a use stand in the backward pass of a gradient?"""
+        return ("Transform", "transpose") in scopes(use.where)
 
     def taken(self, seen: Seen) -> Taken:
         """Return a use as the user wrote it."""

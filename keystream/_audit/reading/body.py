@@ -41,7 +41,8 @@ class Use(NamedTuple):
     """`draw`, `split`, `fold`, `name`, `made` or `return`."""
     handles: Handles
     """Flat."""
-    where: Path
+    where: Any
+    """The path of equations; of a recorded use, its moment."""
     scopes: tuple[Scope, ...]
     choices: tuple[Choice, ...]
     shape: tuple[int, ...]

@@ -1,0 +1,140 @@
+"""What a use of a key is to the user, where it was recorded; and what is wrong with a run."""
+
+from __future__ import annotations
+
+import collections
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from keystream._audit.judging import single
+from keystream._audit.judging.judge import Verdict
+from keystream._audit.judging.pairs import Pairs
+from keystream._audit.judging.taken import Seen, View
+from keystream._audit.judging.wording import Findings
+from keystream._audit.path import Call, is_jax, is_ours, named, shown
+from keystream._audit.reading.body import Use
+from keystream._audit.reading.lineage import Lineage
+from keystream._audit.recorder.records import BACKWARD, LANES_WAIT, REPLAY, Frame
+from keystream._audit.run_lineage import Moment
+
+
+class RunView(View):
+    """Looks at recorded uses with the user's eyes."""
+
+    def __init__(self, lineage: Lineage) -> None:
+        super().__init__(lineage)
+        self._calls: dict[tuple[Frame, ...], Call] = {}
+        self.call = self._call
+
+    def _call(self, where: Moment) -> Call:
+        if where.frames not in self._calls:
+            self._calls[where.frames] = _call_of(where.frames)
+        return self._calls[where.frames]
+
+    def apart(self, one: Seen, other: Seen) -> bool:
+        """Are two uses of one key none too many: replays, lanes that wait, branches, samplers?"""
+        first, second = one.use.where, other.use.where
+        frames = {*first.frames, *second.frames}
+        if REPLAY in frames or (LANES_WAIT in frames and first.frames == second.frames):
+            return True
+        if first.shard is not None and second.shard not in (None, first.shard):
+            return True  # Shards are looked at apart.
+        if _branches(first.frames, second.frames):
+            return True
+        same_line = self.call(first).frames == self.call(second).frames
+        return same_line and first.frames != second.frames and first.program == second.program
+
+    def without_repeats(self, draws: list[Seen], tell: Callable[[Seen, Seen], None]) -> list[Seen]:
+        """Tell of draws that a loop makes again and again, and leave all but the first out."""
+        lines: dict[Any, list[Seen]] = collections.defaultdict(list)
+        for seen in draws:
+            lines[seen.use.where.frames, seen.use.where.shard].append(seen)
+        left: list[Seen] = []
+        for several in lines.values():
+            # Twice in one line may be written there.
+            if len(several) > 2 and not self.apart(*several[:2]):
+                tell(*several[:2])
+                left.append(several[0])
+            else:
+                left += several
+        return left
+
+    def backward(self, use: Use) -> bool:
+        """Does a use stand in the backward pass of a gradient?"""
+        # Compiled, an equation tells; eagerly, the function of JAX that runs backward rules.
+        frames: tuple[Frame, ...] = use.where.frames
+        return BACKWARD in frames or any(
+            is_jax(frame.file) and ("_bwd" in frame.function or "backward" in frame.function)
+            for frame in frames
+        )
+
+    def in_doubt(self, one: Seen, other: Seen) -> bool:
+        """May one of two uses make the other's noise again, for a derivative?"""
+        first, second = self.call(one.use.where), self.call(other.use.where)
+        alike = one.use.shape == other.use.shape and first.function == second.function
+        return alike and all(
+            any(is_jax(frame.file) and frame.file.endswith(_DERIVATIVES) for frame in frames)
+            for frames in (one.use.where.frames, other.use.where.frames)
+        )
+
+
+_DERIVATIVES = "custom_derivatives.py"
+_BRANCHES = "_cond_batching_rule"
+
+
+def _branches(one: tuple[Frame, ...], other: tuple[Frame, ...]) -> bool:
+    """Are these branches of one choice, which `vmap` runs both?"""
+    common = 0
+    while common < min(len(one), len(other)) and one[common] == other[common]:
+        common += 1
+    if not common or one[common - 1].function != _BRANCHES:
+        return False
+    first, second = one[common], other[common]
+    same = first.file == second.file and first.function == second.function
+    return not same or first.function.endswith("<lambda>")
+
+
+def judge(lineage: Lineage, uses: list[Use]) -> Verdict:
+    """Hold what was really done with keys against the rules."""
+    view = RunView(lineage)
+    findings = Findings(lineage, view)
+    used = lineage.touched(use.handles for use in uses)
+    Pairs(lineage, uses, view, findings, used).look()
+    for use in uses:
+        single.implementation(lineage, view, findings, use)
+        single.repeated_lanes(lineage, view, findings, use)
+    _shards(lineage, view, findings, uses)
+    return Verdict(tuple(findings.found.values()), tuple(findings.keys.values()), view)
+
+
+def _shards(lineage: Lineage, view: RunView, findings: Findings, uses: Iterable[Use]) -> None:
+    """Find lines at which several shards drew from one key."""
+    seen: dict[Any, Any] = collections.defaultdict(dict)
+    for use in uses:
+        where = use.where
+        if use.what != "draw" or where.shard is None or _is_shared_out_loud(where):
+            continue
+        for node, handle in zip(lineage.nodes(use.handles).tolist(), use.handles, strict=True):
+            before = seen[where.frames].setdefault(node, where.shard)
+            if before != where.shard:
+                taken = view.taken(Seen(use, int(handle)))
+                message = "several shards draw from one key"
+                findings.add("KS12", [taken], taken.way, message=message, severity="warning")
+
+
+def _is_shared_out_loud(where: Moment) -> bool:
+    return any(is_ours(frame.file) for frame in where.frames)
+
+
+def _call_of(frames: tuple[Frame, ...]) -> Call:
+    own = [
+        place
+        for place, frame in enumerate(frames)
+        if frame.line and not is_jax(frame.file) and not is_ours(frame.file)
+    ]
+    if not own:
+        return Call(None, "", ())
+    inner = frames[own[-1] + 1] if own[-1] + 1 < len(frames) else None
+    function = named(inner.file, inner.function) if inner else ""
+    mine = tuple((frames[i].file, frames[i].line, frames[i].function) for i in own)
+    return Call(shown(list(mine)), function, mine)

@@ -1,0 +1,134 @@
+"""Call paths: of the Python stack as it stands, and of what was traced before."""
+
+from __future__ import annotations
+
+import functools
+import os
+import queue
+import selectors
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import CodeType, FrameType
+from typing import Any
+
+import jax
+import jaxlib
+
+from keystream._audit.recorder.records import Frame
+
+_IDLE = {module.__file__ for module in (threading, queue, selectors, socket, subprocess)}
+"""Where threads wait for others; one that has launched a program stands where it did."""
+
+Live = tuple[tuple[CodeType, int], ...]
+"""A Python stack, outermost first: the code of each frame, and its line."""
+
+_HOMES = tuple(str(Path(str(lib.__file__)).parent) + os.sep for lib in (jax, jaxlib))
+_OURS = str(Path(__file__).parent)
+_TELLING = {
+    "ad_checkpoint.py", "api.py", "blocked_sampler.py", "custom_batching.py",
+    "custom_derivatives.py", "pmap.py", "shard_map.py",
+}  # fmt: skip
+"""Files of JAX that stand beside its machinery, but do say what the user asked for."""
+
+
+@functools.cache
+def is_jax(file: str) -> bool:
+    """Is this a file of JAX itself?"""
+    return file.startswith(_HOMES)
+
+
+@functools.cache
+def is_machinery(file: str) -> bool:
+    """Is this a file that stands in every path, or only where something is compiled?
+
+    A path must be the same whether a program is compiled by the call or was before.
+    """
+    if file.startswith((_OURS, "<frozen ")):
+        return True
+    if not is_jax(file):
+        return False
+    path = Path(file)
+    folder = path.parent.name
+    return folder in {"interpreters", "jaxlib"} or (folder == "_src" and path.name not in _TELLING)
+
+
+def live(frame: FrameType | None) -> Live:
+    """Return the stack that ends with a frame, without machinery."""
+    found = []
+    while frame is not None:
+        code = frame.f_code
+        if not is_machinery(code.co_filename):
+            found.append((code, frame.f_lineno))
+        frame = frame.f_back
+    return tuple(reversed(found))
+
+
+def caller() -> tuple[int, Live]:
+    """Return the thread that launched what calls back now, and its stack, as far as known.
+
+    XLA runs a program that calls back in the thread that launched it, which it leaves
+    waiting inside that call, or hands parts of it to threads of its own: their stacks hold
+    nothing but machinery.
+    """
+    here = threading.get_ident()
+    stack = live(sys._getframe(1))
+    if stack:
+        return here, stack
+    stacks = {
+        thread: live(frame)
+        for thread, frame in sys._current_frames().items()
+        if thread != here and frame.f_code.co_filename not in _IDLE
+    }
+    main = threading.main_thread().ident or here
+    launching = [thread for thread, found in stacks.items() if found]
+    launched = main if main in launching or not launching else launching[0]
+    return launched, stacks.get(launched, ())
+
+
+def frames(stack: Live) -> tuple[Frame, ...]:
+    """Return a stack as values."""
+    return tuple(Frame(code.co_filename, line, code.co_qualname) for code, line in stack)
+
+
+Traced = tuple[tuple[Frame, ...], ...]
+"""The pieces of an equation's traceback, outermost first: one for each jaxpr on its way."""
+
+
+def traced(traceback: Any) -> Traced:
+    """Return the pieces of a traceback of JAX, without the stack that it was lowered in.
+
+    JAX joins the traceback of an equation to those around it; each ends in the function of
+    JAX that took it. Where another version ends them otherwise, the path holds more frames.
+    """
+    found = getattr(traceback, "frames", None) or ()
+    pieces, piece = [], []
+    for each in reversed(found):
+        piece.append(Frame(each.file_name, each.line_num, each.function_name))
+        if _ends_piece(piece[-1]):
+            pieces.append(piece)
+            piece = []
+    pieces.append(piece)
+    return tuple(tuple(each) for each in pieces if each and not _is_lowering(each))
+
+
+def _ends_piece(frame: Frame) -> bool:
+    return frame.function == "current" and frame.file.endswith("source_info_util.py")
+
+
+def _is_lowering(piece: Sequence[Frame]) -> bool:
+    before = [frame.file for frame in piece[-2:-1]]
+    return any(is_jax(file) and file.endswith("mlir.py") for file in before)
+
+
+def flat(pieces: Traced) -> tuple[Frame, ...]:
+    """Return the frames of all pieces, without machinery."""
+    return tuple(_telling(pieces))
+
+
+def _telling(pieces: Traced) -> Iterator[Frame]:
+    for piece in pieces:
+        yield from (frame for frame in piece if not is_machinery(frame.file))

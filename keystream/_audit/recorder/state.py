@@ -1,0 +1,201 @@
+"""The recordings under way, and what each use of a key is handed to."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import threading
+from collections.abc import Hashable
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from keystream._audit.recorder import frames as frames_of
+from keystream._audit.recorder.records import Frame, Record
+
+context = jax.make_user_context(None)
+"""Part of the keys of JAX's caches: while it is set, functions are traced, lowered and
+compiled anew, by rules that record; what was compiled with it unset is kept and comes back."""
+
+RECORDING = "keystream is recording"
+
+_turn = threading.RLock()
+_under_way: list[Recording] = []
+"""All recordings that have begun and not ended, of all threads."""
+
+
+class Site(NamedTuple):
+    """One place in one compiled program that uses keys."""
+
+    kind: str
+    impl: str
+    width: int
+    key_shape: tuple[int, ...]
+    shape: tuple[int, ...]
+    bit_width: int
+    path: tuple[Frame, ...]
+    template: Hashable = None
+    """What all sites of one compiled program have in common."""
+    most: float = 1
+    """How often it can be reached in one execution."""
+    sure: bool = True
+    """Is it reached that often in every execution, whatever is decided on the way?"""
+    waits: bool = True
+    """Does the caller wait while the program runs, as it does on a single CPU device?"""
+
+
+class _Use(NamedTuple):
+    site: Site
+    words: np.ndarray
+    data: np.ndarray | None
+    stack: frames_of.Live
+    program: int
+    shard: int | None
+    thread: int
+
+
+class Recording:
+    """The uses of keys in the order in which they were reported, and what went unseen."""
+
+    def __init__(self) -> None:
+        self._uses: list[_Use] = []
+        self._unseen: dict[str, None] = {}
+
+    @property
+    def records(self) -> tuple[Record, ...]:
+        """What was recorded so far."""
+        return tuple(_record(use) for use in tuple(self._uses))
+
+    @property
+    def unseen(self) -> tuple[str, ...]:
+        """What ran, or may have run, without being recorded, in words."""
+        return tuple(self._unseen)
+
+
+def _record(use: _Use) -> Record:
+    site = use.site
+    words = use.words.reshape(-1, site.width)
+    path = (*frames_of.frames(use.stack), *site.path)
+    return Record(
+        kind=site.kind, impl=site.impl, words=words, key_shape=site.key_shape,
+        shape=site.shape, bit_width=site.bit_width, data=use.data, path=path,
+        program=use.program, shard=use.shard, thread=use.thread,
+    )  # fmt: skip
+
+
+def is_on() -> bool:
+    """Is what this thread does being recorded?"""
+    return context.value is not None and bool(_under_way)
+
+
+def begin(recording: Recording) -> None:
+    """Have a recording take part."""
+    with _turn:
+        _under_way.append(recording)
+        # For all threads: a pool that draws is part of the program. What was set for one
+        # thread alone stays.
+        context.set_global(RECORDING)
+
+
+def end(recording: Recording) -> None:
+    """Have a recording take part no longer."""
+    with _turn:
+        _under_way[:] = [each for each in _under_way if each is not recording]
+        if not _under_way:
+            context.set_global(None)
+            _executions.clear()
+
+
+def take(
+    site: Site, words: np.ndarray, data: np.ndarray | None = None, shard: int | None = None
+) -> None:
+    """Hand one use of keys to all recordings: all see what runs while they are under way."""
+    if not _under_way:  # a program that was compiled to be recorded, and kept
+        return
+    thread, stack = frames_of.caller()
+    with _turn:
+        program = 0
+        if site.template is not None:
+            program, stack = _execution(site, shard, thread, stack)
+        use = _Use(site, words, data, stack, program, shard, thread)
+        for recording in _under_way:
+            recording._uses.append(use)
+
+
+def reach(site: Site) -> None:
+    """Note that a program has come to a place where no key is used."""
+    if _under_way:
+        thread, stack = frames_of.caller()
+        with _turn:
+            _execution(site, None, thread, stack)
+
+
+def unseen(what: str) -> None:
+    """Have all recordings say what they couldn't see."""
+    with _turn:
+        for recording in _under_way:
+            recording._unseen[what] = None
+
+
+class _Execution(NamedTuple):
+    """One execution of a compiled program: its number, and where it was launched."""
+
+    number: int
+    stack: frames_of.Live
+
+
+class _Executions:
+    """Those of one program in one thread.
+
+    Nothing tells where one ends, but a site that is reached more often than one execution can
+    means another one.
+    """
+
+    def __init__(self) -> None:
+        self.found: list[_Execution] = []
+        self.reached: dict[tuple[int, int | None], int] = {}
+        self.latest: dict[int | None, int] = {}
+
+    def while_waited_for(self, site: Site, shard: int | None, stack: frames_of.Live) -> _Execution:
+        """Return the last one; another caller means another one too, since one waits."""
+        place = (id(site), shard)
+        begun = bool(self.found) and self.found[-1].stack == stack
+        if not begun or self.reached.get(place, 0) >= site.most:
+            self.found = [_Execution(next(_numbers), stack)]
+            self.reached = {}
+        self.reached[place] = self.reached.get(place, 0) + 1
+        return self.found[-1]
+
+    def behind_the_caller(self, site: Site, shard: int | None, stack: frames_of.Live) -> _Execution:
+        """Return the one that a shard has come to, each of which counts for itself.
+
+        The first may begin again before the last has ended, and the caller may have gone on
+        before it is heard of: its place is then a later one of that thread.
+        """
+        place = (id(site), shard)
+        at = self.latest.get(shard, 0)
+        if site.most < math.inf:
+            reached = self.reached[place] = self.reached.get(place, 0) + 1
+            counted = (reached - 1) // int(site.most)
+            at = counted if site.sure else max(at, counted)
+            self.latest[shard] = max(self.latest.get(shard, 0), at)
+        while len(self.found) <= at:
+            self.found.append(_Execution(next(_numbers), stack))
+        return self.found[at]
+
+
+_numbers = itertools.count(1)
+_executions: dict[tuple[Hashable, int], _Executions] = {}
+
+
+def _execution(site: Site, shard: int | None, thread: int, stack: frames_of.Live) -> _Execution:
+    """Return the execution that has now reached a site."""
+    its = _executions.setdefault((site.template, thread), _Executions())
+    find = its.while_waited_for if site.waits else its.behind_the_caller
+    return find(site, shard, stack)
+
+
+def copied(value: Any) -> np.ndarray:
+    """Return an array of its own: what XLA hands to a callback is gone after it."""
+    return np.array(value)
