@@ -1,0 +1,116 @@
+"""Find the key bugs of a function: who gets a key that somebody else has used?
+
+Exit status 1 if there are findings at the level asked for, 0 if there are none, and 2 if
+the function couldn't be audited.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import functools
+import sys
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+import keystream as ks
+from keystream._audit.report import Report
+from keystream._audit.values import SEVERITIES
+from keystream._errors import KeystreamError
+from keystream.cli import _arguments, _reports, _target
+
+EPILOG = """\
+TARGET is module:function or path/to/file.py:function; Class.method works too. Without --run
+it is traced and nothing is drawn; with --run it is called once, and the keys are compared
+that are really used. The module is imported either way, and what stands at its top is run.
+
+Each --arg gives one of the function's arguments as a Python expression. It is evaluated, as
+code of yours, with jax, jnp, np and ks at hand; without --run, an array may be a
+jax.ShapeDtypeStruct.
+
+Exit status: 1 if there are findings at --level, 0 if there are none, 2 if it couldn't be
+audited.
+
+examples:
+  python -m keystream audit train:main
+  python -m keystream audit train:step --arg "key=ks.key(0)" --arg "x=jnp.zeros((8, 3))"
+  python -m keystream audit examples/train.py:main --run --format html --output report.html
+  python -m keystream audit package.train:main --format sarif --output audit.sarif
+"""
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of this command."""
+    parser.epilog = EPILOG
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("target", metavar="TARGET", help="module:function or file.py:function")
+    parser.add_argument(
+        "--arg",
+        action="append",
+        default=[],
+        dest="arg",
+        type=_arguments.argument,
+        metavar="NAME=EXPR",
+        help="an argument of the function, as a Python expression that is evaluated",
+    )
+    parser.add_argument("--run", action="store_true", dest="really", help="call the function")
+    _reports.options(parser, "", "standard output")
+    parser.add_argument(
+        "--level",
+        choices=SEVERITIES,
+        default=SEVERITIES[0],
+        help="the mildest finding that gives exit status 1 (default: error)",
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Audit and tell; return 0, 1 if something was found, 2 if it can't be audited."""
+    form = options.format or "text"
+    stdout = sys.stdout
+    # What the function prints would stand in the middle of a document.
+    aside = contextlib.nullcontext() if form == "text" else contextlib.redirect_stdout(sys.stderr)
+    before = sys.argv
+    sys.argv = [options.target.rpartition(":")[0]]  # the options are ours, not the function's
+    try:
+        with aside:
+            report = _report(options)
+    finally:
+        sys.argv = before
+    if report is None:
+        return 2
+    _reports.show(report, form, options.output, stdout)
+    return int(bool(report.at_least(options.level)))
+
+
+def _report(options: argparse.Namespace) -> Report | None:
+    """Audit, or say what is in the way."""
+    try:
+        fun = _target.function(options.target)
+        args, kwargs = _arguments.call(fun, options.target, dict(options.arg))
+        return ks.audit(_ending(fun), *args, run=options.really, **kwargs)
+    except (Exception, SystemExit) as problem:
+        own = isinstance(problem, KeystreamError) and str(problem).startswith("audit: ")
+        if not own:
+            traceback.print_exc()
+            print(f"audit: {options.target} raised, so there is no report", file=sys.stderr)
+            return None
+        print(problem, file=sys.stderr)
+        if not isinstance(problem, _target.TargetError):
+            print("On the command line that is: --run", file=sys.stderr)
+        return None
+
+
+def _ending(fun: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function that comes back where this one ends the program, and all is well."""
+
+    @functools.wraps(fun)
+    def ended(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return fun(*args, **kwargs)
+        except SystemExit as end:
+            if end.code:
+                raise
+            return None
+
+    return ended

@@ -1,0 +1,174 @@
+"""`python -m keystream audit`: a function, its arguments, the report, the exit status."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from keystream.__main__ import main
+
+PROGRAM = """
+import sys
+
+import jax
+
+assert not sys.argv[1:], sys.argv
+VALUE = 3
+
+
+def two(key):
+    return jax.random.normal(key) + jax.random.uniform(key)
+
+
+def wrong():
+    return two(jax.random.key(0))
+
+
+def right(*, key, scale=1.0):
+    return scale * jax.random.normal(key)
+
+
+def loop(steps, /, run, key=None):
+    step = jax.jit(jax.random.normal)
+    print("looping", float(sum(step(jax.random.key(0)) for _ in range(steps)) * run))
+    sys.exit()
+
+
+def idle(key, spare):
+    return jax.random.normal(key)
+
+
+def broken():
+    raise ValueError("the data set is gone")
+
+
+class Model:
+    @staticmethod
+    def init(key):
+        return two(key)
+"""
+KEY = ("--arg", "key=ks.key(0)")
+
+
+@pytest.fixture(autouse=True)
+def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A module in the working directory; what is imported is forgotten afterwards."""
+    path = tmp_path / "audited.py"
+    path.write_text(PROGRAM)
+    (tmp_path / "folder" / "package").mkdir(parents=True)
+    (tmp_path / "folder" / "package" / "__init__.py").touch()
+    (tmp_path / "folder" / "package" / "beside.py").write_text(PROGRAM)
+    (tmp_path / "folder" / "package" / "part.py").write_text("from .beside import wrong\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    for name in ("audited", "failing", "package", "package.part", "package.beside"):
+        monkeypatch.setitem(sys.modules, name, sys)
+        monkeypatch.delitem(sys.modules, name)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "last"),
+    [
+        (["audited:wrong"], 1, "wrong: 1 error; looked at 2 draws, 0 splits, 0 folds, 1 key"),
+        (["audited.py:wrong", "--run"], 1, "wrong: 1 error; looked at 2 draws,"),
+        (["audited:Model.init", *KEY], 1, "Model.init: 1 error;"),
+        (["folder/package/part.py:wrong"], 1, "wrong: 1 error;"),
+        (["audited:right", *KEY, "--arg", "scale=jnp.float32(2)"], 0, "right: no findings;"),
+        (["audited:loop", "--arg", "steps=2", "--arg", "run=1"], 2, ""),
+        (["audited:loop", "--arg", "steps=2", "--arg", "run=1", "--run"], 1, "loop: 1 error;"),
+        (["audited:idle", *KEY, "--arg", "spare=ks.key(1)"], 0, "idle: 1 note;"),
+        (["audited:idle", *KEY, "--arg", "spare=ks.key(1)", "--level", "note"], 1, "idle: 1 note;"),
+    ],
+)
+def test_status(
+    words: list[str], status: int, last: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The exit status tells whether there are findings at the level that was asked for."""
+    assert main(["audit", *words]) == status
+    told = capsys.readouterr()
+    assert (told.out.splitlines() or [""])[-1].startswith(last)
+    if status == 2:
+        assert told.err.startswith("audit: fun must be traceable, ")
+        assert told.err.endswith("On the command line that is: --run\n")
+
+
+def test_forms(program: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A document is all that stands on stdout, whatever the function prints, or in a file."""
+    loop = ["audited:loop", "--arg", "steps=2", "--arg", "run=1", "--run"]
+    assert main(["audit", *loop, "--format", "json"]) == 1
+    told = capsys.readouterr()
+    assert json.loads(told.out)["subject"] == "loop"
+    assert told.err.startswith("looping")
+    for form, begin in (("sarif", "{"), ("html", "<!"), ("text", "error[KS01]")):
+        path = program.parent / "report"
+        assert main(["audit", "audited:wrong", "--format", form, "--output", str(path)]) == 1
+        assert path.read_text().startswith(begin)
+        said = capsys.readouterr()
+        assert said.out == ""
+        assert said.err.splitlines()[-1] == f"report: {path}"
+
+
+TRACE = "python -m keystream audit"
+REFUSALS = {
+    "audited": f"TARGET must be module:function or file.py:function, got 'audited'. "
+    f"For example: {TRACE} audited:main",
+    "audited:worng": "TARGET must be a function of audited, got 'worng'. "
+    f"Did you mean: {TRACE} audited:wrong",
+    "audited:Model.unit": "TARGET must be a function of audited, got 'Model.unit'. "
+    f"Did you mean: {TRACE} audited:Model.init",
+    "audited:zzz": "TARGET must be a function of audited, got 'zzz'. "
+    "There are 'two', 'wrong', 'right', 'loop', 'idle', 'broken', 'Model'.",
+    "audited:VALUE": "TARGET must be a function of audited, got 'VALUE', which is 3. "
+    "There are 'two', 'wrong', 'right', 'loop', 'idle', 'broken', 'Model'.",
+    "audted:wrong": "TARGET must be a module that can be imported, got 'audted'. "
+    f"For a file: {TRACE} audted.py:function",
+    "nothing.py:wrong": "TARGET must be a Python file, got 'nothing.py'. "
+    f"For a module: {TRACE} package.module:function",
+    "failing:wrong": "TARGET must be a module that can be imported, got 'failing', which raised "
+    "ModuleNotFoundError: No module named 'nothing_at_all', at failing.py:2. "
+    "To see all of it: python -c 'import failing'",
+    "audited:right": "TARGET must come with an --arg for 'key', got right(*, key, scale=1.0). "
+    f'For example: {TRACE} audited:right --arg "key=ks.key(0)"',
+    "audited:right --arg kay=1": "--arg must be one of 'key', 'scale', got 'kay'. "
+    "Did you mean: --arg key=...",
+    "audited:wrong --arg key=1": "--arg must be left out, got 'key'.",
+    "audited:right --arg key=ks.kay(0)": "--arg key must be a Python expression of jax, jnp, np "
+    "and ks, got 'ks.kay(0)', which raised AttributeError: module 'keystream' has no attribute "
+    "'kay'. For a key: --arg key=ks.key(0)",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("words", REFUSALS)
+def test_refusals(words: str, program: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What was asked for, what came and the cure are told, and the status is 2."""
+    (program.parent / "failing.py").write_text("\nimport nothing_at_all\n")
+    assert main(["audit", *words.split()]) == 2
+    told = capsys.readouterr()
+    said = told.err.replace(f"{program.parent}/", "")
+    assert (told.out, said) == ("", f"audit: {REFUSALS[words]}\n")
+    if cure := re.search(rf"Did you mean: {TRACE} (\S+)$", said):
+        argument = () if cure[1].endswith("wrong") else KEY
+        assert main(["audit", cure[1], *argument]) == 1
+
+
+def test_a_function_that_raises(capsys: pytest.CaptureFixture[str]) -> None:
+    """An error of the function's own has its traceback, and isn't taken for a finding."""
+    assert main(["audit", "audited:broken"]) == 2
+    told = capsys.readouterr().err
+    assert "ValueError: the data set is gone" in told
+    assert told.endswith("audit: audited:broken raised, so there is no report\n")
+
+
+def test_bad_options(capsys: pytest.CaptureFixture[str]) -> None:
+    """Options that can't be meant end the command before anything is imported."""
+    for value in ("key", "key=", "=1", "for=1"):
+        with pytest.raises(SystemExit) as stop:
+            main(["audit", "audited:wrong", "--arg", value])
+        assert stop.value.code == 2
+        message = f"must be NAME=EXPR, got {value!r}. For example: --arg key=ks.key(0)"
+        assert capsys.readouterr().err.endswith(f"error: argument --arg: {message}\n")
