@@ -18,15 +18,16 @@ import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 PACKAGES = str(Path(__file__).resolve().parents[2])
 """Where keystream lies."""
 
 
 class _After(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Calls a function once a module has been imported."""
+    """Calls functions once a module has been imported."""
 
-    def __init__(self, name: str, then: Callable[[], None]) -> None:
+    def __init__(self, name: str, then: Sequence[Callable[[], None]]) -> None:
         self._name, self._then = name, then
         self._asking = False
         self._loader: importlib.abc.Loader | None = None
@@ -59,31 +60,100 @@ class _After(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         module.__spec__.loader = module.__loader__ = self._loader
         self._loader.exec_module(module)
         sys.meta_path.remove(self)
-        self._then()
+        for then in self._then:
+            then()
 
 
-def _accelerate() -> None:
+def _keystream() -> ModuleType:
     before = list(sys.path)
     sys.path.insert(0, PACKAGES)  # A checkout may be not installed.
     try:
-        keystream = importlib.import_module("keystream")
+        return importlib.import_module("keystream")
     finally:
         sys.path[:] = before
+
+
+def _accelerate() -> None:
+    keystream = _keystream()
     if hasattr(keystream, "accelerate"):
         keystream.accelerate()
     else:
         warnings.warn(f"not accelerated: keystream is {keystream.__file__}", stacklevel=2)
 
 
+class _Audit:
+    """A recording of what the program does with keys, from its import of jax to its end."""
+
+    def __init__(self, program: str, form: str, output: str) -> None:
+        self._program, self._form = program, form
+        self._output = Path(output) if output else None
+        self._shadow: str | None = None
+        """What is called keystream here, and isn't."""
+        self._span: Any = None
+        self._show: Any = None
+
+    def begin(self) -> None:
+        """Record from here on; import now what is needed then, when much may be otherwise."""
+        keystream = _keystream()
+        if not hasattr(keystream, "recording"):
+            self._shadow = str(keystream.__file__)
+            return
+        self._show = importlib.import_module("keystream.cli._reports").show
+        self._span = importlib.import_module("keystream._audit.span").Span(self._program)
+
+    def end(self) -> bool:
+        """Tell what was found; return whether there are errors, or may be."""
+        sys.stdout.flush()
+        if self._shadow:
+            print(f"audit: not audited, keystream is {self._shadow}", file=sys.stderr)
+            return True
+        if self._span is None:
+            print(f"audit: nothing to look at, {self._program} imported no jax", file=sys.stderr)
+            return False
+        report = self._span.end()
+        self._show(report, self._form, self._output, sys.stderr)
+        return not report.ok
+
+    def around(self, program: Callable[[], None]) -> None:
+        """Run the program, and end as it ends, unless that is well and there are errors."""
+        well = False
+        try:
+            program()
+            well = True
+        except SystemExit as ended:
+            well = not ended.code
+            raise
+        finally:
+            if self.end() and well:
+                raise SystemExit(1)
+
+
 def main(argv: list[str]) -> None:
-    """Run `[--accelerate] -- program.py args` or `[--accelerate] -m module args`."""
+    """Run `[--accelerate] [--audit FORMAT OUTPUT] -- program.py args`, or `... -m module args`."""
+    begin: list[Callable[[], None]] = []
     if argv[0] == "--accelerate":
         argv = argv[1:]
-        sys.meta_path.insert(0, _After("jax", _accelerate))
+        begin.append(_accelerate)
+    around: Callable[[Callable[[], None]], None] = _plainly
+    if argv[0] == "--audit":
+        form, output, *argv = argv[1:]
+        audit = _Audit(argv[1], form, output)
+        begin.append(audit.begin)
+        around = audit.around
+    if begin:
+        sys.meta_path.insert(0, _After("jax", begin))
     kind, program, *args = argv
     sys.argv = [program, *args]
     if not sys.flags.safe_path:
         sys.path[0] = str(Path.cwd()) if kind == "-m" else _folder(program)
+    around(lambda: _run(kind, program))
+
+
+def _plainly(program: Callable[[], None]) -> None:
+    program()
+
+
+def _run(kind: str, program: str) -> None:
     if kind == "-m":
         runpy.run_module(program, run_name="__main__", alter_sys=True)
     elif Path(program).is_file() and not zipfile.is_zipfile(program):

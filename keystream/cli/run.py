@@ -1,4 +1,4 @@
-"""Run a program that one doesn't edit, with acceleration switched on."""
+"""Run a program that one doesn't edit: accelerated, or with an audit of its keys."""
 
 from __future__ import annotations
 
@@ -9,17 +9,22 @@ import re
 import sys
 from pathlib import Path
 
-from keystream.cli import _launcher
+from keystream.cli import _launcher, _reports
 
 EPILOG = """\
 The program runs as `python program.py args` would run it, in a process that has imported
-nothing yet: what it sets in the environment before it imports jax counts. Acceleration is
-switched on as soon as it imports jax. Its exit status is its own. Processes that it starts
-are not accelerated; ks.accelerate() in their code does that.
+nothing yet: what it sets in the environment before it imports jax counts. Acceleration and
+the audit begin as soon as it imports jax. Its exit status is its own, but for an audit with
+errors, which turns 0 into 1. Processes that it starts are neither accelerated nor audited.
+
+The audit's report is told when the last line is done, also where that raises or calls
+sys.exit; keys and bits are the program's own, and it takes up to three times as long.
 
 examples:
   python -m keystream run --accelerate train.py --steps 1000
   python -m keystream run --accelerate -m package.train --steps 1000
+  python -m keystream run --audit train.py --steps 10
+  python -m keystream run --audit --audit-format html --audit-output report.html train.py
 """
 
 
@@ -33,6 +38,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="the same keys and bits from jax.random, several times faster on CPU",
     )
     parser.add_argument(
+        "--audit", action="store_true", help="record which keys it uses, and tell key bugs"
+    )
+    _reports.options(parser, "audit-", "standard error")
+    parser.add_argument(
         "-m", dest="module", action="store_true", help="PROGRAM is a module, as in python -m"
     )
     parser.add_argument("program", metavar="PROGRAM", help="a Python file")
@@ -41,13 +50,15 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Become the program; return only where there is none."""
-    found = problem(options.program, module=options.module)
+    found = conflict(options) or problem(options.program, module=options.module)
     if found:
         print(f"run: {found}", file=sys.stderr)
         return 2
     switches = ["--accelerate"] if options.accelerate else []
+    if options.audit:
+        switches += ["--audit", options.audit_format or "text", str(options.audit_output or "")]
     kind = "-m" if options.module else "--"
-    rest = after_program(options.words)
+    rest = after_program(options.words, options.program, options.args)
     told = [str(_launcher.__file__), *switches, kind, options.program, *rest]
     sys.stdout.flush()
     sys.stderr.flush()
@@ -55,12 +66,26 @@ def run(options: argparse.Namespace) -> int:
     raise AssertionError("execv came back")
 
 
-def after_program(words: list[str]) -> list[str]:
-    """Return what stands behind the program, a `--` too, which argparse would take away."""
-    rest = words[words.index("run") + 1 :]
-    while rest[0].startswith("-"):
-        rest = rest[1:]
-    return rest[1:]
+def after_program(words: list[str], program: str, args: list[str]) -> list[str]:
+    """Return what stands behind the program, a `--` too, which argparse may take away."""
+    for at, word in enumerate(words):
+        rest = words[at + 1 :]
+        if word == program and _without_dashes(rest) == _without_dashes(args):
+            return rest
+    return args
+
+
+def _without_dashes(words: list[str]) -> list[str]:
+    return [word for word in words if word != "--"]
+
+
+def conflict(options: argparse.Namespace) -> str | None:
+    """Say what is wrong with options that are each right, or None."""
+    if not options.audit and (options.audit_format or options.audit_output):
+        told = f"--audit-format {options.audit_format}"
+        told = told if options.audit_format else f"--audit-output {options.audit_output}"
+        return f"{told.split()[0]} must come with --audit. For both: --audit {told}"
+    return None
 
 
 def problem(program: str, *, module: bool) -> str | None:

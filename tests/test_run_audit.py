@@ -1,0 +1,118 @@
+"""`python -m keystream run --audit`: a program that nobody edits is recorded, and told of."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import keystream as ks
+from keystream.__main__ import main, parser
+from keystream.cli import run
+
+PROGRAM = """
+import sys
+assert not {"jax", "keystream"} & set(sys.modules)
+import jax
+jax.config.update("jax_num_cpu_devices", 2)  # no backend has been started yet
+
+step = jax.jit(jax.random.normal)
+
+def train(key):
+    return sum(step(key) for _ in range(2))
+
+key = jax.random.key(0)
+print(train(key) if "wrong" in sys.argv else step(key), jax.device_count(), sys.argv[1:])
+if "raise" in sys.argv:
+    raise ValueError("the data set is gone")
+if sys.argv[-1].isdecimal():
+    sys.exit(int(sys.argv[-1]))
+"""
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Path:
+    """A program in a folder of its own."""
+    path = tmp_path / "train.py"
+    path.write_text(PROGRAM)
+    return path
+
+
+def _run(*words: object, folder: Path) -> tuple[int, list[str], str]:
+    """Run a command where keystream can be imported from this checkout."""
+    places = str(Path(ks.__file__).parents[1]), os.environ.get("PYTHONPATH", "")
+    ended = subprocess.run(
+        [sys.executable, *map(str, words)],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, places))},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return ended.returncode, ended.stdout.splitlines(), ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("args", "status"),
+    [("", 0), ("wrong 0", 1), ("wrong 5", 5), ("wrong -- raise", 1)],
+)
+def test_program(args: str, status: int, program: Path) -> None:
+    """The report is told at the end, however that comes; errors only turn 0 into 1."""
+    words = "-m", "keystream", "run", "--audit", program.name, *args.split()
+    code, lines, said = _run(*words, folder=program.parent)
+    assert code == status
+    assert lines[0].endswith(f" 2 {args.split()}")
+    told = "1 error; looked at 2 draws" if "wrong" in args else "no findings; looked at 1 draw"
+    assert f"train.py: {told}, 0 splits, 0 folds, 1 key\n" in said
+    assert ("--> train.py:10 in train" in said) is ("wrong" in args)
+    assert said.rstrip().endswith("ValueError: the data set is gone") is ("raise" in args)
+
+
+def test_accelerated_into_a_file(program: Path) -> None:
+    """Faster, the same numbers, and with its report in a file, from where the program stood."""
+    inside = program.parent / "inside.py"
+    inside.write_text("import os\nos.chdir('/')\n" + PROGRAM.replace("assert", "not "))
+    _, plain, _ = _run(inside, "wrong", folder=program.parent)
+    options = "--audit", "--audit-format=json", "--audit-output", "found.json", "--accelerate"
+    words = "-m", "keystream", "run", *options, "-m", "inside", "wrong"
+    code, lines, said = _run(*words, folder=program.parent)
+    assert (code, lines) == (1, plain)
+    path = program.parent / "found.json"
+    assert said.splitlines()[-1] == f"report: {path}"
+    found = json.loads(path.read_text())
+    assert (found["subject"], found["ok"]) == ("inside", False)
+
+
+def test_without_jax(tmp_path: Path) -> None:
+    """A program that draws nothing with JAX runs as it is, which is said."""
+    (tmp_path / "plain.py").write_text("import sys\nprint('jax' in sys.modules)\n")
+    ended = _run("-m", "keystream", "run", "--audit", "plain.py", folder=tmp_path)
+    assert ended == (0, ["False"], "audit: nothing to look at, plain.py imported no jax\n")
+
+
+def test_options_without_an_audit(program: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A form of a report that nobody asked for is refused before the program starts."""
+    assert main(["run", "--audit-format", "json", str(program)]) == 2
+    told = "run: --audit-format must come with --audit. For both: --audit --audit-format json\n"
+    assert capsys.readouterr().err == told
+    cure = told.rpartition(": ")[2].split()
+    assert run.conflict(parser().parse_args(["run", *cure, "p.py"])) is None
+
+
+@pytest.mark.parametrize(
+    ("words", "rest"),
+    [
+        ("run p.py", []),
+        ("run --audit --audit-format json p.py -v p.py", ["-v", "p.py"]),
+        ("run --audit --audit-output p.py p.py -- x", ["--", "x"]),
+        ("run -m p -- --audit", ["--", "--audit"]),
+    ],
+)
+def test_what_the_program_is_given(words: str, rest: list[str]) -> None:
+    """Whatever stands behind the program is the program's."""
+    options = parser().parse_args(words.split())
+    assert run.after_program(words.split(), options.program, options.args) == rest
