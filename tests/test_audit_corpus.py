@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import pathlib
 from collections import Counter
@@ -46,6 +47,34 @@ def test_is_traceable(program: Program) -> None:
     assert jax.make_jaxpr(program.fun)(*program.args()).jaxpr.eqns
 
 
+@pytest.mark.parametrize("program", [p for p in PROGRAMS if p.mode == "static"], ids=named)
+def test_static_audit(program: Program) -> None:
+    """A jaxpr shows what is wrong with a program, and no error in a right one."""
+    importable(program)
+    script = table()
+    said = script.audited(program)
+    if program.rule is None:
+        assert not script.alarmed(said), said
+        assert not said.startswith("error")
+    else:
+        assert script.found(script.Row(program, said, "", ""), said), said
+
+
+@pytest.mark.parametrize(
+    "program", [p for p in PROGRAMS if p.mode == "run" or p.rule is None], ids=named
+)
+def test_run_audit(program: Program) -> None:
+    """A run shows what no jaxpr does, and no error in a right program."""
+    importable(program)
+    script = table()
+    said = script.audited(program, run=True)
+    if program.rule is None:
+        assert not script.alarmed(said), said
+        assert not said.startswith("error")
+    else:
+        assert script.found(script.Row(program, "", said, ""), said), said
+
+
 def test_what_is_shown_can_fail() -> None:
     """A wrong program isn't taken for a right one, nor a right one for a wrong one."""
     (key,) = one_key()
@@ -81,6 +110,7 @@ def test_jax_checker_sees_what_it_is_for() -> None:
     assert verdict(by_name["rng_used_twice"]) == "nothing"
 
 
+@functools.cache
 def table() -> ModuleType:
     path = pathlib.Path(__file__).parent.parent / "docs" / "audit_table.py"
     spec = importlib.util.spec_from_file_location("audit_table", path)

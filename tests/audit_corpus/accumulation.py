@@ -58,7 +58,7 @@ def micro_batches_in_python_folded(rng):
     return [GRADIENT(WEIGHTS, random.fold_in(rng, i), x) for i, x in enumerate(BATCHES)]
 
 
-@wrong("KS09", one_key)
+@wrong("KS07", one_key)
 def step_key_not_advanced(key):
     """The training state carries its key from step to step as it was."""
 

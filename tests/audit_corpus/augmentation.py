@@ -36,7 +36,7 @@ def flip_and_brightness_apart(rng, images):
     return bright(first, flip(second, images[0]))
 
 
-@wrong("KS02", key_and_batch, shows=None)
+@wrong("KS01", key_and_batch, shows=None)
 def flip_and_shift(key, images):
     """The flip draws from the key that the shift splits inside."""
     return shift(key, flip(key, images[0]))
@@ -71,7 +71,7 @@ def epochs_shuffled(key):
     return lax.map(lambda i: random.permutation(random.fold_in(key, i), 8), jnp.arange(3))
 
 
-@wrong("KS03", key_and_batch, shows=None)
+@wrong("KS01", key_and_batch, shows=None)
 def mixture_partners_and_weights(key, images):
     """Partners and weights of a mixture split the same key inside."""
     partners = random.permutation(key, images)

@@ -114,7 +114,7 @@ def branch_returns_used_key(key, flag):
     return first, random.normal(key, (3,))
 
 
-@wrong("KS09", shows=None)
+@wrong("KS02", shows=None)
 def condition_draws_from_the_carry(key):
     """The condition of a loop draws from the key that the body splits."""
 

@@ -79,7 +79,7 @@ def time_and_noise_apart(key, images):
     return (denoise(images * (1 - time) + noise * time, time) - noise) ** 2
 
 
-@wrong("KS09", one_key)
+@wrong("KS07", one_key)
 def sampler_carries_used_key(key):
     """The sampler's carry holds the key of the noise that has just been added."""
 

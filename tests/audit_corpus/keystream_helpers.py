@@ -193,7 +193,7 @@ def iterated(key):
     return [random.normal(each, (3,)) for each in itertools.islice(ks.iter_keys(key), 3)]
 
 
-@wrong("KS05", one_key, mode="run")
+@wrong("KS01", one_key, mode="run")
 def iterated_twice(key):
     """Two iterators over one key hand out the same keys."""
     keys = itertools.chain(*(itertools.islice(ks.iter_keys(key), 2) for _ in range(2)))

@@ -94,7 +94,7 @@ def rng_step_fold(rng):
     return lax.scan(step, 0, jnp.arange(3))[1]
 
 
-@wrong("KS09", one_legacy)
+@wrong("KS07", one_legacy)
 def rng_carried_unchanged(rng):
     """The array is carried, and never replaced."""
 

@@ -160,7 +160,7 @@ def fold_of_both_counters(key):
     return lax.scan(epoch, 0, jnp.arange(2))
 
 
-@wrong("KS09")
+@wrong("KS07")
 def carry_not_advanced(key):
     """The carried key comes out of the step as it went in."""
 
@@ -181,7 +181,7 @@ def used_child_carried(key):
     return lax.scan(step, key, length=4)[1]
 
 
-@wrong("KS09")
+@wrong("KS07")
 def split_and_dropped(key):
     """The step splits, draws from a child, and carries the parent on."""
 

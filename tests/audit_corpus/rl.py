@@ -49,7 +49,7 @@ def action_and_wind_apart(key):
     return step(wind, state, act(explore, state)).position, state.position
 
 
-@wrong("KS09", one_legacy)
+@wrong("KS07", one_legacy)
 def rollout_forgets_rng(rng):
     """The rollout splits in each step and carries the old key on."""
     first, rng = random.split(rng)
@@ -113,7 +113,7 @@ def environments_of_their_own(key):
     return states.position, after.position
 
 
-@wrong("KS02", shows=None)
+@wrong("KS01", shows=None)
 def greedy_coin_and_action(key):
     """The coin of an epsilon-greedy policy and its random action come from one key."""
     coin, best = random.uniform(key), 1

@@ -27,7 +27,7 @@ def advance(key: jax.Array) -> tuple[jax.Array, jax.Array]:
     return key, random.normal(use, (3,))
 
 
-@wrong("KS01", mode="run")
+@wrong("KS07", mode="run")
 def loop_until_small(key):
     """A loop that stops by a value calls its compiled step with the same key."""
     draws = []
@@ -46,7 +46,7 @@ def loop_until_small_advanced(key):
     return draws
 
 
-@wrong("KS03", mode="run")
+@wrong("KS07", mode="run")
 def returned_key_dropped(key):
     """The compiled step gives a new key back, and the loop calls it with the old one."""
     draws = []
@@ -162,7 +162,7 @@ def counter_within_the_keys(key):
     return lax.map(lambda i: random.normal(keys[i % 4]), jnp.arange(3))
 
 
-@wrong("KS05", lambda: (*one_key(), np.array([11, 12, 11])), mode="run")
+@wrong("KS01", lambda: (*one_key(), np.array([11, 12, 11])), mode="run")
 def ids_with_a_duplicate(key, ids):
     """Examples are keyed by their numbers, and one number was given out twice."""
     return jax.vmap(lambda i: random.normal(random.fold_in(key, i)))(jnp.asarray(ids))

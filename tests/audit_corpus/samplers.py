@@ -36,13 +36,13 @@ def gamma_twice_apart(key):
     return random.gamma(first, 2.5, (3,)), random.gamma(second, 2.5, (3,))
 
 
-@wrong("KS02", shows=None)
+@wrong("KS01", shows=None)
 def gamma_beside_normal(key):
     """Gamma splits its key inside, and a normal is drawn from that key itself."""
     return random.gamma(key, 2.5, (3,)), random.normal(key, (3,))
 
 
-@wrong("KS03", shows=None)
+@wrong("KS01", shows=None)
 def choice_beside_permutation(key):
     """A choice and a permutation both split the one key inside, and draw from the same child."""
     return random.choice(key, 16, (4,)), random.permutation(key, 16)

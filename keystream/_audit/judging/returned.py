@@ -8,6 +8,7 @@ import numpy as np
 
 from keystream._audit.judging.taken import Seen, Taken, View
 from keystream._audit.judging.wording import Findings
+from keystream._audit.path import installed
 from keystream._audit.reading.lineage import CHILD, SAME, SPLIT, Lineage
 from keystream._audit.reading.whole import Whole
 
@@ -26,7 +27,7 @@ def look(whole: Whole, view: View, findings: Findings) -> None:
             taken = view.taken(Seen(use, int(handles[0])))
             at = _again(lineage, taken, nodes)
             if at is not None:
-                _tell(lineage, findings, taken, at)
+                _tell(lineage, view, findings, taken, at)
                 break
 
 
@@ -41,10 +42,14 @@ def _again(lineage: Lineage, taken: Taken, nodes: set[Any]) -> int | None:
     return None
 
 
-def _tell(lineage: Lineage, findings: Findings, taken: Taken, at: int) -> None:
+def _tell(lineage: Lineage, view: View, findings: Findings, taken: Taken, at: int) -> None:
     steps = [lineage.step(each) for each in taken.way[at + 1 :]]
-    # Other children of a folded key may well be wanted next time.
+    # Who folds a key may want other children of it next time; a library that was handed it
+    # will fold the same again.
     folded = bool(steps) and steps[0].what != "split"
+    if folded:
+        frames = view.call(steps[0].where).frames
+        folded = not (frames and installed(frames[-1][0]))
     findings.add(
         "KS10",
         [taken],
