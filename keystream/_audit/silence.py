@@ -77,7 +77,8 @@ def apply(
             if comment.is_whole and comment.speaks_for(finding)
         ]
         used.update((comment, finding.rule) for comment in hiding)
-        silenced.append(finding._replace(silenced=hiding[0].reason) if hiding else None)
+        quiet = finding if finding.silenced else None
+        silenced.append(finding._replace(silenced=hiding[0].reason) if hiding else quiet)
     told = [
         finding
         for file, found in comments.items()

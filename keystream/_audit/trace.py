@@ -7,7 +7,9 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
+import jax.extend.core
 import numpy as np
+from jax.interpreters import partial_eval
 
 from keystream._audit.path import is_ours
 from keystream._errors import ArgumentTypeError, Words, error
@@ -50,6 +52,16 @@ def trace(fun: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
         cure = "To audit a run of it instead: ks.audit(fun, *args, run=True)."
         raise error(ArgumentTypeError, "audit", "fun", wanted, got, cure) from cause
     return Traced(closed, names)
+
+
+def needed(traced: Traced) -> Traced | None:
+    """Leave out what no result needs, as `jit` does; None where JAX offers no way to do that."""
+    try:
+        jaxpr = traced.closed.jaxpr
+        less, _ = partial_eval.dce_jaxpr(jaxpr, [True] * len(jaxpr.outvars), instantiate=True)
+        return traced._replace(closed=jax.extend.core.ClosedJaxpr(less, traced.closed.consts))
+    except Exception:  # whatever another version of JAX has in the place of it
+        return None
 
 
 def is_array(leaf: Any) -> bool:

@@ -174,9 +174,10 @@ class Pairs:
         )
 
     def _children_are_used(self, split: Taken) -> bool:
+        # Steps that were added since then repeat others, for choices.
         return any(
-            self.used[place].any()
-            for place, step in enumerate(self.lineage.steps)
+            used.any()
+            for used, step in zip(self.used, self.lineage.steps, strict=False)
             if step.where == split.use.where and step.what == "split"
         )
 

@@ -23,11 +23,11 @@ class Waste(NamedTuple):
 
 def look(lineage: Lineage, view: View, findings: Findings, used: list[np.ndarray]) -> None:
     """Find keys that are neither used, nor handed back, nor given to what can't be read."""
-    for index, step in enumerate(lineage.steps):
+    for index, step in enumerate(lineage.steps[: len(used)]):
         if step.what.startswith("argument ") and len(step.nodes) and not used[index].any():
             findings.note("KS15", (index << 32,), "an argument key is never used")
     splits: dict[Any, list[Waste]] = {}
-    for waste in _splits(lineage.steps, used):
+    for waste in _splits(lineage.steps[: len(used)], used):
         if view.made_by_user(waste.step):
             splits.setdefault(view.call(waste.step.where).place, []).append(waste)
     for several in splits.values():

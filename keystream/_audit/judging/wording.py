@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
+from keystream._audit.judging import libraries
 from keystream._audit.judging.taken import Taken, View
 from keystream._audit.reading.lineage import CHILD, Lineage, Step
 from keystream._audit.rules import RULES
@@ -55,12 +56,22 @@ class Findings:
         level = severity or row.severity
         if level == "error" and any(taken.maybe for taken in takens):
             level = "warning"
+        library = libraries.inside(takens)
+        if library:
+            level = "warning" if level == "error" else level
+            message = f"{message or row.title}, inside {library}"
         # Lines that do it with several keys of one array are told once.
         key = (rule, tuple(places), way[0] >> 32)
         if key not in self.found:
             words = _in_words(self.lineage, way)
             self.found[key] = Finding(
-                rule, level, message or row.title, tuple(places), tuple(labels), words
+                rule,
+                level,
+                message or row.title,
+                tuple(places),
+                tuple(labels),
+                words,
+                silenced=libraries.meant(takens),
             )
         self.keys[key] = (*self.keys.get(key, ()), *way[-1:])
 
