@@ -42,7 +42,7 @@ def look(
 def _milder(findings: tuple[Finding, ...], traced: Traced) -> Iterator[Finding]:
     """Lower errors about numbers that are thrown away, as those of a run for shapes alone."""
     less = needed(traced)
-    real = findings if less is None else judge(read(*less)).findings
+    real = findings if less is None else judge(read(*less, replays=True)).findings
     told = {(finding.rule, finding.places) for finding in real}
     for finding in findings:
         if finding.severity == "error" and (finding.rule, finding.places) not in told:

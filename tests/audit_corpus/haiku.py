@@ -84,7 +84,7 @@ def init_key_drawn_from(rng):
     import haiku as hk
 
     x = random.normal(rng, (4, 2))
-    return hk.transform(linear).init(rng, x)
+    return x, hk.transform(linear).init(rng, x)
 
 
 @right(one_legacy, shows=None)

@@ -49,6 +49,8 @@ class Reader:
         self.rules, self.moves = rules, moves
         self.lineage = Lineage()
         self.uses: list[Use] = []
+        self.replays = False
+        """Do the replays of checkpoints count?"""
         self.equations = 0
         self.escaped: list[Handles] = []
         """Keys that were handed to what can't be read."""
@@ -105,7 +107,7 @@ class Reader:
         self, what: str, body: Body, eqn: Any, handles: Handles, shape: Any = (), width: int = 0
     ) -> None:
         """Remember that something was done with keys."""
-        if body.replay or not handles.size:
+        if (body.replay and not self.replays) or not handles.size:
             return
         where = body.path(eqn)
         self.uses.append(

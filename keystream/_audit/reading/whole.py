@@ -23,9 +23,14 @@ class Whole(NamedTuple):
     """Those of which the words alone are among the results."""
 
 
-def read(closed: Any, names: tuple[str, ...]) -> Whole:
-    """Read a closed jaxpr; `names` are those of its arguments."""
+def read(closed: Any, names: tuple[str, ...], *, replays: bool = False) -> Whole:
+    """Read a closed jaxpr; `names` are those of its arguments.
+
+    The replay of a checkpoint draws again what its forward pass has drawn. It counts only
+    with `replays`, as where the forward pass is left out because nothing needs it.
+    """
     reader, inner = tables.reader(), calls.opened(closed)
+    reader.replays = replays
     binding = Binding(inner.jaxpr, consts=inner.consts)
     body = Body(binding, None)
     for name, var in zip(names, inner.jaxpr.invars, strict=True):
