@@ -8,6 +8,7 @@ import jax
 import numpy as np
 import pytest
 
+import keystream as ks
 from tests.audit_corpus.program import Program
 from tests.audit_real import REAL
 
@@ -24,6 +25,27 @@ def test_runs(program: Program) -> None:
         assert any(isinstance(leaf, (jax.Array, np.ndarray)) for leaf in jax.tree.leaves(result))
         if program.mode == "static":
             assert jax.make_jaxpr(program.fun)(*program.args()).jaxpr.eqns
+
+
+FOUND = {"blackjax_dynamic_hmc": "error"}
+"""What is truly wrong, see docs/audit-corpus.md; nothing else may be accused."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("run", [False, True])
+@pytest.mark.parametrize("program", REAL, ids=lambda program: program.name)
+def test_audit(program: Program, run: bool) -> None:
+    """Real code that is right is accused of no error, by its jaxpr or by a run."""
+    if program.missing:
+        pytest.skip(f"{program.missing} isn't installed: install keystream[corpus]")
+    if program.mode == "run" and not run:
+        pytest.skip("no jaxpr shows it")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        report = ks.audit(program.fun, *program.args(), run=run)
+    assert report.ok or program.name in FOUND, str(report)
+    if program.name in FOUND:
+        assert report.at_least("warning")
 
 
 def test_uses_are_right() -> None:
