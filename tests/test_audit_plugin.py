@@ -177,7 +177,6 @@ def test_audit_keys(suite: Run, workers: tuple[str, ...]) -> None:
     )
 
 
-@pytest.mark.xfail(reason="runners between setup and test are taken for a library")
 def test_what_belongs_to_a_test(suite: Run) -> None:
     """Fixtures of function scope and setUp are recorded with the test, wider ones are not."""
     found = suite(

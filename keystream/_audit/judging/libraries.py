@@ -16,20 +16,26 @@ MEANT = {
 
 
 def inside(takens: list[Taken]) -> str:
-    """Return the library in which two uses part from one call of the user's, or nothing."""
+    """Return the library in which two uses part from one call of the user's, or nothing.
+
+    What stands above the user's first line, as a test runner does, is no library that was
+    called.
+    """
+    called = False
     if len(takens) < 2:
         return ""
     for one, other in zip(takens[0].call.frames, takens[1].call.frames, strict=False):
         if one != other:
-            theirs = installed(one[0]) and installed(other[0])
+            theirs = called and installed(one[0]) and installed(other[0])
             return _package(other[0]) if theirs else ""
+        called = called or not installed(one[0])
     return ""
 
 
 def _package(file: str) -> str:
     parts = PurePath(file).parts
-    home = max((i for i, part in enumerate(parts) if part.endswith("-packages")), default=-1)
-    return parts[home + 1].removesuffix(".py")
+    homes = [i for i, part in enumerate(parts[:-1]) if part.endswith("-packages")]
+    return parts[homes[-1] + 1 if homes else -1].removesuffix(".py")
 
 
 def meant(takens: list[Taken]) -> str:

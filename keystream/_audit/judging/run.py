@@ -39,12 +39,15 @@ class RunView(View):
             return True
         if first.shard is not None and second.shard not in (None, first.shard):
             return True  # Shards are looked at apart.
-        if _branches(first.frames, second.frames):
+        common = _common(first.frames, second.frames)
+        if _branches(common, first.frames, second.frames):
             return True
-        if first.frames == second.frames and _in_batches(first.frames):
-            return True
-        same_line = self.call(first).frames == self.call(second).frames
-        return same_line and first.frames != second.frames and first.program == second.program
+        if first.frames == second.frames:
+            return _in_batches(first.frames)
+        # They part inside of JAX: in a sampler of two algorithms.
+        return (
+            first.program == second.program and common > 0 and is_jax(first.frames[common - 1].file)
+        )
 
     def without_repeats(self, draws: list[Seen], tell: Callable[[Seen, Seen], None]) -> list[Seen]:
         """Tell of draws that a loop makes again and again, and leave all but the first out."""
@@ -91,12 +94,15 @@ def _in_batches(frames: tuple[Frame, ...]) -> bool:
     )
 
 
-def _branches(one: tuple[Frame, ...], other: tuple[Frame, ...]) -> bool:
+def _common(one: tuple[Frame, ...], other: tuple[Frame, ...]) -> int:
+    """Return how many frames two paths have in common, from the outermost one on."""
+    pairs = zip(one, other, strict=False)
+    return next((i for i, (a, b) in enumerate(pairs) if a != b), min(len(one), len(other)))
+
+
+def _branches(common: int, one: tuple[Frame, ...], other: tuple[Frame, ...]) -> bool:
     """Are these branches of one choice, which `vmap` runs both?"""
-    common = 0
-    while common < min(len(one), len(other)) and one[common] == other[common]:
-        common += 1
-    if not common or one[common - 1].function != _BRANCHES:
+    if not 0 < common < min(len(one), len(other)) or one[common - 1].function != _BRANCHES:
         return False
     first, second = one[common], other[common]
     same = first.file == second.file and first.function == second.function

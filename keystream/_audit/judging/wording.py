@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 from typing import Any
 
 from keystream._audit.judging import libraries
 from keystream._audit.judging.taken import Taken, View
+from keystream._audit.path import installed, place
 from keystream._audit.reading.lineage import CHILD, Lineage, Step
 from keystream._audit.rules import RULES
 from keystream._audit.values import Finding, Place, Severity
@@ -47,11 +49,9 @@ class Findings:
             if made is not None and made.place is not None:
                 places.append(made.place)
                 labels.append(f"made here, by {made.function}")
-        for index, taken in enumerate(takens):
-            if taken.call.place is not None:
-                again = index > 0 and takens[0].what == taken.what
-                places.append(taken.call.place)
-                labels.append(f"{_DONE[taken.what]}{' again' * again}, by {taken.call.function}")
+        for taken_place, label in _told(takens):
+            places.append(taken_place)
+            labels.append(label)
         row = RULES[rule]
         level = severity or row.severity
         if level == "error" and any(taken.maybe for taken in takens):
@@ -78,6 +78,29 @@ class Findings:
     def note(self, rule: str, way: tuple[int, ...], message: str, made: Step | None = None) -> None:
         """Add a note about a key that nobody uses."""
         self.add(rule, [], way, message=message, steps=(made,) if made else (), severity="note")
+
+
+def _told(takens: list[Taken]) -> Iterator[tuple[Place, str]]:
+    """Yield where keys are used; of one line that is called twice, the calls as well."""
+    calls = _calls(takens)
+    for index, taken in enumerate(takens[:1] if calls else takens):
+        inner = taken.call.place
+        if inner is not None:
+            again = " again" if index and takens[0].what == taken.what else ""
+            by = f", by {taken.call.function}" if taken.call.function else ""
+            yield inner, f"{_DONE[taken.what]}{again}{by}"
+    yield from zip(calls, ("called here", "called here again"), strict=False)
+
+
+def _calls(takens: list[Taken]) -> list[Place]:
+    """Return the lines from which one line was called, where two uses stand on that one."""
+    if len(takens) != 2 or takens[0].call.place != takens[1].call.place:
+        return []
+    for pair in zip(takens[0].call.frames, takens[1].call.frames, strict=False):
+        if pair[0] != pair[1]:
+            mine = not any(installed(frame[0]) for frame in pair)
+            return [place(frame) for frame in pair] if mine else []
+    return []
 
 
 def _in_words(lineage: Lineage, way: tuple[int, ...]) -> tuple[str, ...]:

@@ -53,6 +53,8 @@ def _wait() -> None:
     programs of the same devices end in the order in which they began, so that one more of
     them, on each device and on all of them together, is the last.
     """
+    if not state.lowered.is_set():
+        return
     jax.effects_barrier()
     devices = jax.local_devices()
     if len(devices) == 1 and devices[0].platform == "cpu":

@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from keystream._audit.recorder import emit, state, uses, way
+from keystream._audit.recorder import anew, emit, state, uses, way
 from keystream._audit.recorder.jaxpr import uses_keys
 from keystream._audit.recorder.records import LANES_WAIT, REPLAY
 
@@ -25,7 +25,7 @@ def recording_rule(what: str, stock: Rule) -> Rule:
     def rule(ctx: Any, *operands: Any, **params: Any) -> Sequence[Any]:
         if not state.is_on() or way.is_inside():
             return stock(ctx, *operands, **params)
-        with way.inside():
+        with way.inside(), anew.unless(len(ctx.module_context.platforms) > 1):
             results = stock(ctx, *operands, **params)
             try:
                 _record(what, ctx, operands, tuple(results), params)
@@ -40,6 +40,7 @@ def _record(what: str, ctx: Any, operands: Any, results: Any, params: dict[str, 
     if emit.is_for_export(ctx.module_context):
         state.unseen("a function that was exported: what it draws when it is called")
         return
+    state.lowered.set()
     there = way.here(ctx)
     site = uses.site_of(
         what, ctx.avals_in, ctx.avals_out, params,

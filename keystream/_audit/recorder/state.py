@@ -20,6 +20,10 @@ compiled anew, by rules that record; what was compiled with it unset is kept and
 
 RECORDING = "keystream is recording"
 
+lowered = threading.Event()
+"""Set as soon as a program that calls back has been lowered in this process: until then
+there is nothing to wait for, and no backend has to be there."""
+
 _turn = threading.RLock()
 _under_way: list[Recording] = []
 """All recordings that have begun and not ended, of all threads."""

@@ -12,6 +12,7 @@ from jax.extend.core import primitives
 from jax.interpreters import mlir
 
 from keystream import _accelerate
+from keystream._audit.recorder import anew
 from keystream._audit.recorder.eager import recording_impl
 from keystream._audit.recorder.jaxpr import USES
 from keystream._audit.recorder.rules import Rule, around_rule, recording_rule
@@ -32,21 +33,24 @@ class _Entry(NamedTuple):
 def on_top() -> Iterator[None]:
     """Have programs be lowered by rules that record, also when `accelerate` is switched."""
     put_on_top()
+    anew.mark(_wrapped())
     _accelerate.above.append(put_on_top)
     try:
         yield
     finally:
         _accelerate.above.remove(put_on_top)
+        if not _accelerate.above:
+            anew.unmark(_wrapped())
 
 
 def put_on_top() -> None:
     """Have every rule that uses keys, or has programs inside, record; those that do, stay.
 
     They are never taken back: a place in JAX's tables can't be given back without losing who
-    came later. What stays is that these primitives are lowered anew at each place, as they
-    must be to know it, and ask whether anything is recorded; compiled programs that aren't
-    recorded, and calls of them, are what they were.
+    came later. What stays is that they ask whether anything is recorded; programs that aren't
+    recorded are what they were.
     """
+    anew.always()
     rows = [
         (row, wrap) for primitive, wrap in _wrapped().items() for row in _rows(primitive)
     ]  # All are read before the first is replaced.
