@@ -69,7 +69,8 @@ class _Reader:
     def _use(
         self, what: str, keys: Handles, where: Moment, shape: tuple[int, ...], width: int
     ) -> None:
-        self.uses.append(Use(what, keys, where, (), (), shape, width, []))
+        if keys.size:
+            self.uses.append(Use(what, keys, where, (), (), shape, width, []))
 
     def _root(self, what: str, record: Record, where: Moment | None) -> Handles:
         numbers = np.zeros(len(record.words), np.uint64)

@@ -45,8 +45,11 @@ def trace(fun: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
 
     try:
         closed = jax.make_jaxpr(call)([leaves[place] for place in places])
-    except jax.errors.JAXTypeError as cause:
-        # The errors of concrete values and of leaked tracers.
+    except TypeError as cause:
+        # The errors of concrete values, and of what was compiled ahead of time.
+        ahead = "a function lowered and compiled" in str(cause)
+        if not (ahead or isinstance(cause, jax.errors.JAXTypeError)):
+            raise
         wanted = "traceable, with arrays of which the values aren't known"
         got = Words(f"{type(cause).__name__} in {_where(cause)}")
         cure = "To audit a run of it instead: ks.audit(fun, *args, run=True)."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import itertools
 from collections.abc import Iterator
 
 import numpy as np
@@ -16,6 +17,8 @@ MANY = 8
 """Uses of one key that are compared with each other: of a hundred one needs no 4,950 pairs."""
 ROWS = 1 << 12
 """Keys of one use that are looked at one by one."""
+CASES = 16
+"""Keys that one of several may be, which are looked at."""
 DEEPEST = 8
 """Choices among choices that are followed."""
 
@@ -76,7 +79,8 @@ class Pairs:
         if self.lineage.alternatives:
             for handles in whole:
                 for handle in handles[:ROWS].tolist():
-                    yield from ((True, each) for each in self._cases(handle))
+                    cases = itertools.islice(self._cases(handle), CASES)
+                    yield from ((True, each) for each in cases)
 
     def _cases(self, handle: int, depth: int = 0) -> Iterator[Handles]:
         choice = self.lineage.above(handle, self.lineage.alternatives)

@@ -35,7 +35,7 @@ class RunView(View):
         """Are two uses of one key none too many: replays, lanes that wait, branches, samplers?"""
         first, second = one.use.where, other.use.where
         frames = {*first.frames, *second.frames}
-        if REPLAY in frames or (LANES_WAIT in frames and first.frames == second.frames):
+        if any(map(_is_replay, frames)) or (LANES_WAIT in frames and first.frames == second.frames):
             return True
         if first.shard is not None and second.shard not in (None, first.shard):
             return True  # Shards are looked at apart.
@@ -44,10 +44,10 @@ class RunView(View):
             return True
         if first.frames == second.frames:
             return _in_batches(first.frames)
-        # They part inside of JAX: in a sampler of two algorithms.
-        return (
-            first.program == second.program and common > 0 and is_jax(first.frames[common - 1].file)
-        )
+        # They part inside of JAX, and no line of the user's comes after: in one sampler.
+        tails = (*first.frames[common:], *second.frames[common:])
+        inside = common > 0 and is_jax(first.frames[common - 1].file)
+        return inside and first.program == second.program and all(is_jax(f.file) for f in tails)
 
     def without_repeats(self, draws: list[Seen], tell: Callable[[Seen, Seen], None]) -> list[Seen]:
         """Tell of draws that a loop makes again and again, and leave all but the first out."""
@@ -58,7 +58,8 @@ class RunView(View):
         for several in lines.values():
             # Twice in one line may be written there.
             if len(several) > 2 and not self.apart(*several[:2]):
-                tell(*several[:2])
+                doubt = _alike(self.lineage, *several[:2])
+                tell(several[0], several[1]._replace(maybe=doubt))
                 left.append(several[0])
             else:
                 left += several
@@ -74,7 +75,9 @@ class RunView(View):
         )
 
     def in_doubt(self, one: Seen, other: Seen) -> bool:
-        """May one of two uses make the other's noise again, for a derivative?"""
+        """May two uses be branches that `vmap` runs both, or one noise made for a derivative?"""
+        if _alike(self.lineage, one, other):
+            return True
         return one.use.shape == other.use.shape and all(
             any(is_jax(frame.file) and frame.file.endswith(_DERIVATIVES) for frame in frames)
             for frames in (one.use.where.frames, other.use.where.frames)
@@ -92,6 +95,22 @@ def _in_batches(frames: tuple[Frame, ...]) -> bool:
         is_ours(frame.file) and frame.function.partition(".")[0] == "_in_batches"
         for frame in frames
     )
+
+
+def _alike(lineage: Lineage, one: Seen, other: Seen) -> bool:
+    """Are these the same lanes, in one program, or outside of any?
+
+    What isn't chosen by a `cond` under `vmap` is run all the same, and a path doesn't tell.
+    """
+    first, second = one.use.handles, other.use.handles
+    lanes = len(first) > 1 and len(first) == len(second)
+    return lanes and bool((lineage.nodes(first) == lineage.nodes(second)).all())
+
+
+def _is_replay(frame: Frame) -> bool:
+    # Run eagerly, a backward pass replays a checkpoint through a function of JAX's own.
+    eager = frame.file.endswith("ad_checkpoint.py") and "transpose" in frame.function
+    return frame == REPLAY or (eager and is_jax(frame.file))
 
 
 def _common(one: tuple[Frame, ...], other: tuple[Frame, ...]) -> int:

@@ -79,7 +79,9 @@ class Single:
         repeated_lanes(self.lineage, self.view, self.findings, use)
         lanes = scopes(use.where).count(VMAP)
         keys = use.where.eqn.invars[0].aval.ndim
-        if lanes > keys and not flow.is_initializer(use.where):
+        nodes = self.lineage.nodes(use.handles)
+        copies = len(nodes) > 1 and bool((nodes == nodes[0]).all())
+        if copies or (lanes > keys and not flow.is_initializer(use.where)):
             taken = self._taken(use)
             self.findings.add("KS11", [taken], taken.way)
 

@@ -185,14 +185,21 @@ class Lineage:
                 mark(np.asarray(self.alternatives.get(index << _BITS | handle, []), np.int64))
         return marks
 
-    def replayed(self, handle: int, symbol: int, rows: Handles) -> Handles:
-        """Repeat on `rows` the steps that led from the key `symbol` to another one."""
+    def replayed(
+        self, handle: int, symbol: int, rows: Handles, done: dict[int, Handles] | None = None
+    ) -> Handles:
+        """Repeat on `rows` the steps that led from the key `symbol` to another one.
+
+        `done` remembers what was repeated: of a chain of keys each link is made once.
+        """
+        done = {} if done is None else done
+        done[symbol] = rows
         way = [int(handle)]
-        while way[-1] != symbol:
+        while way[-1] not in done:
             parent = self.parent(way[-1])
             assert parent is not None, "the symbol isn't on the way"
             way.append(parent)
-        keys = rows
+        keys = done[way[-1]]
         for each in way[-2::-1]:
             step = self.step(each)
             keys = self.grow(
@@ -205,6 +212,7 @@ class Lineage:
                 where=step.where,
                 guard=step.guard,
             )
+            done[each] = keys
         return keys
 
 

@@ -25,13 +25,13 @@ def leave(reader: Reader, since: Mark, meant: Mapping[int, Handles]) -> None:
     """
     if not meant:
         return
-    lineage = reader.lineage
+    lineage, done = reader.lineage, dict[int, Handles]()
     for use in reader.uses[since.uses :]:
         for handles in use.everywhere():
             for handle in handles[:ROWS].tolist():
                 symbol = lineage.above(handle, meant, since.steps)
                 if symbol is not None:
-                    use.also.append(lineage.replayed(handle, symbol, meant[symbol]))
+                    use.also.append(lineage.replayed(handle, symbol, meant[symbol], done))
 
 
 class Loop:

@@ -23,7 +23,7 @@ Axes = list[tuple[Any, ...]]
 def _shard_map(reader: Reader, body: Body, eqn: Any) -> None:
     params = eqn.params
     mesh, closed = params["mesh"], params["jaxpr"]
-    manual = params.get("manual_axes") or frozenset(mesh.axis_names)
+    manual = _manual(params) or frozenset(mesh.axis_names)
     names = [name for name in mesh.axis_names if name in manual]
     where = body.path(eqn)
     scopes = tuple(Scope("axis", n, body.bit(depth), where) for depth, n in enumerate(names))
@@ -51,6 +51,11 @@ def _shard_map(reader: Reader, body: Body, eqn: Any) -> None:
         for var, value in zip(eqn.outvars, outs, strict=True)
     ]
     finish(reader, body, eqn, results)
+
+
+def _manual(params: dict[str, Any]) -> Any:
+    # Those of this body alone; one around it has its own.
+    return params.get("newly_manual_axes") or params.get("manual_axes")
 
 
 def _outside(reader: Reader, var: Any, value: Value, bits: int) -> Value:

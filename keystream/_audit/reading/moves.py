@@ -50,7 +50,7 @@ def _select(reader: Reader, body: Body, eqn: Any) -> Found | None:
     if handles is None:
         return None
     typed = is_key(eqn.outvars[0].aval)
-    if len(set(map(id, cases))) == 1:
+    if all(np.array_equal(each, handles[0]) for each in handles[1:]):
         return [_guarded(reader, body, eqn, handles[0], typed)]
     known = body.binding.constant(which)
     if known is not None:

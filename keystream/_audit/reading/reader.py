@@ -152,7 +152,9 @@ class Reader:
                 self.put(body, out, mask, handles)
             elif is_key(out.aval):
                 self.fresh(body, eqn, out, f"a key that came out of {name}")
-            elif out.aval.dtype == np.uint32:
+            elif name in _KEEPING:
+                continue
+            elif jnp.issubdtype(out.aval.dtype, np.integer):
                 body.masks[out] = mask | REBUILT
         if found is None:
             self.escape(body, eqn)
@@ -202,6 +204,12 @@ class Reader:
         first = np.broadcast_to(handles.ravel()[:1], index.shape)
         details = self.details(body, eqn, handles, mask)
         return lineage.grow("an element", first, PICK, index + whole, **details).reshape(shape)
+
+
+_KEEPING = frozenset(
+    ("new_ref", "ref", "get", "swap", "scatter", "ppermute", "all_gather", "all_to_all", "sort")
+)
+"""Operations that move words about in ways that aren't followed, and compute none."""
 
 
 def on_keys(

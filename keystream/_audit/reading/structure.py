@@ -47,6 +47,7 @@ MOVES: dict[str, Move] = {
     "concatenate": lambda *all_, dimension, **_: np.concatenate(all_, dimension),
     "stack": lambda *all_, axis=0, **_: np.stack(all_, axis),
     "copy": _same,
+    "stop_gradient": _same,
     "copy_p": _same,
     "pvary": _same,
     "pcast": _same,

@@ -59,7 +59,8 @@ def _wait() -> None:
     devices = jax.local_devices()
     if len(devices) == 1 and devices[0].platform == "cpu":
         return
-    with state.context(None):
+    # A recording may end while something is traced; the fences run all the same.
+    with state.context(None), jax.ensure_compile_time_eval():
         places: list[jax.sharding.Sharding] = [
             jax.sharding.SingleDeviceSharding(device) for device in devices
         ]

@@ -1,0 +1,158 @@
+"""Programs at the edges of what the audit follows, by their jaxprs and by runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import pytest
+from jax import lax
+from jax.sharding import AxisType
+from jax.sharding import PartitionSpec as P
+
+import keystream as ks
+
+TYPED, LEGACY = jax.random.key(0), jax.random.PRNGKey(1)
+bits, split = jax.random.bits, jax.random.split
+
+
+def in_scan(key: jax.Array) -> Any:
+    def body(total: Any, key: jax.Array) -> Any:
+        first = jax.random.normal(key)
+        second = jax.random.uniform(key)
+        return total, first + second
+
+    return lax.scan(body, 0.0, split(key, 3))[1]
+
+
+def in_gradient(key: jax.Array) -> Any:
+    def loss(weight: Any) -> Any:
+        first = jax.random.normal(key)
+        second = jax.random.uniform(key)
+        return weight * first * second
+
+    return jax.jit(jax.value_and_grad(loss))(1.0)
+
+
+def one_branch(key: jax.Array) -> jax.Array:
+    return bits(key)
+
+
+def other_branch(key: jax.Array) -> jax.Array:
+    return jax.random.uniform(key).astype(jnp.uint32)
+
+
+def branches_in_lanes(key: jax.Array) -> jax.Array:
+    def choose(i: jax.Array, key: jax.Array) -> jax.Array:
+        return lax.cond(i > 2, one_branch, other_branch, key)
+
+    return jax.vmap(choose)(jnp.arange(4), split(key, 4))
+
+
+def replayed(key: jax.Array) -> jax.Array:
+    def layer(x: jax.Array, key: jax.Array) -> jax.Array:
+        first, second = split(key)
+        return x * jax.random.normal(first) + jnp.sin(x) * jax.random.normal(second)
+
+    return jax.grad(jax.checkpoint(layer))(1.0, key)
+
+
+def some_axes(key: jax.Array) -> jax.Array:
+    mesh = jax.make_mesh((4, 2), ("a", "b"), axis_types=(AxisType.Auto,) * 2)
+
+    def shard(key: jax.Array, x: jax.Array) -> jax.Array:
+        return x + jax.random.normal(jax.random.fold_in(key, lax.axis_index("a")), x.shape)
+
+    mapped = jax.shard_map(
+        shard, mesh=mesh, in_specs=(P(), P("a")), out_specs=P("a"), axis_names={"a"}
+    )
+    return jax.jit(mapped)(key, jnp.zeros((4, 2)))
+
+
+def no_keys_in_it(key: jax.Array) -> jax.Array:
+    return jax.vmap(bits)(split(key, 0))
+
+
+def one_replaced(key: jax.Array) -> jax.Array:
+    return bits(split(key, 3).at[1].set(key)[1])
+
+
+def in_a_ref(key: jax.Array) -> jax.Array:
+    return bits(jax.new_ref(key)[...])
+
+
+def copies(key: jax.Array) -> jax.Array:
+    return jax.vmap(bits)(jnp.stack([key] * 4))
+
+
+def audited_inside(key: jax.Array) -> jax.Array:
+    ks.audit(one_branch, jax.random.fold_in(key, 1), run=True)
+    return jnp.zeros(())
+
+
+class Edge(NamedTuple):
+    """A program, and what is to be said of it."""
+
+    fun: Callable[[jax.Array], Any]
+    key: jax.Array
+    static: set[tuple[str, str]]
+    run: set[tuple[str, str]]
+
+
+TWICE = {("KS01", "error")}
+DOUBT = {("KS01", "warning")}
+LANES = {("KS11", "warning")}
+EDGES = {
+    "in a scan": Edge(in_scan, TYPED, TWICE, TWICE),
+    "in a gradient": Edge(in_gradient, TYPED, TWICE, TWICE),
+    "branches in lanes": Edge(branches_in_lanes, TYPED, set(), DOUBT),
+    "branches in lanes, legacy": Edge(branches_in_lanes, LEGACY, set(), DOUBT),
+    "replayed": Edge(replayed, TYPED, set(), set()),
+    "some axes": Edge(some_axes, TYPED, set(), set()),
+    "no keys": Edge(no_keys_in_it, TYPED, set(), set()),
+    "one replaced": Edge(one_replaced, LEGACY, set(), set()),
+    "in a ref": Edge(in_a_ref, LEGACY, set(), set()),
+    "copies": Edge(copies, TYPED, LANES, set()),
+    "audited inside": Edge(audited_inside, TYPED, set(), set()),
+}
+
+
+@pytest.mark.parametrize("name", EDGES)
+@pytest.mark.parametrize("run", [False, True])
+def test_edge(name: str, run: bool) -> None:
+    """What is said is neither more nor less than what is wrong."""
+    edge = EDGES[name]
+    report = ks.audit(edge.fun, edge.key, run=run)
+    found = {(each.rule, each.severity) for each in report.findings if each.severity != "note"}
+    if name == "some axes" and run:
+        assert found <= {("KS12", "warning")}  # the compiler chooses who draws along "b"
+    else:
+        assert found == (edge.run if run else edge.static)
+
+
+def test_compiled_ahead() -> None:
+    """What was compiled ahead of time can't be traced; a run is proposed."""
+    compiled = jax.jit(one_branch).lower(TYPED).compile()
+    with pytest.raises(ks.ArgumentTypeError, match="run=True"):
+        ks.audit(lambda key: compiled(key), TYPED)  # noqa: PLW0108 - a function, not that object
+
+
+@pytest.mark.parametrize("count", [300])
+def test_long_bodies(count: int) -> None:
+    """A chain of keys in the body of a loop is repeated link by link, not key by key."""
+
+    def chain(key: jax.Array) -> Any:
+        def body(key: jax.Array, _: None) -> Any:
+            for _ in range(count):
+                key, use = split(key)
+            return key, bits(use)
+
+        return lax.scan(body, key, None, length=3)[1]
+
+    from keystream._audit.reading.whole import read
+    from keystream._audit.trace import trace
+
+    whole = read(*trace(chain, (TYPED,), {}))
+    assert len(whole.reader.lineage.steps) < 10 * count
