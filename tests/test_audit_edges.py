@@ -14,6 +14,8 @@ from jax.sharding import PartitionSpec as P
 
 import keystream as ks
 
+pytestmark = pytest.mark.fast
+
 TYPED, LEGACY = jax.random.key(0), jax.random.PRNGKey(1)
 bits, split = jax.random.bits, jax.random.split
 

@@ -19,6 +19,8 @@ from keystream._audit.reading import lineage, numbers
 from keystream._audit.reading.whole import read
 from keystream._audit.trace import trace
 
+pytestmark = pytest.mark.fast
+
 TWICE = frozenset(("KS01", "KS03", "KS04", "KS05", "KS13"))
 """What is said where two draws come from keys of the same words."""
 
