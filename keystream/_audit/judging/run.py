@@ -98,7 +98,7 @@ def _in_batches(frames: tuple[Frame, ...]) -> bool:
 
 
 def _alike(lineage: Lineage, one: Seen, other: Seen) -> bool:
-    """Are these the same lanes, in one program, or outside of any?
+    """Do both use the same key array?
 
     What isn't chosen by a `cond` under `vmap` is run all the same, and a path doesn't tell.
     """
