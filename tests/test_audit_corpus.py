@@ -40,6 +40,7 @@ def test_runs(program: Program) -> None:
         assert program.shows(result), program.what
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("program", [p for p in PROGRAMS if p.mode == "static"], ids=named)
 def test_is_traceable(program: Program) -> None:
     """A program that a jaxpr shows is traced with abstract arguments."""
