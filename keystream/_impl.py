@@ -47,26 +47,44 @@ NARROW_END = 2**32
 
 def is_typed_key(value: object) -> TypeGuard[jax.Array]:
     """Is this an array of typed keys, of whatever shape?"""
-    return isinstance(value, jax.Array) and _is_key_dtype(value.dtype)
+    return isinstance(value, jax.Array) and is_key_dtype(value.dtype)
 
 
 # What is asked of every key at every door is asked of each dtype once: JAX takes five
 # microseconds for it, as long as for half a split.
 @functools.lru_cache(maxsize=64)
-def _is_key_dtype(dtype: Any) -> bool:
+def is_key_dtype(dtype: Any) -> bool:
+    """Is this the dtype of typed keys?"""
     return bool(jnp.issubdtype(dtype, jax.dtypes.prng_key))
+
+
+class Kind(NamedTuple):
+    """What JAX knows of an implementation of keys."""
+
+    impl: Any
+    """Its name, or JAX's own value for one that isn't registered."""
+    words: int
+    """uint32 words in one key."""
+
+
+@functools.lru_cache(maxsize=64)
+def kind(dtype: Any) -> Kind:
+    """Return the implementation of a key dtype; nothing is computed."""
+    found: list[Any] = []
+
+    def look(key: jax.Array) -> jax.Array:
+        found.append(jax.random.key_impl(key))
+        return jax.random.key_data(key)
+
+    words = jax.eval_shape(look, jax.ShapeDtypeStruct((), dtype))
+    return Kind(found[0], words.shape[-1])
 
 
 @functools.lru_cache(maxsize=64)
 def accepted(dtype: Any) -> Impl | None:
     """Return the implementation of a key dtype, or None for one to be refused."""
-    found: list[Any] = []
-
-    def look(key: jax.Array) -> None:
-        found.append(jax.random.key_impl(key))
-
-    jax.eval_shape(look, jax.ShapeDtypeStruct((), dtype))
-    known = IMPLS.get(found[0]) if isinstance(found[0], str) else None
+    name = kind(dtype).impl
+    known = IMPLS.get(name) if isinstance(name, str) else None
     return known if known and not known.refused else None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import hypothesis.strategies as st
@@ -13,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 
 import keystream as ks
+from keystream._audit import files
 from keystream._audit.judging.judge import judge
 from keystream._audit.path import lanes_are_seen
 from keystream._audit.reading import lineage, numbers
@@ -217,6 +219,18 @@ def test_long_chains(count: int) -> None:
     (found,) = ks.audit(fun, ks.key(0)).findings
     assert found.rule == "KS01"
     assert found.lineage == ("argument key", f"split[0] {count - 1:,} times", "split[1]")
+
+
+def test_whose_code_a_file_is() -> None:
+    """JAX's files are JAX's, ours are ours; what is only called alike is neither."""
+    home = Path(jax.__file__).parent
+    assert files.is_jax(str(home / "_src" / "api.py"))
+    assert files.installed(str(home / "_src" / "api.py"))
+    assert not files.is_jax(str(home.with_name("jaxopt") / "loop.py"))
+    ours = Path(ks.__file__).parent
+    assert files.is_ours(str(ours / "_split.py"))
+    assert not files.is_ours(str(ours.with_name("keystream_examples") / "train.py"))
+    assert not files.installed(__file__)
 
 
 # --- edges ------------------------------------------------------------------------------------

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import collections
-import re
-import statistics
 import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -287,13 +286,6 @@ def test_import_starts_no_backend() -> None:
         python(liar)
 
 
-def import_times(program: str) -> dict[str, int]:
-    """Return the microseconds that each module took for itself, without its imports."""
-    said = python(program, flags=("-X", "importtime")).stderr
-    lines = re.findall(r"import time:\s+(\d+) \|\s+\d+ \|\s*(\S+)", said)
-    return {module: int(own) for own, module in lines}
-
-
 STEADY = """
 fun = jax.jit(lambda x: 2 * x + 1)
 fun(1.0)
@@ -311,6 +303,7 @@ USES = {
     "agree_on_seed": "ks.agree_on_seed()",
     "manifest": "ks.manifest()",
     "dumps": "ks.loads(ks.dumps(key))",
+    "audit": "ks.audit(jax.random.normal, key)",
     "liar": "jax.clear_caches()",
 }
 
@@ -323,15 +316,39 @@ def test_nothing_is_compiled_again(use: str) -> None:
     assert (found.stdout.strip() == "0") == (use != "liar")
 
 
+LOADED = """
+import sys
+import jax, numpy
+before = set(sys.modules)
+import keystream
+USE
+for name in sorted(set(sys.modules) - before | {"jax"}):
+    file = getattr(sys.modules[name], "__file__", None) or ""
+    print(name, len(open(file).read()) if file.endswith(".py") else 0)
+"""
+
+
+def loaded(use: str = "") -> dict[str, int]:
+    """Return the modules that `import keystream` adds to JAX's, and the size of their source."""
+    lines = python(LOADED.replace("USE", use)).stdout.splitlines()
+    return {name: int(size) for name, size in map(str.split, lines)}
+
+
 def test_import_is_light() -> None:
-    """Importing keystream, all that it pulls in beside JAX included, costs a tenth of JAX's."""
-    shares = []
-    for _ in range(3):
-        times = import_times("import jax, numpy\nimport keystream")
-        order = list(times)
-        after = order[order.index("jax") + 1 :]
-        ours = sum(times[module] for module in after if module != "numpy")
-        jaxs = sum(times[module] for module in order[: order.index("jax") + 1])
-        assert any(module.startswith("keystream") for module in after)
-        shares.append(ours / jaxs)
-    assert statistics.median(shares) < 0.1, f"{statistics.median(shares):.1%} of import jax"
+    """Importing keystream adds its own modules and jax.extend, and leaves the audit's out."""
+    modules = loaded()
+    owners = {name.partition(".")[0].lstrip("_") for name in modules}
+    assert owners - sys.stdlib_module_names <= {"jax", "keystream"}
+    of_jax = [name.split(".")[1] for name in modules if name.startswith("jax.")]
+    assert set(of_jax) <= {"_src", "extend", "experimental"}
+    audit = {name for name in modules if name.startswith("keystream._audit.")}
+    doors = {"audit", "recording", "recorder", "recorder.context"}
+    assert audit == {f"keystream._audit.{door}" for door in doors}
+    ours = sum(size for name, size in modules.items() if name.startswith("keystream"))
+    assert ours < 300_000, f"{ours} characters of source"
+
+
+def test_check_of_the_import_finds_a_liar() -> None:
+    """An audit that is loaded with keystream would be seen."""
+    modules = loaded("with keystream.recording(): pass")
+    assert "keystream._audit.report" in modules

@@ -15,7 +15,8 @@ from jax import lax
 from jax.interpreters import mlir
 
 import keystream as ks
-from keystream._audit.recorder import state, tables
+from keystream._audit.recorder import tables
+from keystream._audit.recorder.context import context
 from keystream._audit.recorder.door import recorded
 from keystream._audit.recorder.records import LANES_WAIT, REPLAY
 from keystream._errors import RecordingError
@@ -271,7 +272,7 @@ def test_threads() -> None:
         records, thread = found[size]
         assert len(records) == 4
         assert [each.shape for each in records if each.thread == thread] == [(size,)] * 2
-    assert state.context.value is None
+    assert context.value is None
 
 
 def test_thread_within() -> None:
@@ -316,7 +317,7 @@ def test_ends_with_an_error() -> None:
     [recording] = found
     jax.random.bits(KEY)
     assert len(recording.records) == 1
-    assert state.context.value is None
+    assert context.value is None
     assert jax.stages.Compiled.__call__ is call
 
 
@@ -370,7 +371,7 @@ def test_other_versions(monkeypatch: pytest.MonkeyPatch) -> None:
         "To audit without running: ks.audit(fun, *args)."
     )
     monkeypatch.undo()
-    assert state.context.value is None
+    assert context.value is None
     assert "callback" not in jax.jit(jax.random.bits).lower(KEY).as_text()
 
 

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 
 from keystream import _check
-from keystream._audit import static
-from keystream._audit.recorder.door import recorded
-from keystream._audit.recording import concluded
-from keystream._audit.report import Report
 from keystream._errors import ArgumentTypeError, error
+
+if TYPE_CHECKING:
+    from keystream._audit.report import Report
 
 
 def audit(fun: Callable[..., Any], /, *args: Any, run: bool = False, **kwargs: Any) -> Report:
@@ -68,8 +67,11 @@ def audit(fun: Callable[..., Any], /, *args: Any, run: bool = False, **kwargs: A
         cure = "For a run: ks.audit(fun, *args, run=True)."
         raise error(ArgumentTypeError, "audit", "run", "True or False", run, cure)
     subject = getattr(fun, "__qualname__", None) or type(fun).__name__
+    # The audit is half of keystream's modules, and most programs never ask for it.
+    from keystream._audit import span, static  # noqa: PLC0415
+
     if not run:
         return static.look(subject, fun, args, kwargs)
-    with recorded() as found:
+    with span.spanned(subject) as report:
         jax.block_until_ready(fun(*args, **kwargs))
-    return concluded(subject, found.records, found.unseen)
+    return report

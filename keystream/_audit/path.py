@@ -5,14 +5,12 @@ from __future__ import annotations
 import functools
 import linecache
 import re
-import site
-import sysconfig
-from pathlib import Path as FilePath
 from typing import Any, NamedTuple
 
 import jax
 from jax.extend import source_info_util
 
+from keystream._audit.files import installed, is_jax, is_ours
 from keystream._audit.values import Place
 
 
@@ -141,32 +139,6 @@ _PUBLIC = {
 
 
 _SAMPLERS = frozenset(name for name in dir(jax.random) if not name.startswith("_"))
-_JAX = str(FilePath(jax.__file__).resolve().parent)
-_OURS = str(FilePath(__file__).resolve().parent.parent)
-
-
-@functools.lru_cache(maxsize=4096)
-def is_ours(file: str) -> bool:
-    """Does a file belong to keystream?"""
-    return file.startswith(_OURS)
-
-
-@functools.lru_cache(maxsize=4096)
-def is_jax(file: str) -> bool:
-    """Does a file belong to JAX?"""
-    return file.startswith(_JAX)
-
-
-@functools.lru_cache(maxsize=4096)
-def installed(file: str) -> bool:
-    """Does a file belong to a library that somebody installed?"""
-    return file.startswith(_LIBRARIES)
-
-
-_LIBRARIES = tuple(
-    {*sysconfig.get_paths().values(), *site.getsitepackages(), site.getusersitepackages()}
-    - {sysconfig.get_path("data")}
-)
 
 
 def scopes(path: Path) -> list[tuple[str, str]]:

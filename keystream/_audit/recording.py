@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from keystream._audit import run_lineage, tree
-from keystream._audit.judging.run import judge
-from keystream._audit.recorder.door import recorded
-from keystream._audit.recorder.records import Record
-from keystream._audit.report import Report, fill, make_report
+if TYPE_CHECKING:
+    from keystream._audit.report import Report
 
 
 @contextlib.contextmanager
@@ -49,21 +47,8 @@ def recording() -> Iterator[Report]:
         >>> [finding.rule for finding in report.findings]
         ['KS07']
     """
-    report = Report()
-    with recorded() as found:
+    # The audit is half of keystream's modules, and most programs never ask for it.
+    from keystream._audit.span import spanned  # noqa: PLC0415
+
+    with spanned("recording") as report:
         yield report
-    fill(report, concluded("recording", found.records, found.unseen))
-
-
-def concluded(subject: str, records: Sequence[Record], unseen: Sequence[str]) -> Report:
-    """Return what records say."""
-    lineage, uses = run_lineage.read(records)
-    verdict = judge(lineage, uses)
-    return make_report(
-        subject,
-        verdict.findings,
-        tree.counts(uses, verdict.view),
-        tree.branches(lineage, uses, verdict),
-        unseen,
-        keys=sum(len(step.nodes) for step in lineage.steps),
-    )

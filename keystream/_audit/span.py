@@ -1,16 +1,26 @@
-"""A recording between two calls, for those in whose code no `with` block can stand."""
+"""A recording, and what is said of it when it ends."""
 
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterator
 
+from keystream._audit.dynamic import concluded
 from keystream._audit.recorder.door import recorded
-from keystream._audit.recording import concluded
-from keystream._audit.report import Report
+from keystream._audit.report import Report, fill
+
+
+@contextlib.contextmanager
+def spanned(subject: str) -> Iterator[Report]:
+    """Record what runs in a `with` block; the report is filled when the block ends."""
+    report = Report()
+    with recorded() as found:
+        yield report
+    fill(report, concluded(subject, found.records, found.unseen))
 
 
 class Span:
-    """A recording that has begun, and is asked for its report once."""
+    """A recording that has begun, for those in whose code no `with` block can stand."""
 
     def __init__(self, subject: str) -> None:
         """Begin.

@@ -11,7 +11,7 @@ import jax.extend.core
 import numpy as np
 from jax.interpreters import partial_eval
 
-from keystream._audit.path import is_ours
+from keystream._audit.files import is_jax, is_ours
 from keystream._errors import ArgumentTypeError, Words, error
 
 
@@ -102,7 +102,7 @@ def _where(cause: BaseException) -> str:
     found, traceback = "", cause.__traceback__
     while traceback is not None:
         file, line = traceback.tb_frame.f_code.co_filename, traceback.tb_lineno
-        if not is_ours(file) and "jax" not in file.replace("\\", "/").split("/"):
+        if not is_ours(file) and not is_jax(file):
             found = f"{file.replace(chr(92), '/').rpartition('/')[2]}:{line}"
         traceback = traceback.tb_next
     return found or "it"

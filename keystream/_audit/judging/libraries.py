@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import PurePath
 
+from keystream._audit.files import installed
 from keystream._audit.judging.taken import Taken
-from keystream._audit.path import installed
 
 MEANT = {
     "diffrax/_brownian/tree.py": (

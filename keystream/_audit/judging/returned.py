@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from keystream._audit.files import installed
 from keystream._audit.judging.taken import Seen, Taken, View
 from keystream._audit.judging.wording import Findings
-from keystream._audit.path import installed
 from keystream._audit.reading.lineage import CHILD, SAME, SPLIT, Lineage
 from keystream._audit.reading.whole import Whole
 

@@ -6,12 +6,13 @@ import collections
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from keystream._audit.files import is_jax, is_ours
 from keystream._audit.judging import single
 from keystream._audit.judging.judge import Verdict
 from keystream._audit.judging.pairs import Pairs
 from keystream._audit.judging.taken import Seen, View
 from keystream._audit.judging.wording import Findings
-from keystream._audit.path import Call, is_jax, is_ours, named, shown
+from keystream._audit.path import Call, named, shown
 from keystream._audit.reading.body import Use
 from keystream._audit.reading.lineage import Lineage
 from keystream._audit.recorder.records import BACKWARD, LANES_WAIT, REPLAY, Frame

@@ -6,9 +6,10 @@ import itertools
 from collections.abc import Iterator
 from typing import Any
 
+from keystream._audit.files import installed
 from keystream._audit.judging import libraries
 from keystream._audit.judging.taken import Taken, View
-from keystream._audit.path import installed, place
+from keystream._audit.path import place
 from keystream._audit.reading.lineage import CHILD, Lineage, Step
 from keystream._audit.rules import RULES
 from keystream._audit.values import Finding, Place, Severity

@@ -4,34 +4,21 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import numpy as np
 
+from keystream._audit.jaxprs import Opened, holds, opened
 from keystream._audit.reading import numbers
 from keystream._audit.reading.body import Body, Choice, Scope
 from keystream._audit.reading.draws import constant_keys
 from keystream._audit.reading.lineage import to_words
 from keystream._audit.reading.numbers import Binding
-from keystream._audit.reading.reader import Reader, Rule, Value, bodies_of, impl_of, is_key, on_keys
+from keystream._audit.reading.reader import Reader, Rule, Value, impl_of, is_key, on_keys
 
 
-class Inner(NamedTuple):
-    """A body of equations, opened."""
-
-    jaxpr: Any
-    consts: Sequence[Any]
-
-
-def opened(closed: Any) -> Inner:
-    """Take a closed jaxpr apart; an open one has no constants."""
-    # On jax 0.12 a closed jaxpr is a jaxpr with constants.
-    jaxpr = getattr(closed, "jaxpr", closed)
-    return Inner(jaxpr, getattr(closed, "consts", ()))
-
-
-def constants(reader: Reader, body: Body, inner: Inner) -> None:
+def constants(reader: Reader, body: Body, inner: Opened) -> None:
     """Say which of a body's constants are keys."""
     for var, const in zip(inner.jaxpr.constvars, inner.consts, strict=False):
         # One constant is one root, in however many bodies it stands.
@@ -61,16 +48,8 @@ def constant(reader: Reader, const: Any, where: Any) -> np.ndarray | None:
     return None
 
 
-def matters(reader: Reader, jaxpr: Any) -> bool:
-    """Is there anything about keys in a body or in those inside it?"""
-    if jaxpr not in reader.matters:
-        reader.matters[jaxpr] = any(
-            eqn.primitive.name in _ABOUT_KEYS
-            or any(is_key(var.aval) for var in eqn.outvars)
-            or any(matters(reader, opened(each).jaxpr) for each in bodies_of(eqn))
-            for eqn in jaxpr.eqns
-        )
-    return reader.matters[jaxpr]
+def _about_keys(eqn: Any) -> bool:
+    return eqn.primitive.name in _ABOUT_KEYS or any(is_key(var.aval) for var in eqn.outvars)
 
 
 _ABOUT_KEYS = frozenset(("random_bits", "random_seed", "random_wrap", "threefry2x32", "axis_index"))
@@ -97,7 +76,7 @@ def enter(
         reader.put(made, var, mask, handles)
     constants(reader, made, inner)
     held = any(handles is not None for _, handles in values)
-    if held or matters(reader, inner.jaxpr):
+    if held or holds(inner.jaxpr, _about_keys, reader.about_keys):
         reader.read(made)
         return made, reader.values(made, inner.jaxpr.outvars)
     mask = 0

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from keystream._audit.jaxprs import opened
 from keystream._audit.reading import numbers
 from keystream._audit.reading.body import Body, Scope
-from keystream._audit.reading.calls import enter, finish, opened
+from keystream._audit.reading.calls import enter, finish
 from keystream._audit.reading.lineage import CARRIED, EACH, Handles, from_words
 from keystream._audit.reading.reader import Mark, Reader, Rule, Value, is_key, on_keys
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import collections
-import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
+from keystream._audit.jaxprs import bodies
 from keystream._audit.path import Path
 from keystream._audit.reading import numbers
 from keystream._audit.reading.body import REBUILT, Body, Use
@@ -24,6 +23,7 @@ from keystream._audit.reading.lineage import (
     from_words,
     to_words,
 )
+from keystream._impl import is_key_dtype, kind
 
 Value = tuple[int, "np.ndarray | None"]
 """What an operand was made from, and the handles of the keys in it."""
@@ -55,7 +55,7 @@ class Reader:
         self.escaped: list[Handles] = []
         """Keys that were handed to what can't be read."""
         self.escapes: set[str] = set()
-        self.matters: dict[Any, bool] = {}
+        self.about_keys: dict[Any, bool] = {}
         """By jaxpr: is there anything about keys in it?"""
         self.constants: dict[int, np.ndarray | None] = {}
         """By identity: the handles of constants that are keys."""
@@ -169,7 +169,7 @@ class Reader:
             typed = is_key(atom.aval)
             self.escaped.append(held.ravel() if typed else owners_of(held))
             # Arithmetic on words is seen where a key is made of them again.
-            if typed or "callback" in name or bodies_of(eqn):
+            if typed or "callback" in name or any(True for _ in bodies(eqn.params.values())):
                 self.escapes.add(name)
 
     def joined(self, body: Body, eqn: Any, mask: int, choice: int, *cases: Handles) -> Handles:
@@ -233,28 +233,14 @@ def scopes_of(mask: int) -> int:
 def is_key(aval: Any) -> bool:
     """Is this an array of typed keys?"""
     dtype = getattr(aval, "dtype", None)
-    return dtype is not None and bool(jnp.issubdtype(dtype, jax.dtypes.prng_key))
+    return dtype is not None and is_key_dtype(dtype)
 
 
-@functools.lru_cache(maxsize=64)
 def impl_of(dtype: Any) -> str:
     """Return the name of a key dtype's implementation."""
-    found: list[Any] = []
-
-    def look(key: jax.Array) -> None:
-        found.append(jax.random.key_impl(key))
-
-    jax.eval_shape(look, jax.ShapeDtypeStruct((), dtype))
-    return str(found[0])
+    return str(kind(dtype).impl)
 
 
 def owners_of(words: np.ndarray) -> Handles:
     """Return the keys that any of these words belong to."""
     return np.unique(words[words >= 0] // WORDS)
-
-
-def bodies_of(eqn: Any) -> list[Any]:
-    """Return the jaxprs among the parameters of an equation."""
-    values = eqn.params.values()
-    flat = (each for v in values for each in (v if isinstance(v, (tuple, list)) else (v,)))
-    return [each for each in flat if hasattr(each, "eqns") or hasattr(each, "jaxpr")]

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from keystream._audit.jaxprs import opened
 from keystream._audit.reading import calls, tables
 from keystream._audit.reading.body import FLOAT, Body
 from keystream._audit.reading.lineage import Handles, from_words, to_words
@@ -29,7 +30,7 @@ def read(closed: Any, names: tuple[str, ...], *, replays: bool = False) -> Whole
     The replay of a checkpoint draws again what its forward pass has drawn. It counts only
     with `replays`, as where the forward pass is left out because nothing needs it.
     """
-    reader, inner = tables.reader(), calls.opened(closed)
+    reader, inner = tables.reader(), opened(closed)
     reader.replays = replays
     binding = Binding(inner.jaxpr, consts=inner.consts)
     body = Body(binding, None)

@@ -16,6 +16,7 @@ import jax
 import numpy as np
 
 from keystream._audit.recorder import ahead, state, tables
+from keystream._audit.recorder.context import context
 from keystream._audit.recorder.state import Recording
 from keystream._errors import RecordingError, Words, error
 
@@ -60,7 +61,7 @@ def _wait() -> None:
     if len(devices) == 1 and devices[0].platform == "cpu":
         return
     # A recording may end while something is traced; the fences run all the same.
-    with state.context(None), jax.ensure_compile_time_eval():
+    with context(None), jax.ensure_compile_time_eval():
         places: list[jax.sharding.Sharding] = [
             jax.sharding.SingleDeviceSharding(device) for device in devices
         ]

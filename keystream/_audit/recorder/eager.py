@@ -9,6 +9,7 @@ import jax
 import numpy as np
 
 from keystream._audit.recorder import state, uses
+from keystream._audit.recorder.context import context
 
 Impl = Callable[..., Any]
 
@@ -20,7 +21,7 @@ def recording_impl(what: str, stock: Impl) -> Impl:
         if not state.is_on():
             return stock(*operands, **params)
         # JAX computes it by compiled functions of its own, which are no further uses.
-        with state.context(None):
+        with context(None):
             result = stock(*operands, **params)
             try:
                 _record(what, operands, result, params)

@@ -15,9 +15,7 @@ from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any
 
-import jax
-import jaxlib
-
+from keystream._audit.files import is_jax
 from keystream._audit.recorder.records import Frame
 
 _IDLE = {module.__file__ for module in (threading, queue, selectors, socket, subprocess)}
@@ -26,19 +24,12 @@ _IDLE = {module.__file__ for module in (threading, queue, selectors, socket, sub
 Live = tuple[tuple[CodeType, int], ...]
 """A Python stack, outermost first: the code of each frame, and its line."""
 
-_HOMES = tuple(str(Path(str(lib.__file__)).parent) + os.sep for lib in (jax, jaxlib))
-_OURS = str(Path(__file__).parent)
+_OURS = str(Path(__file__).parent) + os.sep
 _TELLING = {
     "ad_checkpoint.py", "api.py", "blocked_sampler.py", "custom_batching.py",
     "custom_derivatives.py", "pmap.py", "shard_map.py",
 }  # fmt: skip
 """Files of JAX that stand beside its machinery, but do say what the user asked for."""
-
-
-@functools.cache
-def is_jax(file: str) -> bool:
-    """Is this a file of JAX itself?"""
-    return file.startswith(_HOMES)
 
 
 @functools.cache

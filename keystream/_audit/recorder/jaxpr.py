@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 from weakref import WeakKeyDictionary
 
 from jax.extend.core import primitives
 from jax.extend.random import threefry2x32_p
+
+from keystream._audit.jaxprs import bodies, holds
 
 USES = {
     primitives.random_bits_p: "bits",
@@ -24,21 +25,8 @@ Known = WeakKeyDictionary[Any, bool]
 
 def uses_keys(params: dict[str, Any], known: Known) -> bool:
     """Does any jaxpr in the parameters of an equation use keys?"""
-    return any(_does(jaxpr, known) for jaxpr in _jaxprs(params.values()))
+    return any(holds(jaxpr, _uses, known) for jaxpr in bodies(params.values()))
 
 
-def _does(jaxpr: Any, known: Known) -> bool:
-    if jaxpr not in known:
-        known[jaxpr] = any(
-            eqn.primitive in USES or uses_keys(eqn.params, known) for eqn in jaxpr.eqns
-        )
-    return known[jaxpr]
-
-
-def _jaxprs(values: Any) -> Iterator[Any]:
-    for value in values:
-        inner = getattr(value, "jaxpr", value)  # a closed one holds an open one, or is it
-        if hasattr(inner, "eqns"):
-            yield inner
-        elif isinstance(value, (tuple, list)):
-            yield from _jaxprs(value)
+def _uses(eqn: Any) -> bool:
+    return eqn.primitive in USES

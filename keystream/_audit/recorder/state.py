@@ -8,15 +8,11 @@ import threading
 from collections.abc import Hashable
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 
 from keystream._audit.recorder import frames as frames_of
+from keystream._audit.recorder.context import context
 from keystream._audit.recorder.records import Frame, Record
-
-context = jax.make_user_context(None)
-"""Part of the keys of JAX's caches: while it is set, functions are traced, lowered and
-compiled anew, by rules that record; what was compiled with it unset is kept and comes back."""
 
 RECORDING = "keystream is recording"
 

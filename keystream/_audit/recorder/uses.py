@@ -2,35 +2,14 @@
 
 from __future__ import annotations
 
-import functools
-from typing import Any, NamedTuple
+from typing import Any
 
-import jax
 import numpy as np
 
 from keystream._audit.recorder import state
 from keystream._audit.recorder.emit import UINT32, Value
 from keystream._audit.recorder.state import Site
-
-
-class Kind(NamedTuple):
-    """An implementation of keys."""
-
-    impl: str
-    width: int
-
-
-@functools.lru_cache(maxsize=64)
-def kind_of(dtype: Any) -> Kind:
-    """Return the name of an implementation, and how many words its keys have."""
-    found: list[Any] = []
-
-    def look(key: Any) -> Any:
-        found.append(jax.random.key_impl(key))
-        return jax.random.key_data(key)
-
-    words = jax.eval_shape(look, jax.ShapeDtypeStruct((), dtype))
-    return Kind(str(found[0]), words.shape[-1])
+from keystream._impl import is_key_dtype, kind
 
 
 def site_of(what: str, avals_in: Any, avals_out: Any, params: dict[str, Any], **way: Any) -> Site:
@@ -41,9 +20,9 @@ def site_of(what: str, avals_in: Any, avals_out: Any, params: dict[str, Any], **
     shape = params.get("shape", ())
     if what == "gamma":
         shape = avals_out[0].shape[len(keys.shape) :]
-    impl, width = kind_of(keys.dtype)
+    impl, width = kind(keys.dtype)
     return Site(
-        what, impl, width, tuple(keys.shape), tuple(shape), params.get("bit_width", 0), **way
+        what, str(impl), width, tuple(keys.shape), tuple(shape), params.get("bit_width", 0), **way
     )
 
 
@@ -61,14 +40,14 @@ def loop_site(path: Any, template: Any, most: float) -> Site:
 
 def are_words(aval: Any) -> bool:
     """Are these keys, or words as keys are made of?"""
-    return bool(aval.dtype == UINT32 or jax.numpy.issubdtype(aval.dtype, jax.dtypes.prng_key))
+    return bool(aval.dtype == UINT32 or is_key_dtype(aval.dtype))
 
 
 def words_of(aval: Any, operand: Any) -> Value:
     """Return a value of the program as words."""
     if aval.dtype == UINT32:
         return Value(operand, aval.shape)
-    return Value(operand, (*aval.shape, kind_of(aval.dtype).width))
+    return Value(operand, (*aval.shape, kind(aval.dtype).words))
 
 
 def values_of(site: Site, avals_in: Any, operands: Any, results: Any) -> list[Value]:
