@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.interpreters import mlir
 from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 
@@ -484,20 +485,39 @@ def _parted():
         ks.dumps(ks.key(42))
 
 
+def _unrecordable():
+    """Record where JAX's rules can't be replaced; tests/test_recorder.py has such."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(mlir, "_lowerings", {})
+        patch.setattr(mlir, "_platform_specific_lowerings", {})
+        ks.audit(_fun, ks.key(42), run=True)
+
+
+def _guilty():
+    """Find something; tests/test_audit_report.py has more."""
+    ks.audit(lambda key: (_fun(key), _fun(key)), ks.key(42)).raise_if_found()
+
+
+def _files():
+    """Return the library's files, but for the command line and what pytest loads by its path."""
+    home = Path(ks.__file__).parent
+    files = [*home.glob("_*.py"), *home.glob("_audit/**/*.py")]
+    return sorted(file for file in files if file.name != "plugin.py")
+
+
 def _sites():
     """Return every place in the library where an error is raised: file, first and last line."""
-    for file in sorted(Path(ks.__file__).parent.glob("_*.py")):
+    for file in _files():
         for node in ast.walk(ast.parse(file.read_text())):
             if isinstance(node, ast.Raise) and node.exc is not None:
                 yield file.name, node.lineno, node.end_lineno
 
 
 def _site(error):
-    trace = error.__traceback__
-    found = None
+    trace, found, files = error.__traceback__, None, set(_files())
     while trace is not None:
         path = Path(trace.tb_frame.f_code.co_filename)
-        if path.parent == Path(ks.__file__).parent:
+        if path in files:
             found = path.name, trace.tb_lineno
         trace = trace.tb_next
     return found
@@ -509,18 +529,18 @@ def test_complete():
     acts = [functools.partial(eval, row.call, _scope(row)) for row in ROWS]
     acts += [_absent, _left_behind, _broken, _elsewhere, lambda: _seeds("given 1", "fresh 2")]
     acts += [lambda: varying(ks.key(42), jnp.arange(8))]
-    acts += [lambda: ks.split(_unknown()), _parted]
+    acts += [lambda: ks.split(_unknown()), _parted, _unrecordable, _guilty]
     reached = set()
     for act in acts:
         try:
             act()
         except Exception as error:
-            reached.add(_site(error))
+            reached |= {_site(each) for each in (error, error.__cause__) if each is not None}
         _alone()
     missed = [
         (file, first)
         for file, first, last in _sites()
-        if not any(f == file and first <= line <= last for f, line in reached)
+        if not any(f == file and first <= line <= last for f, line in filter(None, reached))
     ]
     assert missed == []
 
@@ -529,7 +549,7 @@ def test_complete():
 def test_one_wording():
     """No error of ours is made by its class: one function words them all."""
     classes = set(BASES)
-    for file in sorted(Path(ks.__file__).parent.glob("*.py")):
+    for file in _files():
         for node in ast.walk(ast.parse(file.read_text())):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
                 assert node.func.id not in classes, f"{file.name}:{node.lineno}"

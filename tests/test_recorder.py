@@ -349,6 +349,29 @@ def test_compiled_ahead() -> None:
     assert len(recording.records) == 1
     within(KEY)
     assert len(recording.records) == 1
+    with recorded() as another:
+        drawing(KEY)
+    assert another.unseen == recording.unseen
+
+
+def test_exported_ahead() -> None:
+    """A function that was exported is named where it runs, at once or in a program."""
+
+    def ahead(words: Any) -> Any:
+        return jax.random.bits(jax.random.wrap_key_data(words))
+
+    words = jax.random.key_data(KEY)
+    drawing = jax.export.export(jax.jit(ahead))(words)
+    plain = jax.export.export(jax.jit(lambda x: x ^ 1 ^ (x << 3)))(words)
+
+    def later(words: Any) -> Any:
+        return drawing.call(words)
+
+    for call in (later, jax.jit(later)):
+        with recorded() as recording:
+            call(words)
+            plain.call(words)
+        assert recording.unseen == ("exported ahead of time: ahead",)
 
 
 def test_exported() -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import jax
 
 from keystream import _check
-from keystream._errors import ArgumentTypeError, error
+from keystream._errors import ArgumentTypeError, Words, error, summary
 
 if TYPE_CHECKING:
     from keystream._audit.report import Report
@@ -47,8 +48,8 @@ def audit(fun: Callable[..., Any], /, *args: Any, run: bool = False, **kwargs: A
         at. A run gives the same keys and bits as without the audit.
 
     Raises:
-        ArgumentTypeError: `fun` is not a function, or looks at values while it is traced,
-            or `run` is not a bool.
+        ArgumentTypeError: `fun` is not a function, is a generator or a coroutine, or looks
+            at values while it is traced, or `run` is not a bool.
         RecordingError: This version of JAX doesn't let a run be recorded.
 
     Example:
@@ -66,6 +67,7 @@ def audit(fun: Callable[..., Any], /, *args: Any, run: bool = False, **kwargs: A
     if run not in (True, False):
         cure = "For a run: ks.audit(fun, *args, run=True)."
         raise error(ArgumentTypeError, "audit", "run", "True or False", run, cure)
+    _runs_when_called(fun)
     subject = getattr(fun, "__qualname__", None) or type(fun).__name__
     # The audit is half of keystream's modules, and most programs never ask for it.
     from keystream._audit import span, static  # noqa: PLC0415
@@ -75,3 +77,26 @@ def audit(fun: Callable[..., Any], /, *args: Any, run: bool = False, **kwargs: A
     with span.spanned(subject) as report:
         jax.block_until_ready(fun(*args, **kwargs))
     return report
+
+
+def _runs_when_called(fun: Callable[..., Any]) -> None:
+    for is_one, what, cure in _LATER:
+        if is_one(fun):
+            wanted = "a function that does its work when it is called"
+            got = Words(f"{summary(fun)}, {what}")
+            raise error(ArgumentTypeError, "audit", "fun", wanted, got, cure)
+
+
+_LATER: tuple[tuple[Callable[[Any], bool], str, str], ...] = (
+    (
+        inspect.isgeneratorfunction,
+        "a generator",
+        "For all that it yields: ks.audit(lambda *args: list(fun(*args)), *args).",
+    ),
+    (
+        inspect.iscoroutinefunction,
+        "a coroutine",
+        "To wait for it: ks.audit(lambda *args: asyncio.run(fun(*args)), *args).",
+    ),
+    (inspect.isasyncgenfunction, "an asynchronous generator", ""),
+)

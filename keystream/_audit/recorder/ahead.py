@@ -1,4 +1,4 @@
-"""Functions that were compiled ahead of time run as they are: that they ran is noticed."""
+"""Functions that were compiled or exported ahead of time: that they ran is noticed."""
 
 from __future__ import annotations
 
@@ -7,21 +7,41 @@ import functools
 import re
 import threading
 from collections.abc import Callable, Iterator
-from typing import Any
-from weakref import WeakSet
+from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
 
 import jax
+import jax.export
 
 from keystream._audit.recorder import state
 
-_USES = re.compile(r"threefry|rng-bit-generator|(?=.*\bxor\().*\bshift-right-logical\(", re.DOTALL)
-"""What ciphers are made of: compiled code doesn't say what it was written as."""
-
+_TURN = threading.Lock()
 _CALLS_BACK = re.compile(r"xla_ffi(_partitioned)?_python_\w+_callback")
+_NAME = re.compile(r"(?:HloModule |module @)(?:jit_)?([^,\s]+)")
 
-_turn = threading.Lock()
+# What ciphers are made of: compiled code doesn't say what it was written as.
+_USES = re.compile(
+    r"threefry|rng.bit.generator|(?=.*\bxori?\b)(?=.*\b(shift.right.logical|shrui)\b)", re.DOTALL
+)
+
+
+class _Method(NamedTuple):
+    """A way to run what was compiled before anything could be recorded."""
+
+    owner: type
+    name: str
+    text: Callable[[Any], str | None]
+    what: str
+
+
+_METHODS = (
+    _Method(jax.stages.Compiled, "__call__", lambda it: it.as_text(), "compiled"),
+    _Method(jax.export.Exported, "call", lambda it: it.mlir_module(), "exported"),
+)
+
 _depth = 0
-_looked_at: WeakSet[Any] = WeakSet()
+_told: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
+"""What is said of each when it runs; nothing of one that uses no keys."""
 
 
 @contextlib.contextmanager
@@ -32,44 +52,49 @@ def watched() -> Iterator[None]:
     a recording is under way; it comes back with the last of them.
     """
     global _depth  # noqa: PLW0603 - how many recordings are under way
-    with _turn:
+    with _TURN:
         _depth += 1
         if _depth == 1:
-            _watch()
+            for method in _METHODS:
+                setattr(method.owner, method.name, _noticed(method))
     try:
         yield
     finally:
-        with _turn:
+        with _TURN:
             _depth -= 1
             if _depth == 0:
-                _unwatch()
+                for owner, name, *_ in _METHODS:
+                    setattr(owner, name, getattr(owner, name).__wrapped__)
 
 
-def _watch() -> None:
-    stock: Callable[..., Any] = jax.stages.Compiled.__call__
+def _noticed(method: _Method) -> Callable[..., Any]:
+    stock: Callable[..., Any] = getattr(method.owner, method.name)
 
     @functools.wraps(stock)
     def call(self: Any, *args: Any, **kwargs: Any) -> Any:
-        _look(self)
+        _look(method, self)
         return stock(self, *args, **kwargs)
 
-    jax.stages.Compiled.__call__ = call  # type: ignore[method-assign]
+    return call
 
 
-def _unwatch() -> None:
-    call = jax.stages.Compiled.__call__
-    jax.stages.Compiled.__call__ = call.__wrapped__  # type: ignore[attr-defined, method-assign]
+def _look(method: _Method, ready: Any) -> None:
+    told = None
+    with contextlib.suppress(Exception):  # what can't be hashed is read each time
+        told = _told.get(ready)
+    if told is None:
+        told = _read(method, ready)
+        with contextlib.suppress(Exception):
+            _told[ready] = told
+    if told:
+        state.unseen(told)
 
 
-def _look(compiled: Any) -> None:
+def _read(method: _Method, ready: Any) -> str:
     text = ""
-    with contextlib.suppress(Exception):
-        if compiled in _looked_at:
-            return
-        _looked_at.add(compiled)
     with contextlib.suppress(Exception):  # no text of it on this backend
-        text = compiled.as_text() or ""
+        text = method.text(ready) or ""
     if _CALLS_BACK.search(text) or (text and not _USES.search(text)):
-        return
-    name = re.match(r"HloModule (?:jit_)?([^,\s]+)", text)
-    state.unseen(f"compiled ahead of time: {name[1] if name else 'a function without a name'}")
+        return ""
+    name = _NAME.search(text)
+    return f"{method.what} ahead of time: {name[1] if name else 'a function without a name'}"
