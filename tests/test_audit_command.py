@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from keystream.__main__ import main
+from keystream.cli import _stages
 
 PROGRAM = """
 import sys
@@ -172,3 +175,18 @@ def test_bad_options(capsys: pytest.CaptureFixture[str]) -> None:
         assert stop.value.code == 2
         message = f"must be NAME=EXPR, got {value!r}. For example: --arg key=ks.key(0)"
         assert capsys.readouterr().err.endswith(f"error: argument --arg: {message}\n")
+
+
+def test_stages_are_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a terminal whoever waits is told what goes on; elsewhere nothing is written."""
+    terminal = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setattr(_stages, "DELAY", 0.01)
+    for is_one in (False, True):
+        monkeypatch.setattr(terminal, "isatty", lambda is_one=is_one: is_one, raising=False)
+        with _stages.shown("tracing") as stage:
+            time.sleep(0.2)
+            stage("reading")
+            time.sleep(0.2)
+        told = terminal.getvalue()
+        assert ("tracing: " in told) == ("reading: " in told) == is_one

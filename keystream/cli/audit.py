@@ -18,7 +18,7 @@ import keystream as ks
 from keystream._audit.report import Report
 from keystream._audit.values import SEVERITIES
 from keystream._errors import KeystreamError
-from keystream.cli import _arguments, _reports, _target
+from keystream.cli import _arguments, _reports, _stages, _target
 
 EPILOG = """\
 TARGET is module:function or path/to/file.py:function; Class.method works too. Without --run
@@ -88,7 +88,9 @@ def _report(options: argparse.Namespace) -> Report | None:
     try:
         fun = _target.function(options.target)
         args, kwargs = _arguments.call(fun, options.target, dict(options.arg))
-        return ks.audit(_ending(fun), *args, run=options.really, **kwargs)
+        with _stages.shown("running" if options.really else "tracing") as stage:
+            done = functools.partial(stage, "reading")
+            return ks.audit(_ending(fun, done), *args, run=options.really, **kwargs)
     except (Exception, SystemExit) as problem:
         own = isinstance(problem, KeystreamError) and str(problem).startswith("audit: ")
         if not own:
@@ -101,8 +103,8 @@ def _report(options: argparse.Namespace) -> Report | None:
         return None
 
 
-def _ending(fun: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a function that comes back where this one ends the program, and all is well."""
+def _ending(fun: Callable[..., Any], done: Callable[[], None]) -> Callable[..., Any]:
+    """Return a function that comes back where this one ends the program, and tells `done`."""
 
     @functools.wraps(fun)
     def ended(*args: Any, **kwargs: Any) -> Any:
@@ -112,5 +114,7 @@ def _ending(fun: Callable[..., Any]) -> Callable[..., Any]:
             if end.code:
                 raise
             return None
+        finally:
+            done()
 
     return ended
