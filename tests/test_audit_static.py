@@ -221,6 +221,28 @@ def test_long_chains(count: int) -> None:
     assert found.lineage == ("argument key", f"split[0] {count - 1:,} times", "split[1]")
 
 
+def nested(depth: int, uses: int) -> Callable[..., Any]:
+    """Return scans inside of each other, all of which carry the key; the innermost draws."""
+
+    def fun(key: jax.Array, x: jax.Array) -> Any:
+        if not depth:
+            key, use = jax.random.split(key)
+            return key, x + sum(jax.random.uniform(use) for _ in range(uses))
+        inner = nested(depth - 1, uses)
+        return jax.lax.scan(lambda carry, _: (inner(*carry), None), (key, x), None, length=3)[0]
+
+    return fun
+
+
+def test_deep_loops() -> None:
+    """Loops in loops are read a few times each, not twice as often with each level."""
+    shapes = jax.eval_shape(lambda: ks.key(0)), jax.ShapeDtypeStruct((), jnp.float32)
+    once, deep = (read(*trace(nested(depth, 1), shapes, {})).reader.equations for depth in (4, 16))
+    assert deep < 16 / 4 * 2 * once
+    (found,) = ks.audit(nested(7, 2), *shapes).findings
+    assert found.rule == "KS01"
+
+
 def test_whose_code_a_file_is() -> None:
     """JAX's files are JAX's, ours are ours; what is only called alike is neither."""
     home = Path(jax.__file__).parent

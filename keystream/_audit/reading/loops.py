@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -17,6 +18,11 @@ from keystream._audit.reading.reader import Mark, Reader, Rule, Value, is_key, o
 ROWS = 1 << 12
 """Rows of a key array up to which a loop's steps are told apart."""
 
+VIEWS = 1 << 8
+"""As how many keys one use is followed through the loops around it. Each loop that carries a
+key triples them: the first step's, the next one's, and what stands for all; the innermost
+loops come first, so that five of them are followed whole."""
+
 
 def leave(reader: Reader, since: Mark, meant: Mapping[int, Handles]) -> None:
     """Say of all that was used inside which keys that were, seen from outside.
@@ -28,11 +34,20 @@ def leave(reader: Reader, since: Mark, meant: Mapping[int, Handles]) -> None:
         return
     lineage, done = reader.lineage, dict[int, Handles]()
     for use in reader.uses[since.uses :]:
-        for handles in use.everywhere():
+        for handles in use.everywhere()[:VIEWS]:
             for handle in handles[:ROWS].tolist():
                 symbol = lineage.above(handle, meant, since.steps)
                 if symbol is not None:
                     use.also.append(lineage.replayed(handle, symbol, meant[symbol], done))
+
+
+class Settled(NamedTuple):
+    """What the carries of a loop are known to be."""
+
+    fixed: frozenset[int] = frozenset()
+    """Those that are the same in every step."""
+    bits: Mapping[int, int] = MappingProxyType({})
+    """What the others are made from."""
 
 
 class Loop:
@@ -81,16 +96,19 @@ class Loop:
         """Read the body until what it carries is known to be what it is taken for.
 
         A carry is taken to differ from step to step, unless the body hands it on as it is.
-        What else it was made from is known after two passes, or three in a loop in a loop.
+        What else it was made from is known after two passes. A loop in a loop is read again
+        in each pass of the outer one, and goes on from what it settled on in the last.
         """
-        inner = opened(closed).jaxpr
-        fixed = {p for p in carries if inner.outvars[p - carries.start] is inner.invars[p]}
-        for p in set(carries) - fixed:
+        inner, where = opened(closed).jaxpr, self.scope.where
+        typed = [is_key(var.aval) for var in inner.invars]
+        found = {p for p in carries if inner.outvars[p - carries.start] is inner.invars[p]}
+        before = self.reader.settled.get(where, Settled())
+        fixed, loose = found | before.fixed, set[int]()
+        for p in set(carries) - found:
             links[p] = numbers.token()
-            values[p] = (values[p][0] | self.scope.bit, values[p][1])
+            values[p] = (values[p][0] | self.scope.bit | before.bits.get(p, 0), values[p][1])
         while True:
-            before = self.reader.mark()
-            typed = [is_key(var.aval) for var in inner.invars]
+            since = self.reader.mark()
             given = [
                 self.carried(value, typed[p]) if p in carries and p not in fixed else value
                 for p, value in enumerate(values)
@@ -98,18 +116,20 @@ class Loop:
             made, outs = enter(
                 self.reader, self.body, self.eqn, closed, given, links, scopes=(self.scope,)
             )
-            again = False
-            for p in set(carries) - fixed:
-                bits, handles = outs[p - carries.start]
-                if _same(handles, given[p][1]):
-                    fixed.add(p)
-                    again = True
-                elif bits & ~values[p][0]:
-                    values[p] = (values[p][0] | bits, values[p][1])
-                    again = True
-            if not again:
+            handed = {p: outs[p - carries.start] for p in carries}
+            kept = {p for p in carries if p in found or _same(handed[p][1], given[p][1])}
+            more = {p for p in handed if p not in kept and handed[p][0] & ~values[p][0]}
+            # What was found before, for other keys, may not hold for these.
+            loose |= fixed - kept
+            if kept - loose == fixed and not more:
                 break
-            self.reader.rewind(before)
+            fixed = kept - loose
+            for p in more:
+                values[p] = (values[p][0] | handed[p][0], values[p][1])
+            self.reader.rewind(since)
+        self.reader.settled[where] = Settled(
+            frozenset(fixed), {p: values[p][0] for p in set(carries) - found}
+        )
         for p in carries:
             three = given[p][1], values[p][1], outs[p - carries.start][1]
             trio = [_keys(each, typed[p]) for each in three]

@@ -59,6 +59,8 @@ class Reader:
         """By jaxpr: is there anything about keys in it?"""
         self.constants: dict[int, np.ndarray | None] = {}
         """By identity: the handles of constants that are keys."""
+        self.settled: dict[Path, Any] = {}
+        """By loop: what was found of its carries when it was last read."""
         self.unadvanced: dict[Path, set[int]] = collections.defaultdict(set)
         """By loop: keys that it carries without ever making another one of them."""
 
