@@ -18,10 +18,10 @@ from keystream._audit.reading.reader import Mark, Reader, Rule, Value, is_key, o
 ROWS = 1 << 12
 """Rows of a key array up to which a loop's steps are told apart."""
 
-VIEWS = 1 << 8
+VIEWS = 3**4
 """As how many keys one use is followed through the loops around it. Each loop that carries a
 key triples them: the first step's, the next one's, and what stands for all; the innermost
-loops come first, so that five of them are followed whole."""
+loops come first, so that four of them are followed whole."""
 
 
 def leave(reader: Reader, since: Mark, meant: Mapping[int, Handles]) -> None:
