@@ -36,6 +36,19 @@ SETTINGS: dict[str, Any] = {
 }
 SEEDS: tuple[Any, ...] = (0, 42, 2**32 + 1, 2**64 - 1, 2**64, -1, -(2**300), "run 7", b"7", [1, 2])
 STARTS = (0, 2**32 - 1)
+TOGETHER: dict[str, tuple[str, ...]] = {
+    "numbers": (
+        "jax_default_prng_impl", "jax_enable_x64", "jax_random_seed_offset",
+        "jax_numpy_dtype_promotion", "jax_numpy_rank_promotion", "jax_legacy_prng_key",
+    ),
+    "jax_threefry_partitionable": ("jax_threefry_partitionable", "jax_check_tracer_leaks"),
+    "jax_debug_key_reuse": ("jax_debug_key_reuse",),
+}  # fmt: skip
+"""All settings, as few at a time as can be on together; each alone is a slow test."""
+BY_TURNS = [
+    *TOGETHER.values(),
+    *(pytest.param((name,), marks=pytest.mark.slow) for name in SETTINGS),
+]
 
 
 @contextlib.contextmanager
@@ -59,9 +72,9 @@ def key_and_bits(key: jax.Array) -> jax.Array:
     return jnp.concatenate([key_words(key), bits(key)])
 
 
-def shown(name: str) -> Any:
+def shown(names: tuple[str, ...]) -> Any:
     """Return what is compared: what JAX lets a setting change in draws is JAX's affair."""
-    return key_words if name == "jax_threefry_partitionable" else key_and_bits
+    return key_words if "jax_threefry_partitionable" in names else key_and_bits
 
 
 @functools.cache
@@ -75,29 +88,37 @@ def starts(row: Row, impl: str) -> tuple[int, ...]:
     return STARTS if row.start and impl == "threefry2x32" and row.name != "fori_loop" else (0,)
 
 
-def check_setting(row: Row, run: Any, impl: str, name: str, value: Any) -> None:
-    """Hold a helper, or a liar, under a setting against the words frozen before."""
-    wanted = [frozen(row.name, impl, start, shown(name)) for start in starts(row, impl)]
+def check_settings(row: Row, run: Any, impl: str, names: tuple[str, ...]) -> None:
+    """Hold a helper, or a liar, under settings against the words frozen before."""
+    draw = shown(names)
+    wanted = [frozen(row.name, impl, start, draw) for start in starts(row, impl)]
     for start, want in zip(starts(row, impl), wanted, strict=True):
-        with setting(name, value):
-            got = run(ks.key(7, impl=impl), row.sizes[0], start, shown(name))
+        with contextlib.ExitStack() as on:
+            for name in names:
+                on.enter_context(setting(name, SETTINGS[name]))
+            got = run(ks.key(7, impl=impl), row.sizes[0], start, draw)
         oracle.assert_same(jax.tree.map(np.asarray, got), want)
 
 
-@pytest.mark.parametrize("name", SETTINGS)
+def test_every_setting_is_tried() -> None:
+    """The settings that are tried together are all settings."""
+    assert sorted(sum(TOGETHER.values(), ())) == sorted(SETTINGS)
+
+
+@pytest.mark.parametrize("names", BY_TURNS, ids="+".join)
 @pytest.mark.parametrize("row", ROWS, ids=catalogue.label)
-def test_keys_under_setting(row: Row, name: str) -> None:
+def test_keys_under_setting(row: Row, names: tuple[str, ...]) -> None:
     """Every helper works under the setting and gives the keys, and so the bits, of the defaults."""
-    check_setting(row, row.run, "threefry2x32", name, SETTINGS[name])
+    check_settings(row, row.run, "threefry2x32", names)
 
 
-@pytest.mark.parametrize("name", SETTINGS)
+@pytest.mark.parametrize("names", BY_TURNS, ids="+".join)
 @pytest.mark.parametrize("impl", ["threefry4x32", "rbg"])
-def test_keys_of_other_implementations_under_setting(impl: str, name: str) -> None:
+def test_keys_of_other_implementations_under_setting(impl: str, names: tuple[str, ...]) -> None:
     """The keys of other implementations don't depend on the setting either."""
     for which in ("split", "keys", "derive array", "split names", "scan"):
         row = catalogue.BY_NAME[which]
-        check_setting(row, row.run, impl, name, SETTINGS[name])
+        check_settings(row, row.run, impl, names)
 
 
 @pytest.mark.fast
@@ -110,7 +131,7 @@ def test_keys_under_setting_and_jit(which: str, name: str) -> None:
     def jitted(key: jax.Array, n: int, start: int, draw: Any) -> Any:
         return jax.jit(lambda key: row.run(key, n, start, draw))(key)
 
-    check_setting(row, jitted, "threefry2x32", name, SETTINGS[name])
+    check_settings(row, jitted, "threefry2x32", (name,))
 
 
 @functools.cache
@@ -175,7 +196,7 @@ def test_check_finds_liars(name: str, liar: Any) -> None:
     """The check of a setting fails on helpers that let it decide."""
     row = catalogue.BY_NAME["split"]
     with pytest.raises(AssertionError, match="wanted"):
-        check_setting(row, liar, "threefry2x32", name, SETTINGS[name])
+        check_settings(row, liar, "threefry2x32", (name,))
 
 
 def test_reuse_is_heard() -> None:
