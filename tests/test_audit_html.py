@@ -6,8 +6,8 @@ import re
 import pytest
 from hypothesis import given
 
-from keystream._audit import html_tree, words
-from keystream._audit.report import make_report
+from keystream._audit.reporting import html_tree, words
+from keystream._audit.reporting.report import make_report
 from keystream._audit.values import Branch
 from tests import audit_values as made
 

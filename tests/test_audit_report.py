@@ -12,8 +12,8 @@ from hypothesis import given
 
 import keystream as ks
 from keystream import _errors
-from keystream._audit import trees
-from keystream._audit.report import Report, fill, make_report, read
+from keystream._audit.reporting import trees
+from keystream._audit.reporting.report import Report, fill, make_report, read
 from keystream._audit.rules import RULES
 from keystream._audit.values import Branch, Count, Finding, Place
 from tests import audit_values as made

@@ -6,7 +6,7 @@ import urllib.parse
 
 from hypothesis import given
 
-from keystream._audit.report import make_report
+from keystream._audit.reporting.report import make_report
 from keystream._audit.rules import RULES
 from keystream._audit.values import Place
 from tests import audit_values as made

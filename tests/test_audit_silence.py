@@ -4,7 +4,7 @@ import linecache
 
 import pytest
 
-from keystream._audit.report import make_report
+from keystream._audit.reporting.report import make_report
 from keystream._audit.values import Count, Finding, Place
 
 SOURCE = """\

@@ -351,4 +351,4 @@ def test_import_is_light() -> None:
 def test_check_of_the_import_finds_a_liar() -> None:
     """An audit that is loaded with keystream would be seen."""
     modules = loaded("with keystream.recording(): pass")
-    assert "keystream._audit.report" in modules
+    assert "keystream._audit.reporting.report" in modules

@@ -12,7 +12,7 @@ from keystream import _check
 from keystream._errors import ArgumentTypeError, Words, error, summary
 
 if TYPE_CHECKING:
-    from keystream._audit.report import Report
+    from keystream._audit.reporting.report import Report
 
 
 def audit(fun: Callable[..., Any], /, *args: Any, run: bool = False, **kwargs: Any) -> Report:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from keystream._audit import run_lineage, tree
 from keystream._audit.judging.run import judge
 from keystream._audit.recorder.records import Record
-from keystream._audit.report import Report, make_report
+from keystream._audit.reporting.report import Report, make_report
 
 
 def concluded(subject: str, records: Sequence[Record], unseen: Sequence[str]) -> Report:

@@ -177,7 +177,7 @@ def _refuse(argument: str, wanted: str, got: str) -> NoReturn:
 
 
 def _verdict() -> Any:
-    return importlib.import_module("keystream._audit.verdict")
+    return importlib.import_module("keystream._audit.reporting.verdict")
 
 
 def tally(facts: Sequence[dict[str, Any]]) -> str:

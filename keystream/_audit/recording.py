@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from keystream._audit.report import Report
+    from keystream._audit.reporting.report import Report
 
 
 @contextlib.contextmanager

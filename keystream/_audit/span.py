@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from keystream._audit.dynamic import concluded
 from keystream._audit.recorder.door import recorded
-from keystream._audit.report import Report, fill
+from keystream._audit.reporting.report import Report, fill
 
 
 @contextlib.contextmanager

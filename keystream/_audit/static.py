@@ -9,7 +9,7 @@ from keystream._audit import tree
 from keystream._audit.judging.judge import judge
 from keystream._audit.path import lanes_are_seen
 from keystream._audit.reading.whole import read
-from keystream._audit.report import Report, make_report
+from keystream._audit.reporting.report import Report, make_report
 from keystream._audit.trace import Traced, needed, trace
 from keystream._audit.values import Finding
 

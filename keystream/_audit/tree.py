@@ -6,12 +6,12 @@ import math
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from keystream._audit import trees
 from keystream._audit.judging.judge import Verdict
 from keystream._audit.judging.taken import Seen, Taken, View
 from keystream._audit.judging.wording import word
 from keystream._audit.reading.body import Use
 from keystream._audit.reading.lineage import Lineage
+from keystream._audit.reporting import trees
 from keystream._audit.values import Branch, Count, Place
 
 NOWHERE = Place("", 0, "")

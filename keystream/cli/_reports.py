@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TextIO
 
-from keystream._audit.report import Report
+from keystream._audit.reporting.report import Report
 
 FORMATS: Mapping[str, Callable[[Report], str]] = {
     "text": str,

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import Any
 
 import keystream as ks
-from keystream._audit.report import Report
+from keystream._audit.reporting.report import Report
 from keystream._audit.values import SEVERITIES
 from keystream._errors import KeystreamError
 from keystream.cli import _arguments, _reports, _stages, _target

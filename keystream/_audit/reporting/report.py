@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from keystream._audit import as_json, content, html, sarif, text, words
-from keystream._audit.content import Content
-from keystream._audit.summary import Summary
+from keystream._audit.reporting import as_json, content, html, sarif, text, words
+from keystream._audit.reporting.content import Content
+from keystream._audit.reporting.summary import Summary
 from keystream._audit.values import SEVERITIES, Branch, Count, Finding, Severity
 from keystream._errors import (
     ArgumentValueError,

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 from xml.etree import ElementTree as ET
 
-from keystream._audit import trees, words
-from keystream._audit.content import Content
-from keystream._audit.html_element import add
+from keystream._audit.reporting import trees, words
+from keystream._audit.reporting.content import Content
+from keystream._audit.reporting.html_element import add
 from keystream._audit.values import Branch, Finding
 
 DEEPEST = 24

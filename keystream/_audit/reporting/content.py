@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from keystream._audit import silence, trees
+from keystream._audit.reporting import silence, trees
 from keystream._audit.values import SEVERITIES, Branch, Count, Finding, Place, Severity
 
 

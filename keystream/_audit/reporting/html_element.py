@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from xml.etree import ElementTree as ET
 
-from keystream._audit import words
+from keystream._audit.reporting import words
 
 
 def element(tag: str, text: str = "", kind: str = "", **attributes: str) -> ET.Element:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from keystream._audit import words
-from keystream._audit.content import main_place
-from keystream._audit.report import Report
+from keystream._audit.reporting import words
+from keystream._audit.reporting.content import main_place
+from keystream._audit.reporting.report import Report
 from keystream._audit.values import Finding, Severity
 from keystream._errors import KeyAuditError
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from keystream._audit import trees
-from keystream._audit.content import Content, at_least
+from keystream._audit.reporting import trees
+from keystream._audit.reporting.content import Content, at_least
 from keystream._audit.rules import RULES
 from keystream._audit.values import Count, Finding, Place
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Sequence
 
-from keystream._audit.content import Content
+from keystream._audit.reporting.content import Content
 from keystream._audit.values import SEVERITIES, Count, Finding, Place
 
 STEPS = 12

@@ -15,8 +15,8 @@ import pathlib
 import urllib.parse
 from typing import Any
 
-from keystream._audit import words
-from keystream._audit.content import Content, main_place
+from keystream._audit.reporting import words
+from keystream._audit.reporting.content import Content, main_place
 from keystream._audit.rules import RULES, Rule, rule_of
 from keystream._audit.values import Finding, Place, relative
 

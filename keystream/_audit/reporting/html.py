@@ -9,10 +9,10 @@ from collections import Counter
 from collections.abc import Iterable
 from xml.etree import ElementTree as ET
 
-from keystream._audit import html_tree, words
-from keystream._audit.content import Content, main_place
-from keystream._audit.html_element import add, element
-from keystream._audit.html_tree import FINDINGS
+from keystream._audit.reporting import html_tree, words
+from keystream._audit.reporting.content import Content, main_place
+from keystream._audit.reporting.html_element import add, element
+from keystream._audit.reporting.html_tree import FINDINGS
 from keystream._audit.rules import rule_of
 from keystream._audit.values import Finding, Place
 
@@ -35,7 +35,11 @@ def write(whole: Content) -> str:
         for each in whole.unseen:
             add(listed, "li", each)
     _findings(body, "Silenced", whole.silenced, {}, "silenced")
-    page = importlib.resources.files("keystream._audit").joinpath("page.html").read_text("utf-8")
+    page = (
+        importlib.resources.files("keystream._audit.reporting")
+        .joinpath("page.html")
+        .read_text("utf-8")
+    )
     title = html.escape(words.clean(f"Key audit of {whole.subject}"))
     # A lone surrogate can't be written to a file; it is a backslash escape already.
     written = ET.tostring(body, encoding="unicode", method="html")

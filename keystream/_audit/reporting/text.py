@@ -6,8 +6,8 @@ import itertools
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 
-from keystream._audit import words
-from keystream._audit.content import Content, main_place
+from keystream._audit.reporting import words
+from keystream._audit.reporting.content import Content, main_place
 from keystream._audit.rules import RULES, rule_of
 from keystream._audit.values import Finding, Place
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from keystream._audit import words
+from keystream._audit.reporting import words
 from keystream._audit.values import Count
 
 _HEAD = ("place", "draws", "bits", "splits", "folds")
