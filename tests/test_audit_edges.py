@@ -85,6 +85,21 @@ def in_a_ref(key: jax.Array) -> jax.Array:
     return bits(jax.new_ref(key)[...])
 
 
+def cast(through: str) -> Callable[[jax.Array], jax.Array]:
+    """Return a program that hands the words of a key on as another dtype."""
+
+    def fun(key: jax.Array) -> jax.Array:
+        words = jax.random.key_data(key)
+        if through == "bits":
+            signed = lax.bitcast_convert_type(words, jnp.int32)
+            words = lax.bitcast_convert_type(signed, jnp.uint32)
+        else:
+            words = words.astype(through).astype(jnp.uint32)
+        return bits(jax.random.wrap_key_data(words)) ^ bits(key)
+
+    return fun
+
+
 def copies(key: jax.Array) -> jax.Array:
     return jax.vmap(bits)(jnp.stack([key] * 4))
 
@@ -116,6 +131,9 @@ EDGES = {
     "no keys": Edge(no_keys_in_it, TYPED, set(), set()),
     "one replaced": Edge(one_replaced, LEGACY, set(), set()),
     "in a ref": Edge(in_a_ref, LEGACY, set(), set()),
+    "cast bits": Edge(cast("bits"), TYPED, TWICE, TWICE),
+    "cast": Edge(cast("int32"), TYPED, TWICE, TWICE),
+    "cast, cut": Edge(cast("uint16"), jax.random.key(2**20), {("KS14", "error")}, set()),
     "copies": Edge(copies, TYPED, LANES, set()),
     "audited inside": Edge(audited_inside, TYPED, set(), set()),
 }

@@ -6,6 +6,7 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 
 from keystream._audit.reading import structure
@@ -158,8 +159,14 @@ def _add(_: Reader, body: Body, eqn: Any) -> Found | None:
 
 
 def _converted(_: Reader, body: Body, eqn: Any) -> Found | None:
-    same = eqn.outvars[0].aval.dtype == eqn.invars[0].aval.dtype
-    return [body.handles(eqn.invars[0])] if same else None
+    # Words keep their 32 bits in any integer that holds as many, and come back as they were.
+    before, after = eqn.invars[0].aval, eqn.outvars[0].aval
+    same = before.dtype == after.dtype
+    whole = same or all(
+        jnp.issubdtype(each.dtype, np.integer) and each.dtype.itemsize >= 4
+        for each in (before, after)
+    )
+    return [body.handles(eqn.invars[0])] if whole and before.shape == after.shape else None
 
 
 MOVES: dict[str, Move] = {
@@ -173,5 +180,6 @@ MOVES: dict[str, Move] = {
     "gather": _gather,
     "dynamic_update_slice": _update,
     "add": _add,
+    "bitcast_convert_type": _converted,
     "convert_element_type": _converted,
 }
