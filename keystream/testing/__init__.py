@@ -1,0 +1,9 @@
+"""Tools to prove that your own program's randomness is sound: strategies and checks.
+
+It needs the extra: `pip install 'keystream[testing]'`. The guide is `docs/testing.md`.
+"""
+
+import keystream.testing._extra  # noqa: F401 - says what is missing, before it is
+from keystream.testing._failures import CheckError as CheckError
+from keystream.testing._failures import DifferenceError as DifferenceError
+from keystream.testing._failures import GoldenError as GoldenError
