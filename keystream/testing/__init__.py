@@ -8,6 +8,7 @@ from keystream.testing._device_invariant import check_device_invariant as check_
 from keystream.testing._failures import CheckError as CheckError
 from keystream.testing._failures import DifferenceError as DifferenceError
 from keystream.testing._failures import GoldenError as GoldenError
+from keystream.testing._golden import check_golden as check_golden
 from keystream.testing._prefix_stable import check_prefix_stable as check_prefix_stable
 from keystream.testing._reproducible import check_reproducible as check_reproducible
 from keystream.testing._resumable import check_resumable as check_resumable

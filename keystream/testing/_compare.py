@@ -42,20 +42,26 @@ def first_difference(
     one: Any, other: Any, tolerance: Tolerance, names: Pair, root: str = "result"
 ) -> str | None:
     """Return the first place where two pytrees differ, both values and how far; or None."""
-    paths = [_by_path(tree) for tree in (one, other)]
-    for path in _merged(*paths):
+    return first_by_path(by_path(one), by_path(other), tolerance, names, root)
+
+
+def first_by_path(
+    one: dict[str, Any], other: dict[str, Any], tolerance: Tolerance, names: Pair, root: str
+) -> str | None:
+    """Return the first difference of two pytrees that are leaves by their paths."""
+    for path in _merged(one, other):
         where = root + path
-        missing = [name for name, known in zip(names, paths, strict=True) if path not in known]
-        if missing:
-            there = names[1] if missing[0] == names[0] else names[0]
-            return f"{where} {there} and nothing there {missing[0]}"
-        told = _leaves(paths[0][path], paths[1][path], tolerance, names, where)
+        for known, here, there in ((one, *names), (other, *names[::-1])):
+            if path not in known:
+                return f"{where} {there} and nothing there {here}"
+        told = _leaves(one[path], other[path], tolerance, names, where)
         if told:
             return told
     return None
 
 
-def _by_path(tree: Any) -> dict[str, Any]:
+def by_path(tree: Any) -> dict[str, Any]:
+    """Return the leaves of a pytree by their paths, as `['a'][0]`."""
     return {
         jax.tree_util.keystr(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
     }

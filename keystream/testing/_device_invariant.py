@@ -17,6 +17,8 @@ from keystream.testing import _door
 from keystream.testing._compare import first_difference
 from keystream.testing._failures import DifferenceError
 
+__tracebackhide__ = True  # pytest shows the line that calls the check
+
 CHECK = "check_device_invariant"
 _CURE = 'Before JAX starts: os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count={}".'
 

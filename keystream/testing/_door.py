@@ -13,6 +13,8 @@ from keystream import ArgumentTypeError, ArgumentValueError, KeyTypeError
 from keystream._errors import error
 from keystream.testing._compare import EXACT, Tolerance
 
+__tracebackhide__ = True  # pytest shows the line that calls the check
+
 ULPS = 64
 """How far apart floats may lie where nobody said: see `docs/testing.md`, where it is measured."""
 

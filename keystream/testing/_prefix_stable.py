@@ -15,6 +15,8 @@ from keystream.testing import _door
 from keystream.testing._compare import Pair, Tolerance, first_difference
 from keystream.testing._failures import DifferenceError
 
+__tracebackhide__ = True  # pytest shows the line that calls the check
+
 CHECK = "check_prefix_stable"
 
 

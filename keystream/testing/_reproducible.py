@@ -16,6 +16,8 @@ from keystream.testing import _door
 from keystream.testing._compare import EXACT, Pair, Tolerance, first_difference
 from keystream.testing._failures import CheckError, DifferenceError
 
+__tracebackhide__ = True  # pytest shows the line that calls the check
+
 FORMS = ("again", "jit", "vmap", "map")
 CHECK = "check_reproducible"
 

@@ -16,6 +16,8 @@ from keystream.testing._compare import EXACT, Pair, Tolerance, first_difference
 from keystream.testing._failures import DifferenceError
 from keystream.testing._saved import copied, load_state, save_state
 
+__tracebackhide__ = True  # pytest shows the line that calls the check
+
 CHECK = "check_resumable"
 
 

@@ -13,6 +13,8 @@ import keystream as ks
 from keystream import ArgumentTypeError
 from keystream._errors import error
 
+__tracebackhide__ = True  # pytest shows the line that calls the check
+
 PLAIN = (bool, int, float, complex, str, bytes)
 
 
@@ -42,7 +44,7 @@ def copied(check: str, state: Any, *, needed: bool) -> Callable[[], Any]:
     for leaf in jax.tree.leaves(state, is_leaf=_is_stream):
         if needed and not _is_random(leaf) and not isinstance(leaf, PLAIN) and not _is_array(leaf):
             wanted = "arrays, keys, streams, numbers and str"
-            cure = "For other states: save=..., load=... ."
+            cure = "For other states, both of: save=lambda state: ..., load=lambda saved: ..."
             raise error(ArgumentTypeError, check, "state", wanted, leaf, cure, must="hold")
     leaves, treedef = jax.tree.flatten(state, is_leaf=_is_stream)
     saved = [
