@@ -12,3 +12,10 @@ from keystream.testing._golden import check_golden as check_golden
 from keystream.testing._prefix_stable import check_prefix_stable as check_prefix_stable
 from keystream.testing._reproducible import check_reproducible as check_reproducible
 from keystream.testing._resumable import check_resumable as check_resumable
+from keystream.testing._samplers import samplers as samplers
+from keystream.testing._strategies import key_arrays as key_arrays
+from keystream.testing._strategies import keys as keys
+from keystream.testing._strategies import meshes as meshes
+from keystream.testing._strategies import names as names
+from keystream.testing._strategies import paths as paths
+from keystream.testing._strategies import seeds as seeds
