@@ -44,8 +44,9 @@ def check_reproducible(
     `jax.vmap(fun)(keys)` is `fun(keys[i])`.
 
     Args:
-        fun: Takes a key, then `args`; returns any pytree of arrays, keys, numbers and str.
-            One that `jax.jit` made is also called as it was before.
+        fun: Takes a key, then `args`; returns any pytree of arrays, keys and numbers, with
+            `forms=("again",)` of str and other leaves with `==` too. One that `jax.jit`
+            made is also called as it was before.
         key: One typed key, not traced.
         *args: The other arguments. Arrays in them are traced where `fun` is, everything
             else is static; all lanes get the same ones.
@@ -77,7 +78,8 @@ def check_reproducible(
         DifferenceError: The first difference, by tree path and index, with both values.
         CheckError: `fun` drew from a hidden state.
         KeyTypeError: Not one typed key, or a traced one.
-        ArgumentTypeError: `fun` can't be called, or not be traced as a form asks for.
+        ArgumentTypeError: `fun` can't be called, or not be traced as a form asks for, or
+            returns what can't be.
         ArgumentValueError: An unknown form, or a count or tolerance below zero.
 
     Example:
@@ -107,6 +109,11 @@ def check_reproducible(
     if "again" in forms:
         names = "at first", "then"
         _demand("called again with the same key", first, fun(key, *args), EXACT, names)
+    traced = [form for form in forms if form != "again"]
+    odd = [leaf for leaf in jax.tree.leaves(first) if not _is_array(leaf) and not _is_number(leaf)]
+    if traced and odd:
+        wanted = f"arrays, keys and numbers for the form {traced[0]!r}"
+        raise error(ArgumentTypeError, CHECK, "fun", wanted, odd[0], _UNTRACED, must="return")
     plain = uncompiled(fun)
     if "jit" in forms:
         if plain is not fun:
@@ -193,6 +200,11 @@ def _is_array(leaf: Any) -> bool:
     return isinstance(leaf, (jax.Array, np.ndarray, np.generic))
 
 
+def _is_number(leaf: Any) -> bool:
+    return isinstance(leaf, (bool, int, float, complex))
+
+
+_UNTRACED = 'For what can\'t be traced: forms=("again",).'
 _UNTRACEABLE = (
     jax.errors.ConcretizationTypeError,
     jax.errors.TracerArrayConversionError,
@@ -206,5 +218,4 @@ def _traced(form: str, run: Callable[[], Any]) -> Any:
         return run()
     except _UNTRACEABLE as raised:
         wanted, got = f"traceable for {form!r}", Words(f"a {type(raised).__name__}")
-        cure = 'For what can\'t be traced: forms=("again",).'
-        raise error(ArgumentTypeError, CHECK, "fun", wanted, got, cure) from raised
+        raise error(ArgumentTypeError, CHECK, "fun", wanted, got, _UNTRACED) from raised
