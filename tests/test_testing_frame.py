@@ -89,14 +89,9 @@ def test_the_test_extra_holds_it() -> None:
 
 @pytest.mark.parametrize("name", PUBLIC)
 def test_docstrings(name: str) -> None:
-    """Every public function of the kit has all sections, names its arguments, and its example runs."""
+    """Every public function of the kit has all sections and its arguments; its example runs."""
     value = PUBLIC[name]
     assert missing_sections(value) == []
-    assert (
-        not value.__doc__.startswith("Return a strategy")
-        or "shrink" in value.__doc__
-        or ("prints as" in value.__doc__)
-    )
     (example,) = doctest.DocTestFinder(recurse=False).find(value, name, globs={})
     assert example.examples
     assert doctest.DocTestRunner().run(example).failed == 0
