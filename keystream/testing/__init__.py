@@ -1,0 +1,21 @@
+"""Tools to prove that your own program's randomness is sound: strategies and checks.
+
+It needs the extra: `pip install 'keystream[testing]'`. The guide is `docs/testing.md`.
+"""
+
+import keystream.testing._extra  # noqa: F401 - says what is missing, before it is
+from keystream.testing._device_invariant import check_device_invariant as check_device_invariant
+from keystream.testing._failures import CheckError as CheckError
+from keystream.testing._failures import DifferenceError as DifferenceError
+from keystream.testing._failures import GoldenError as GoldenError
+from keystream.testing._golden import check_golden as check_golden
+from keystream.testing._prefix_stable import check_prefix_stable as check_prefix_stable
+from keystream.testing._reproducible import check_reproducible as check_reproducible
+from keystream.testing._resumable import check_resumable as check_resumable
+from keystream.testing._samplers import samplers as samplers
+from keystream.testing._strategies import key_arrays as key_arrays
+from keystream.testing._strategies import keys as keys
+from keystream.testing._strategies import meshes as meshes
+from keystream.testing._strategies import names as names
+from keystream.testing._strategies import paths as paths
+from keystream.testing._strategies import seeds as seeds

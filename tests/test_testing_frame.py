@@ -1,0 +1,97 @@
+"""`keystream.testing` stands on public names, and says what to install where that is missing."""
+
+import ast
+import doctest
+import inspect
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import keystream as ks
+from keystream import testing
+from tests import fresh
+from tests.test_docs import missing_sections
+
+PUBLIC = {name: value for name, value in vars(testing).items() if inspect.isfunction(value)}
+FOLDER = Path(testing.__file__).parent
+
+
+@pytest.mark.parametrize("name", ["hypothesis", "pytest", "scipy"])
+def test_what_is_missing_is_named(name: str) -> None:
+    """Without a package of the extra there is one error, and it names the command to type."""
+    program = (
+        "import importlib.abc, importlib.util, sys\n"
+        "find_spec = importlib.util.find_spec\n"
+        "absent = lambda name, *rest: None if name == sys.argv[1] else find_spec(name, *rest)\n"
+        "importlib.util.find_spec = absent\n"
+        "import keystream\n"
+        "try:\n"
+        "    import keystream.testing\n"
+        "except ImportError as told:\n"
+        "    print(told)\n"
+    )
+    assert fresh.python(program, name).stdout == (
+        f"keystream.testing: the extra 'testing' must be installed, got no {name}. "
+        "In a shell: pip install 'keystream[testing]'.\n"
+    )
+
+
+def test_keystream_itself_needs_none_of_it() -> None:
+    """`import keystream` imports neither the kit nor what the kit stands on."""
+    program = (
+        "import sys, keystream\n"
+        "print({'keystream.testing', 'hypothesis', 'pytest', 'scipy.stats'} & set(sys.modules))\n"
+    )
+    assert fresh.python(program).stdout == "set()\n"
+
+
+def _private(file: Path) -> list[str]:
+    """Return what a file imports of keystream that isn't public."""
+    found = []
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("keystream."):
+            inside = node.module.startswith("keystream.testing")
+            words = node.module == "keystream._errors"
+            found += [] if inside or words else [node.module]
+        if isinstance(node, ast.ImportFrom) and node.module == "keystream":
+            found += [alias.name for alias in node.names if alias.name not in vars(ks)]
+    return found
+
+
+def test_public_names_alone() -> None:
+    """The kit imports public names of keystream alone, and the words of its errors."""
+    assert {file.name: _private(file) for file in FOLDER.glob("*.py") if _private(file)} == {}
+
+
+def test_a_private_import_is_noticed(tmp_path: Path) -> None:
+    """An import from a private module of keystream is found."""
+    file = tmp_path / "liar.py"
+    file.write_text("from keystream._split import derive\nfrom keystream import key, _tree_walk\n")
+    assert _private(file) == ["keystream._split", "_tree_walk"]
+
+
+def test_failures_are_assertions() -> None:
+    """What a check raises is an AssertionError, so that pytest shows it as a failed test."""
+    for cls in (testing.CheckError, testing.DifferenceError, testing.GoldenError):
+        assert issubclass(cls, (ks.KeystreamError,))
+        assert issubclass(cls, (AssertionError,))
+        assert issubclass(cls, testing.CheckError)
+
+
+def test_the_test_extra_holds_it() -> None:
+    """The extra with which our own tests run contains the kit's."""
+    text = (FOLDER.parent.parent / "pyproject.toml").read_text()
+    assert 'test = ["keystream[testing]"' in text
+    assert subprocess.run([sys.executable, "-c", "import scipy"], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_docstrings(name: str) -> None:
+    """Every public function of the kit has all sections and its arguments; its example runs."""
+    value = PUBLIC[name]
+    assert missing_sections(value) == []
+    (example,) = doctest.DocTestFinder(recurse=False).find(value, name, globs={})
+    assert example.examples
+    assert doctest.DocTestRunner().run(example).failed == 0
