@@ -83,6 +83,16 @@ def another_key() -> Callable[[jax.Array], Any]:
     return lambda key: {"key": jax.random.fold_in(key, next(turns))}
 
 
+def one_buffer() -> Callable[[jax.Array], Any]:
+    buffer = np.zeros(2)
+
+    def fun(_: jax.Array) -> Any:
+        buffer[:] += 1
+        return buffer
+
+    return fun
+
+
 IRREPRODUCIBLE: dict[str, tuple[Callable[[], Callable[..., Any]], str]] = {
     "a counter of its own": (
         hidden_counter,
@@ -118,6 +128,7 @@ IRREPRODUCIBLE: dict[str, tuple[Callable[[], Callable[..., Any]], str]] = {
             "jit at result[0]; 2 of 2 differ."
         ),
     ),
+    "a buffer that is written again": (one_buffer, "got 1.0 at first and 2.0 then at result[0], "),
     "a key that moves on": (
         another_key,
         (
@@ -183,12 +194,12 @@ def train(key: jax.Array, mesh: jax.sharding.Mesh) -> Any:
 
 def test_device_invariant_passes() -> None:
     """Keys by position, and a training step within its last digits, pass on every mesh."""
-    testing.check_device_invariant(rows, KEY, (1, 2, 8), exact=True)
+    testing.check_device_invariant(rows, KEY, (1, 8), exact=True)
     testing.check_device_invariant(train, KEY, (1, 4), atol=1e-6)
     testing.check_device_invariant(
         lambda key, mesh: ks.keys(key, (4, 2), out_sharding=NamedSharding(mesh, P("a", "b"))),
         KEY,
-        (1, (2, 2), (4, 2)),
+        (1, (4, 2)),
         axis_names=("a", "b"),
     )
 
@@ -476,8 +487,30 @@ DOORS: dict[str, tuple[Callable[[], None], type[Exception]]] = {
         lambda: testing.check_prefix_stable(ks.keys, ks.keys(KEY, 2)),
         ks.KeyTypeError,
     ),
-    "check_reproducible: forms must be a tuple of 'again', 'jit', 'vmap', 'map', got 'jit'.": (
+    "check_reproducible: forms must be one or more of 'again', 'jit', 'vmap', 'map', got 'jit'. "
+    'For one: forms=("jit",).': (
         lambda: testing.check_reproducible(jax.random.bits, KEY, forms="jit"),
+        ks.ArgumentValueError,
+    ),
+    "check_reproducible: forms must be one or more of 'again', 'jit', 'vmap', 'map', got (). For "
+    'one: forms=("jit",).': (
+        lambda: testing.check_reproducible(jax.random.bits, KEY, forms=()),
+        ks.ArgumentValueError,
+    ),
+    "check_reproducible: lanes must be an int of at least 2, got 1.": (
+        lambda: testing.check_reproducible(jax.random.bits, KEY, lanes=1),
+        ks.ArgumentValueError,
+    ),
+    "check_prefix_stable: sizes must be of two different values, got (3, 3).": (
+        lambda: testing.check_prefix_stable(ks.keys, KEY, (3, 3)),
+        ks.ArgumentValueError,
+    ),
+    "check_resumable: num_steps must be an int of at least 2, got 1.": (
+        lambda: testing.check_resumable(turn, begin(), num_steps=1),
+        ks.ArgumentValueError,
+    ),
+    "check_resumable: xs must hold at least 5 items, one for each step, got 3.": (
+        lambda: testing.check_resumable(turn, begin(), [1, 2, 3], num_steps=5),
         ks.ArgumentValueError,
     ),
     "check_reproducible: ulps must be a number of zero or more, got -1.": (

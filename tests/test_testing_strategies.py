@@ -72,12 +72,14 @@ def test_key_arrays(keys: jax.Array) -> None:
     assert len({tuple(row) for row in words.tolist()}) == keys.size
 
 
-@pytest.mark.parametrize("kind", ["exact", "floats", "reject"])
+@pytest.mark.parametrize(
+    "kind", ["exact", "floats", pytest.param("reject", marks=pytest.mark.slow)]
+)
 def test_samplers(kind: str) -> None:
     """Each sampler draws finite numbers of the shape asked for, with the arguments it has."""
     drawn = set()
 
-    @settings(quiet, max_examples=4 if kind == "reject" else 20)
+    @settings(quiet, max_examples=20 if kind == "reject" else 8)
     @given(testing.samplers(kind))
     def run(sampler: Any) -> None:
         if sampler.name not in drawn:

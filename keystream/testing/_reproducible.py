@@ -13,7 +13,7 @@ import keystream as ks
 from keystream import ArgumentTypeError, ArgumentValueError
 from keystream._errors import Words, error
 from keystream.testing import _door
-from keystream.testing._compare import EXACT, Pair, Tolerance, first_difference
+from keystream.testing._compare import EXACT, Pair, Tolerance, first_difference, snapshot
 from keystream.testing._failures import CheckError, DifferenceError
 
 __tracebackhide__ = True  # pytest shows the line that calls the check
@@ -99,13 +99,13 @@ def check_reproducible(
     _door.function(CHECK, "fun", fun)
     _door.one_key(CHECK, key)
     near = _door.tolerance(CHECK, ulps, atol, exact)
-    (lanes,) = _door.counts(CHECK, "lanes", (lanes,))
-    for form in (forms,) if isinstance(forms, str) else forms:
-        if form not in FORMS or isinstance(forms, str):
-            wanted = f"a tuple of {', '.join(map(repr, FORMS))}"
-            raise error(ArgumentValueError, CHECK, "forms", wanted, forms)
+    lanes = _door.count(CHECK, "lanes", lanes, least=2)
+    if isinstance(forms, str) or not forms or any(form not in FORMS for form in forms):
+        wanted = f"one or more of {', '.join(map(repr, FORMS))}"
+        raise error(ArgumentValueError, CHECK, "forms", wanted, forms, 'For one: forms=("jit",).')
 
-    first = _watched(fun, key, args) if "again" in forms else fun(key, *args)
+    # What a function returns may be a buffer that it writes again.
+    first = snapshot(_watched(fun, key, args) if "again" in forms else fun(key, *args))
     if "again" in forms:
         names = "at first", "then"
         _demand("called again with the same key", first, fun(key, *args), EXACT, names)
@@ -135,7 +135,7 @@ def _lanes(
     near: Tolerance,
 ) -> None:
     keys = ks.keys(ks.derive(key, CHECK), lanes)
-    loop = [fun(keys[i], *args) for i in range(lanes)]
+    loop = [snapshot(fun(keys[i], *args)) for i in range(lanes)]
     ways: dict[str, Callable[[], Any]] = {
         "vmap": lambda: jax.vmap(closed(fun, args), (0, None))(keys, arrays(args)),
         "map": lambda: jax.lax.map(lambda key: closed(fun, args)(key, arrays(args)), keys),
