@@ -4,6 +4,11 @@ It needs the extra: `pip install 'keystream[testing]'`. The guide is `docs/testi
 """
 
 import keystream.testing._extra  # noqa: F401 - says what is missing, before it is
+from keystream.testing._distribution import check_distribution as check_distribution
+from keystream.testing._distribution import check_same_distribution as check_same_distribution
+from keystream.testing._evidence import DependenceError as DependenceError
+from keystream.testing._evidence import DistributionError as DistributionError
+from keystream.testing._evidence import Evidence as Evidence
 from keystream.testing._failures import CheckError as CheckError
 from keystream.testing._failures import DifferenceError as DifferenceError
 from keystream.testing._failures import GoldenError as GoldenError
