@@ -4,6 +4,7 @@ It needs the extra: `pip install 'keystream[testing]'`. The guide is `docs/testi
 """
 
 import keystream.testing._extra  # noqa: F401 - says what is missing, before it is
+from keystream.testing._bits import check_uniform_bits as check_uniform_bits
 from keystream.testing._distribution import check_distribution as check_distribution
 from keystream.testing._distribution import check_same_distribution as check_same_distribution
 from keystream.testing._evidence import DependenceError as DependenceError
@@ -12,3 +13,4 @@ from keystream.testing._evidence import Evidence as Evidence
 from keystream.testing._failures import CheckError as CheckError
 from keystream.testing._failures import DifferenceError as DifferenceError
 from keystream.testing._failures import GoldenError as GoldenError
+from keystream.testing._independence import check_independent as check_independent

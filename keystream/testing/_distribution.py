@@ -113,7 +113,8 @@ def check_distribution(
         given = _given(name, reference, form, ks.derive(key, name, "parts"))
         num = min(num, len(given) // 10)
         both = TwoSamples(_drawn(sampler, args, form, num), _part(given, num), form.shape, num)
-        return _conclude_both(name, both, key, rule)
+        sentence = "sampler must draw as the reference does, and doesn't"
+        return _conclude_both(name, both, key, rule, sentence)
     cells = int(np.clip(num // 64, 4, 256))
     against = read_reference(name, reference, form, cells)
     one = OneSample(sampler, args, form, against, num, bool(independent))
@@ -193,14 +194,18 @@ def check_same_distribution(
         raise error(ArgumentValueError, name, "other", wanted, Words(f"shape {second.shape}"))
     num = _inputs.integer(name, "num", num, LEAST, MOST)
     ones, others = _drawn(sampler, args, form, num), _drawn(other, args, second, num)
-    return _conclude_both(name, TwoSamples(ones, others, form.shape, num), key, rule)
+    sentence = "the two must draw from one distribution, and don't"
+    both = TwoSamples(ones, others, form.shape, num)
+    return _conclude_both(name, both, key, rule, sentence)
 
 
-def _conclude_both(name: str, both: TwoSamples, key: jax.Array, rule: Rule) -> Evidence:
+def _conclude_both(
+    name: str, both: TwoSamples, key: jax.Array, rule: Rule, sentence: str
+) -> Evidence:
     directions = len(_two_samples.NAMES) * len(both.names)
     shift = _shift(name, rule, directions, both.num / 2)
     outcome = two_stage(both.looker(), key, name, both.num, rule)
-    wrong = DistributionError, "the two must draw from one distribution, and don't"
+    wrong = DistributionError, sentence
     draws = (both.num, MORE * both.num, MORE * both.num)
     return conclude(name, outcome, rule, draws, shift, wrong)
 

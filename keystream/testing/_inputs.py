@@ -15,15 +15,15 @@ from keystream._errors import Words, error
 from keystream.testing._statistics import Rule
 
 
-def one_key(function: str, key: Any) -> None:
+def one_key(function: str, key: Any, argument: str = "key") -> None:
     """Refuse all but one typed key that isn't traced."""
     typed = isinstance(key, jax.Array) and jnp.issubdtype(key.dtype, jax.dtypes.prng_key)
     if not typed or key.shape:
         seeded = isinstance(key, (int, str)) and not isinstance(key, bool)
         cure = "To make a key from a seed: ks.key(seed)." if seeded else "To make one: ks.key(42)."
-        raise error(KeyTypeError, function, "key", "one typed key", key, cure)
+        raise error(KeyTypeError, function, argument, "one typed key", key, cure)
     if isinstance(key, jax.core.Tracer):
-        raise error(KeyTypeError, function, "key", "concrete", key, "Call it outside of jit.")
+        raise error(KeyTypeError, function, argument, "concrete", key, "Call it outside of jit.")
 
 
 def integer(function: str, argument: str, value: Any, least: int, most: int) -> int:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import jax.numpy as jnp
 import numpy as np
 from scipy import special, stats
 
@@ -50,6 +51,11 @@ def reference(function: str, given: Any, form: Form, cells: int) -> Reference:
         smooth = _smooth(function, given, form)
         return Reference(name, smooth, even, False, getattr(given, "ppf", None))
     if callable(given):
+        if not jnp.issubdtype(form.dtype, jnp.floating):
+            got = Words(f"a CDF for draws of {np.dtype(form.dtype).name}")
+            cure = "For one: scipy.stats.rv_discrete(values=(numbers, chances))()."
+            wanted = "a discrete distribution of scipy.stats where draws are no floats"
+            raise error(ArgumentTypeError, function, "reference", wanted, got, cure)
         name = getattr(given, "__name__", "the CDF")
         return Reference(name, _checked(function, given), even, False, None)
     cure = "For draws of another sampler: check_same_distribution(sampler, other, key)."

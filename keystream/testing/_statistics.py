@@ -45,14 +45,15 @@ class Rule(NamedTuple):
         """The chance with which one of the three looks may reject by mistake."""
         return float((self.false_alarm / self.tests) ** (1 / 3))
 
-    def reach(self, directions: int, more: int = MORE) -> float:
+    def reach(self, directions: int, *, more: int = MORE, within: int = 1) -> float:
         """Return the z that a first look has to have on average to be found in the end.
 
         Found means flagged and confirmed twice, with probability POWER; a rerun's z is
-        larger by the root of `more`.
+        larger by the root of `more`. A direction that is the largest of `within` statistics
+        is corrected for that in every look.
         """
-        flag = -special.ndtri(self.level / directions)
-        confirm = -special.ndtri(self.level)
+        flag = -special.ndtri(self.level / directions / within)
+        confirm = -special.ndtri(self.level / within)
 
         def short(mean: float) -> float:
             missed = special.ndtr(flag - mean)
@@ -69,6 +70,24 @@ class Reading(NamedTuple):
     say: Callable[[int], str]
     kinds: Sequence[str]
     """The name of the statistic of each direction; of one name the worst is told."""
+
+
+class Found(NamedTuple):
+    """One-sided p-values, the statistics they are of, and what each says in words."""
+
+    p: list[float]
+    kinds: list[str]
+    told: list[str]
+
+    def add(self, kind: str, p: float, told: str) -> None:
+        """Append one."""
+        self.p.append(min(1.0, float(p)))
+        self.kinds.append(kind)
+        self.told.append(f"{kind}: {told}")
+
+    def reading(self) -> Reading:
+        """Return them as what a look saw."""
+        return Reading(np.array(self.p), self.told.__getitem__, self.kinds)
 
 
 class Outcome(NamedTuple):
