@@ -11,9 +11,11 @@ import numpy as np
 import keystream as ks
 from keystream import ArgumentTypeError, ArgumentValueError
 from keystream._errors import Words, error
-from keystream.testing import _bit_tests, _inputs
+from keystream.testing import _bit_tests, _door, _inputs
 from keystream.testing._evidence import DistributionError, Evidence, conclude
 from keystream.testing._statistics import Found, Reading, two_stage
+
+__tracebackhide__ = True  # pytest shows the line that calls the check
 
 LEAST, MOST = 2**14, 2**26
 """Bytes of a look."""
@@ -85,7 +87,7 @@ def check_uniform_bits(
         Journal of Statistical Software 7 (birthday spacings).
     """
     name = "check_uniform_bits"
-    _inputs.one_key(name, key)
+    _door.one_key(name, key)
     rule = _inputs.rule(name, false_alarm, tests)
     form = _inputs.form(name, "fun", fun, key, args)
     if np.dtype(form.dtype).name not in WIDTHS:

@@ -11,7 +11,7 @@ import numpy as np
 import keystream as ks
 from keystream import ArgumentTypeError, ArgumentValueError
 from keystream._errors import Words, error
-from keystream.testing import _inputs, _tally, _two_samples
+from keystream.testing import _door, _inputs, _tally, _two_samples
 from keystream.testing._draws import chunks, rows_at_once
 from keystream.testing._evidence import DistributionError, Evidence, conclude
 from keystream.testing._inputs import Form
@@ -19,6 +19,8 @@ from keystream.testing._one_sample import OneSample
 from keystream.testing._reference import reference as read_reference
 from keystream.testing._statistics import MORE, Rule, two_stage
 from keystream.testing._two_samples import TwoSamples
+
+__tracebackhide__ = True  # pytest shows the line that calls the check
 
 LEAST, MOST, WIDEST = 256, 2**32, 4096
 NUM = 2**20
@@ -105,7 +107,7 @@ def check_distribution(
         Statistics & Probability Letters 77: ties broken at random. K. Pearson (1900), cells.
     """
     name = "check_distribution"
-    _inputs.one_key(name, key)
+    _door.one_key(name, key)
     rule = _inputs.rule(name, false_alarm, tests)
     form = _form(name, "sampler", sampler, key, args)
     num = _inputs.integer(name, "num", num, LEAST, MOST)
@@ -185,7 +187,7 @@ def check_same_distribution(
         Waerden (1952), normal scores.
     """
     name = "check_same_distribution"
-    _inputs.one_key(name, key)
+    _door.one_key(name, key)
     rule = _inputs.rule(name, false_alarm, tests)
     form = _form(name, "sampler", sampler, key, args)
     second = _form(name, "other", other, key, args)

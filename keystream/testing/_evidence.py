@@ -7,6 +7,8 @@ from typing import NamedTuple
 from keystream.testing._failures import CheckError
 from keystream.testing._statistics import Outcome, Rule
 
+__tracebackhide__ = True  # pytest shows the line that calls the check
+
 
 class DistributionError(CheckError):
     """Draws that don't follow the distribution that they should."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -12,10 +13,11 @@ import numpy as np
 import keystream as ks
 from keystream import ArgumentValueError
 from keystream._errors import Words, error
-from keystream.testing import _blocks, _inputs, _pairs
-from keystream.testing._draws import CHUNK
+from keystream.testing import _blocks, _door, _inputs, _pairs
 from keystream.testing._evidence import DependenceError, Evidence, conclude
 from keystream.testing._statistics import Found, Reading, two_stage
+
+__tracebackhide__ = True  # pytest shows the line that calls the check
 
 MOST = 2**24
 FEATURES = 8
@@ -96,12 +98,12 @@ def check_independent(
         (2005), "Testing for complete independence in high dimensions", Biometrika 92.
     """
     name = "check_independent"
-    _inputs.one_key(name, key)
+    _door.one_key(name, key)
     rule = _inputs.rule(name, false_alarm, tests)
     streams = _inputs.integer(name, "num_streams", num_streams, 2, 8192)
     if derive is not None:
-        _inputs.callable_(name, "derive", derive, "derive(key, i)")
-    steps = tuple(_inputs.integer(name, "lags", lag, 1, MOST) for lag in lags)
+        _door.function(name, "derive", derive)
+    steps = _door.counts(name, "lags", lags, several=0) if lags else ()
     form = _inputs.form(name, "sampler", sampler, key, args)
     if num is None:
         if not form.shape or form.shape[0] < 64:
@@ -116,11 +118,8 @@ def check_independent(
         wanted = f"such that num_streams * num * the size of a draw is at most {MOST:,}"
         raise error(ArgumentValueError, name, "num", wanted, streams * length * width)
 
-    def stream(key: jax.Array) -> jax.Array:
-        drawn = sampler(key, *args) if num is None else ks.sample(sampler, key, length, *args)
-        return jnp.reshape(drawn, (length, width))
-
-    look = _Streams(jax.jit(jax.vmap(stream)), derive, streams, length, width, steps)
+    draw = _drawer(sampler, args, num, (length, width))
+    look = _Streams(draw, derive, streams, length, width, steps)
     outcome = two_stage(look.look, key, name, streams * length, rule, more=1)
     pairs = streams * (streams - 1) // 2
     reach = rule.reach(outcome.readings[0].p.size, more=1, within=pairs)
@@ -129,8 +128,25 @@ def check_independent(
     return conclude(name, outcome, rule, draws, float(np.tanh(reach / np.sqrt(length))), wrong)
 
 
+def _drawer(
+    sampler: Callable[..., Any], args: Any, num: int | None, shape: tuple[int, int]
+) -> Callable[[jax.Array], np.ndarray]:
+    """Return what draws one stream, compiled once and looked up by JAX for a known sampler."""
+    if num is not None:
+        batch = -(-num // 4)
+        return lambda key: np.asarray(
+            ks.sample(sampler, key, num, *args, batch_size=batch)
+        ).reshape(shape)
+    whole = jax.jit(functools.partial(_call, sampler, args) if args else sampler)
+    return lambda key: np.asarray(whole(key)).reshape(shape)
+
+
+def _call(sampler: Callable[..., Any], args: Any, key: jax.Array) -> Any:
+    return sampler(key, *args)
+
+
 class _Streams(NamedTuple):
-    draw: Callable[[jax.Array], jax.Array]
+    draw: Callable[[jax.Array], np.ndarray]
     derive: Callable[[jax.Array, int], jax.Array] | None
     streams: int
     length: int
@@ -153,19 +169,13 @@ class _Streams(NamedTuple):
     def _keys(self, key: jax.Array) -> jax.Array:
         if self.derive is None:
             return ks.keys(key, self.streams)
-        made = [self.derive(key, i) for i in range(self.streams)]
-        for each in made:
-            _inputs.one_key("check_independent", each, "derive(key, i)")
+        made = [
+            _inputs.child("check_independent", self.derive(key, i)) for i in range(self.streams)
+        ]
         return jnp.stack(made)
 
     def _draws(self, keys: jax.Array) -> np.ndarray:
-        """Return the draws of all streams, made for as many keys at once as memory allows."""
-        size = max(1, min(self.streams, CHUNK // (self.length * self.width)))
-        parts = []
-        for first in range(0, self.streams, size):
-            places = np.minimum(np.arange(first, first + size), self.streams - 1)
-            parts.append(np.asarray(self.draw(keys[places])))
-        return np.concatenate(parts)[: self.streams]
+        return np.stack([self.draw(key) for key in keys])
 
     def _features(self, draws: np.ndarray, key: jax.Array) -> list[np.ndarray]:
         """Return the coordinates of draws, or sums of them where there are many."""

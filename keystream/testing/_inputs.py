@@ -12,18 +12,19 @@ import numpy as np
 
 from keystream import ArgumentTypeError, ArgumentValueError, KeyTypeError
 from keystream._errors import Words, error
+from keystream.testing import _door
 from keystream.testing._statistics import Rule
 
+__tracebackhide__ = True  # pytest shows the line that calls the check
 
-def one_key(function: str, key: Any, argument: str = "key") -> None:
-    """Refuse all but one typed key that isn't traced."""
-    typed = isinstance(key, jax.Array) and jnp.issubdtype(key.dtype, jax.dtypes.prng_key)
-    if not typed or key.shape:
-        seeded = isinstance(key, (int, str)) and not isinstance(key, bool)
-        cure = "To make a key from a seed: ks.key(seed)." if seeded else "To make one: ks.key(42)."
-        raise error(KeyTypeError, function, argument, "one typed key", key, cure)
-    if isinstance(key, jax.core.Tracer):
-        raise error(KeyTypeError, function, argument, "concrete", key, "Call it outside of jit.")
+
+def child(function: str, key: Any) -> jax.Array:
+    """Return what a caller's `derive` made of a key, where it is a key."""
+    if not isinstance(key, jax.Array) or not jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
+        raise error(KeyTypeError, function, "derive(key, i)", "one typed key", key)
+    if key.shape:
+        raise error(KeyTypeError, function, "derive(key, i)", "one typed key", key)
+    return key
 
 
 def integer(function: str, argument: str, value: Any, least: int, most: int) -> int:
@@ -48,12 +49,6 @@ def rule(function: str, false_alarm: Any, tests: Any) -> Rule:
     return Rule(float(false_alarm), integer(function, "tests", tests, 1, 10**9))
 
 
-def callable_(function: str, argument: str, value: Any, form: str) -> None:
-    """Refuse what can't be called; `form` is how it will be."""
-    if not callable(value):
-        raise error(ArgumentTypeError, function, argument, f"a function {form}", value)
-
-
 class Form(NamedTuple):
     """What a sampler returns for one key."""
 
@@ -70,7 +65,7 @@ def form(
     function: str, argument: str, sampler: Callable[..., Any], key: jax.Array, args: Any
 ) -> Form:
     """Return what a sampler returns for one key: one array of numbers, by tracing it once."""
-    callable_(function, argument, sampler, "sampler(key, *args)")
+    _door.function(function, argument, sampler)
     wanted = "a function that returns one array of real numbers"
     cure = "For one leaf of several: lambda key: sampler(key)[0]."
     try:
