@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 from scipy import special
 
-from keystream.testing._statistics import Found, binomial, chi_squared, least, poisson, two_sided
+from keystream.testing._statistics import Found, binomial, cells_squared, least, poisson, two_sided
 
 LAGS = (1, 2, 3, 4, 8, 16, 64, 256)
 DAYS = 2.0**32
@@ -66,7 +66,7 @@ def _cells(name: str, several: Iterable[np.ndarray], cells: int, found: Found) -
         expected = values.size / cells
         counts = np.bincount(values, minlength=cells)
         seen.append(((counts - expected) ** 2).sum() / expected)
-    for far, p in zip((max, min), chi_squared(np.array(seen), cells - 1), strict=True):
+    for far, p in zip((max, min), cells_squared(np.array(seen), cells), strict=True):
         told = f"chi-squared {far(seen):,.1f} over {cells} cells"
         found.add(name, least(p), told)
 
@@ -91,8 +91,7 @@ def _expected(name: str, counts: np.ndarray, chances: np.ndarray, found: Found) 
     if kept.sum() < 2:
         return
     chi = ((seen - expected)[kept] ** 2 / expected[kept]).sum()
-    free = int(kept.sum()) - bool(kept.all())
-    for p in chi_squared(chi, free):
+    for p in cells_squared(chi, int(kept.sum()) + (not kept.all())):
         found.add(name, float(p), f"chi-squared {chi:,.1f} over {kept.sum()} cells")
 
 

@@ -12,6 +12,7 @@ import keystream as ks
 from keystream import ArgumentTypeError, ArgumentValueError
 from keystream._errors import Words, error
 from keystream.testing import _bit_tests, _door, _inputs
+from keystream.testing._draws import compiled
 from keystream.testing._evidence import DistributionError, Evidence, conclude
 from keystream.testing._statistics import Found, Reading, two_stage
 
@@ -104,9 +105,10 @@ def check_uniform_bits(
         got = Words(f"{calls:,} calls of {form.size * width:,} bytes")
         raise error(ArgumentValueError, name, "num", wanted, got)
 
+    whole = compiled(fun, args)
+
     def look(key: jax.Array, words: int) -> Reading:
-        batch = min(calls, 2**18)
-        drawn = fun(key, *args) if num is None else _sample(fun, key, calls, args, batch)
+        drawn = whole(key) if num is None else _sample(fun, key, calls, args)
         found = Found([], [], [])
         _bit_tests.all_tests(np.ascontiguousarray(drawn).reshape(words), found)
         return found.reading()
@@ -118,5 +120,5 @@ def check_uniform_bits(
     return conclude(name, outcome, rule, (words,) * 3, reach / 2 / float(np.sqrt(words)), wrong)
 
 
-def _sample(fun: Callable[..., Any], key: jax.Array, num: int, args: Any, batch: int) -> Any:
-    return ks.sample(fun, key, num, *args, batch_size=batch)
+def _sample(fun: Callable[..., Any], key: jax.Array, num: int, args: Any) -> Any:
+    return ks.sample(fun, key, num, *args, batch_size=min(-(-num // 4), 2**18))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -42,3 +43,12 @@ def labels(shape: tuple[int, ...]) -> list[str]:
     if len(shape) == 1:
         return [f" of coordinate {i}" for i in range(shape[0])]
     return [f" of coordinate {tuple(map(int, i))}" for i in np.ndindex(shape)]
+
+
+def compiled(sampler: Callable[..., Any], args: Any) -> Callable[[jax.Array], Any]:
+    """Return a function of one key: a sampler without arguments keeps JAX's cache of it."""
+    return jax.jit(functools.partial(_call, sampler, args) if args else sampler)
+
+
+def _call(sampler: Callable[..., Any], args: Any, key: jax.Array) -> Any:
+    return sampler(key, *args)

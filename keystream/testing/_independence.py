@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -14,6 +13,7 @@ import keystream as ks
 from keystream import ArgumentValueError
 from keystream._errors import Words, error
 from keystream.testing import _blocks, _door, _inputs, _pairs
+from keystream.testing._draws import compiled
 from keystream.testing._evidence import DependenceError, Evidence, conclude
 from keystream.testing._statistics import Found, Reading, two_stage
 
@@ -137,12 +137,8 @@ def _drawer(
         return lambda key: np.asarray(
             ks.sample(sampler, key, num, *args, batch_size=batch)
         ).reshape(shape)
-    whole = jax.jit(functools.partial(_call, sampler, args) if args else sampler)
-    return lambda key: np.asarray(whole(key)).reshape(shape)
-
-
-def _call(sampler: Callable[..., Any], args: Any, key: jax.Array) -> Any:
-    return sampler(key, *args)
+    call = compiled(sampler, args)
+    return lambda key: np.asarray(call(key)).reshape(shape)
 
 
 class _Streams(NamedTuple):

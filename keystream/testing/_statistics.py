@@ -107,7 +107,7 @@ class Outcome(NamedTuple):
         first = self.readings[0].p
         return min(1.0, float(first.min()) * first.size)
 
-    def lines(self, most: int = 6) -> list[str]:
+    def lines(self, most: int = 9) -> list[str]:
         """Say what is wrong, once for each statistic, as the last rerun saw it."""
         last = self.readings[-1]
         ordered = sorted(self.failing, key=lambda i: last.p[i])
@@ -157,8 +157,22 @@ def two_sided(z: Any) -> np.ndarray:
 
 def chi_squared(found: Any, free: Any) -> np.ndarray:
     """Return both one-sided p-values of chi-squared: too large first, then too small."""
-    free = np.maximum(free, 1)
     return np.stack([special.chdtrc(free, found), special.chdtr(free, found)])
+
+
+def cells_squared(found: Any, cells: int) -> np.ndarray:
+    """Return both one-sided p-values of Pearson's chi-squared of counts in cells.
+
+    Few counts may well hit what is expected exactly, for which chi-squared has no chance at
+    all: only in MANY_CELLS or more is it a sign that they are too even.
+    """
+    if cells < 2:
+        return np.ones((2, *np.shape(found)))
+    p = chi_squared(found, cells - 1)
+    return p if cells >= MANY_CELLS else np.stack([p[0], np.ones_like(p[1])])
+
+
+MANY_CELLS = 16
 
 
 def binomial(found: Any, n: Any, chance: Any) -> np.ndarray:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import special
 
-from keystream.testing._statistics import binomial, chi_squared, two_sided
+from keystream.testing._statistics import binomial, cells_squared, chi_squared, two_sided
 
 FINE = 1024
 """On how fine a grid CDFs are compared; a finer one finds no more worth telling."""
@@ -85,11 +85,11 @@ KINDS = (
     ("impossible draws",),
     ("location", "location"),
     ("scale", "scale"),
+    ("CDF", "CDF"),
     ("far lower tail", "far lower tail"),
     ("lower tail", "lower tail"),
     ("upper tail", "upper tail"),
     ("far upper tail", "far upper tail"),
-    ("CDF", "CDF"),
     ("cells", "cells"),
 )
 """The statistics of a column, with a name for each direction."""
@@ -112,9 +112,9 @@ def p_values(seen: Tally, far: float, cuts: np.ndarray) -> np.ndarray:
     cdf = np.stack([np.exp(-2 * n * np.maximum(gap, 0) ** 2) for gap in (above, below)])
     expected = np.diff(cuts)[:, None] * n
     found = ((seen.cells - expected) ** 2 / expected).sum(0)
-    cells = chi_squared(found, len(cuts) - 2)
+    cells = cells_squared(found, len(cuts) - 1)
     impossible = np.where(seen.impossible > 0, 0.0, 1.0)[None]
-    p = np.concatenate([impossible, location, scale, tails, cdf, cells])
+    p = np.concatenate([impossible, location, scale, cdf, tails, cells])
     p[1:, seen.known == 0] = 1.0
     return p
 
@@ -144,7 +144,7 @@ def describe(
     if name == "scale":
         return f"{np.sqrt(seen.squares[column] / n):.4g} times as wide as the reference"
     if name.endswith("tail"):
-        which = (row - 5) // 2
+        which = (row - 7) // 2
         chance = (far, NEAR, NEAR, far)[which]
         level, side = (chance, "below") if which < 2 else (1 - chance, "above")
         found = int(seen.tails[which, column])

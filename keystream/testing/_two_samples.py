@@ -72,9 +72,8 @@ class TwoSamples(NamedTuple):
 
 NAMES = (
     *("NaN", "NaN", "location", "location", "scale", "scale"),
-    *("far lower tail", "far lower tail", "lower tail", "lower tail"),
-    *("upper tail", "upper tail", "far upper tail", "far upper tail"),
-    *("CDF", "CDF", "cells"),
+    *("CDF", "CDF", "far lower tail", "far lower tail", "lower tail", "lower tail"),
+    *("upper tail", "upper tail", "far upper tail", "far upper tail", "cells"),
 )
 """The statistics of a column, a name for each direction: more, larger or wider first."""
 
@@ -121,7 +120,7 @@ def _compare(a: _tally.Tally, b: _tally.Tally) -> np.ndarray:
     gap = a.fine.cumsum(0) / n - b.fine.cumsum(0) / m
     cdf = np.exp(-2 * n * m / (n + m) * np.stack([gap.max(0), gap.min(0)]) ** 2)
     cells = [_cells(a.cells[:, i], b.cells[:, i]) for i in range(len(n))]
-    return np.concatenate([nan, location, scale, tails, cdf, [cells]])
+    return np.concatenate([nan, location, scale, cdf, tails, [cells]])
 
 
 def _z(a: Any, a2: Any, n: Any, b: Any, b2: Any, m: Any) -> np.ndarray:
@@ -180,7 +179,7 @@ def _describe(
             return f"shifted by {(mean - other) / narrow:+.3g} standard deviations of the other"
         return f"{wide / narrow:.4g} times as wide as the other"
     if name.endswith("tail"):
-        which = (row - 6) // 2
+        which = (row - 8) // 2
         level = (far, _tally.NEAR, 1 - _tally.NEAR, 1 - far)[which]
         side, found = "below" if which < 2 else "above", a.tails[which, column]
         expected = b.tails[which, column] * n / m
