@@ -1,6 +1,8 @@
 """`keystream.testing` stands on public names, and says what to install where that is missing."""
 
 import ast
+import doctest
+import inspect
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +12,9 @@ import pytest
 import keystream as ks
 from keystream import testing
 from tests import fresh
+from tests.test_docs import missing_sections
 
+PUBLIC = {name: value for name, value in vars(testing).items() if inspect.isfunction(value)}
 FOLDER = Path(testing.__file__).parent
 
 
@@ -81,3 +85,13 @@ def test_the_test_extra_holds_it() -> None:
     text = (FOLDER.parent.parent / "pyproject.toml").read_text()
     assert 'test = ["keystream[testing]"' in text
     assert subprocess.run([sys.executable, "-c", "import scipy"], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_docstrings(name: str) -> None:
+    """Every public function of the kit has all sections and its arguments; its example runs."""
+    value = PUBLIC[name]
+    assert missing_sections(value) == []
+    (example,) = doctest.DocTestFinder(recurse=False).find(value, name, globs={})
+    assert example.examples
+    assert doctest.DocTestRunner().run(example).failed == 0

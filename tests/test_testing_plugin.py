@@ -202,6 +202,14 @@ def test_golden():
 """
 
 
+def test_the_switch(suite: Run) -> None:
+    """The switch of golden files is on while it is asked for, and off else."""
+    test = "import os\ndef test_it():\n    assert os.environ.get('KEYSTREAM_UPDATE_GOLDEN') == {}"
+    suite(test_on=test.format("None")).assert_outcomes(passed=1)
+    suite("--keystream-update-golden", test_on=test.format("'1'")).assert_outcomes(passed=1)
+
+
+@pytest.mark.slow
 def test_update_golden(suite: Run, pytester: pytest.Pytester) -> None:
     """Golden files are written with the switch alone, lie beside the test, and are kept."""
     found = suite(test_golden=GOLDEN)

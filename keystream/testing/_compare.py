@@ -67,6 +67,22 @@ def by_path(tree: Any) -> dict[str, Any]:
     }
 
 
+def snapshot(tree: Any) -> Any:
+    """Return a copy of a pytree that no later call can change, nor delete by donation."""
+
+    def copied(leaf: Any) -> Any:
+        if isinstance(leaf, np.ndarray):
+            return leaf.copy()
+        if not isinstance(leaf, jax.Array):
+            return leaf
+        if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+            words = jnp.array(jax.random.key_data(leaf))
+            return jax.random.wrap_key_data(words, impl=jax.random.key_impl(leaf))
+        return np.array(leaf)
+
+    return jax.tree.map(copied, tree)
+
+
 def _merged(one: dict[str, Any], other: dict[str, Any]) -> Iterator[str]:
     yield from one
     yield from (path for path in other if path not in one)

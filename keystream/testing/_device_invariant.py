@@ -14,7 +14,7 @@ from jax.sharding import AxisType
 from keystream import ArgumentTypeError, ArgumentValueError
 from keystream._errors import Words, error
 from keystream.testing import _door
-from keystream.testing._compare import first_difference
+from keystream.testing._compare import first_difference, snapshot
 from keystream.testing._failures import DifferenceError
 
 __tracebackhide__ = True  # pytest shows the line that calls the check
@@ -99,7 +99,7 @@ def check_device_invariant(
         name = f"on {_words(shape)}"
         _replicas(made, name)
         if at == 0:
-            first, first_name = made, name
+            first, first_name = snapshot(made), name
             continue
         told = first_difference(first, made, near, (first_name, name))
         if told:

@@ -47,6 +47,16 @@ def tolerance(check: str, ulps: Any, atol: Any, exact: Any) -> Tolerance:
     return EXACT if exact else Tolerance(float(ulps), float(atol))
 
 
+def count(check: str, argument: str, given: Any, *, least: int) -> int:
+    """Return an int of at least `least`, or refuse it."""
+    wanted = f"an int of at least {least}"
+    if isinstance(given, bool) or not isinstance(given, numbers.Integral):
+        raise error(ArgumentTypeError, check, argument, wanted, given)
+    if int(given) < least:
+        raise error(ArgumentValueError, check, argument, wanted, given)
+    return int(given)
+
+
 def counts(
     check: str, argument: str, given: Any, *, least: int = 1, several: int = 1
 ) -> tuple[int, ...]:

@@ -38,7 +38,7 @@ def check_golden(
     atol: float = 0.0,
     exact: bool = False,
 ) -> None:
-    """Raise unless a value is the one in its golden file; say what changed the numbers.
+    """Raise unless a value is the one in its golden file; say what changed it.
 
     Reach for it where numbers should stay what they are from release to release, and on
     every machine: the first draws of a sampler, a loss after ten steps. Where the numbers of

@@ -9,10 +9,10 @@ from typing import Any
 import jax
 import numpy as np
 
-from keystream import ArgumentTypeError
+from keystream import ArgumentTypeError, ArgumentValueError
 from keystream._errors import Words, error
 from keystream.testing import _door
-from keystream.testing._compare import Pair, Tolerance, first_difference
+from keystream.testing._compare import Pair, Tolerance, first_difference, snapshot
 from keystream.testing._failures import DifferenceError
 
 __tracebackhide__ = True  # pytest shows the line that calls the check
@@ -85,6 +85,8 @@ def check_prefix_stable(
     near = _door.tolerance(CHECK, ulps, atol, exact)
     lengths = sorted(set(_door.counts(CHECK, "sizes", sizes, several=2)))
     most = lengths[-1]
+    if len(lengths) < 2:
+        raise error(ArgumentValueError, CHECK, "sizes", "of two different values", sizes)
     begins = _starts(fun, most) if starts is None else starts
     begins = _door.counts(CHECK, "starts", begins, least=0, several=0) if begins else ()
 
@@ -121,7 +123,7 @@ def _run(fun: Callable[..., Any], key: jax.Array, count: int, axis: int, **start
             raise error(DifferenceError, CHECK, "fun", wanted, got, cure, must="give")
     if not jax.tree.leaves(made):
         raise error(ArgumentTypeError, CHECK, "fun", "at least one array", made, must="return")
-    return made
+    return snapshot(made)
 
 
 def _cut(made: Any, start: int, length: int, axis: int) -> Any:

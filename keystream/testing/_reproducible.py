@@ -13,7 +13,7 @@ import keystream as ks
 from keystream import ArgumentTypeError, ArgumentValueError
 from keystream._errors import Words, error
 from keystream.testing import _door
-from keystream.testing._compare import EXACT, Pair, Tolerance, first_difference
+from keystream.testing._compare import EXACT, Pair, Tolerance, first_difference, snapshot
 from keystream.testing._failures import CheckError, DifferenceError
 
 __tracebackhide__ = True  # pytest shows the line that calls the check
@@ -44,8 +44,9 @@ def check_reproducible(
     `jax.vmap(fun)(keys)` is `fun(keys[i])`.
 
     Args:
-        fun: Takes a key, then `args`; returns any pytree of arrays, keys, numbers and str.
-            One that `jax.jit` made is also called as it was before.
+        fun: Takes a key, then `args`; returns any pytree of arrays, keys and numbers, with
+            `forms=("again",)` of str and other leaves with `==` too. One that `jax.jit`
+            made is also called as it was before.
         key: One typed key, not traced.
         *args: The other arguments. Arrays in them are traced where `fun` is, everything
             else is static; all lanes get the same ones.
@@ -77,7 +78,8 @@ def check_reproducible(
         DifferenceError: The first difference, by tree path and index, with both values.
         CheckError: `fun` drew from a hidden state.
         KeyTypeError: Not one typed key, or a traced one.
-        ArgumentTypeError: `fun` can't be called, or not be traced as a form asks for.
+        ArgumentTypeError: `fun` can't be called, or not be traced as a form asks for, or
+            returns what can't be.
         ArgumentValueError: An unknown form, or a count or tolerance below zero.
 
     Example:
@@ -97,16 +99,21 @@ def check_reproducible(
     _door.function(CHECK, "fun", fun)
     _door.one_key(CHECK, key)
     near = _door.tolerance(CHECK, ulps, atol, exact)
-    (lanes,) = _door.counts(CHECK, "lanes", (lanes,))
-    for form in (forms,) if isinstance(forms, str) else forms:
-        if form not in FORMS or isinstance(forms, str):
-            wanted = f"a tuple of {', '.join(map(repr, FORMS))}"
-            raise error(ArgumentValueError, CHECK, "forms", wanted, forms)
+    lanes = _door.count(CHECK, "lanes", lanes, least=2)
+    if isinstance(forms, str) or not forms or any(form not in FORMS for form in forms):
+        wanted = f"one or more of {', '.join(map(repr, FORMS))}"
+        raise error(ArgumentValueError, CHECK, "forms", wanted, forms, 'For one: forms=("jit",).')
 
-    first = _watched(fun, key, args) if "again" in forms else fun(key, *args)
+    # What a function returns may be a buffer that it writes again.
+    first = snapshot(_watched(fun, key, args) if "again" in forms else fun(key, *args))
     if "again" in forms:
         names = "at first", "then"
         _demand("called again with the same key", first, fun(key, *args), EXACT, names)
+    traced = [form for form in forms if form != "again"]
+    odd = [leaf for leaf in jax.tree.leaves(first) if not _is_array(leaf) and not _is_number(leaf)]
+    if traced and odd:
+        wanted = f"arrays, keys and numbers for the form {traced[0]!r}"
+        raise error(ArgumentTypeError, CHECK, "fun", wanted, odd[0], _UNTRACED, must="return")
     plain = uncompiled(fun)
     if "jit" in forms:
         if plain is not fun:
@@ -128,7 +135,7 @@ def _lanes(
     near: Tolerance,
 ) -> None:
     keys = ks.keys(ks.derive(key, CHECK), lanes)
-    loop = [fun(keys[i], *args) for i in range(lanes)]
+    loop = [snapshot(fun(keys[i], *args)) for i in range(lanes)]
     ways: dict[str, Callable[[], Any]] = {
         "vmap": lambda: jax.vmap(closed(fun, args), (0, None))(keys, arrays(args)),
         "map": lambda: jax.lax.map(lambda key: closed(fun, args)(key, arrays(args)), keys),
@@ -193,6 +200,11 @@ def _is_array(leaf: Any) -> bool:
     return isinstance(leaf, (jax.Array, np.ndarray, np.generic))
 
 
+def _is_number(leaf: Any) -> bool:
+    return isinstance(leaf, (bool, int, float, complex))
+
+
+_UNTRACED = 'For what can\'t be traced: forms=("again",).'
 _UNTRACEABLE = (
     jax.errors.ConcretizationTypeError,
     jax.errors.TracerArrayConversionError,
@@ -206,5 +218,4 @@ def _traced(form: str, run: Callable[[], Any]) -> Any:
         return run()
     except _UNTRACEABLE as raised:
         wanted, got = f"traceable for {form!r}", Words(f"a {type(raised).__name__}")
-        cure = 'For what can\'t be traced: forms=("again",).'
-        raise error(ArgumentTypeError, CHECK, "fun", wanted, got, cure) from raised
+        raise error(ArgumentTypeError, CHECK, "fun", wanted, got, _UNTRACED) from raised

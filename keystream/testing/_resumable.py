@@ -5,14 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-import jax
-import jax.numpy as jnp
-import numpy as np
-
 from keystream import ArgumentTypeError, ArgumentValueError
 from keystream._errors import Words, error
 from keystream.testing import _door
-from keystream.testing._compare import EXACT, Pair, Tolerance, first_difference
+from keystream.testing._compare import EXACT, Pair, Tolerance, first_difference, snapshot
 from keystream.testing._failures import DifferenceError
 from keystream.testing._saved import copied, load_state, save_state
 
@@ -137,9 +133,9 @@ def check_resumable(
         for i in range(place):
             begun, _ = way.turn(begun, i)
         loaded = read(write(begun))
-        expected = straight[place - 1][0] if place else _fetched(fresh())
+        expected = straight[place - 1][0] if place else snapshot(fresh())
         names = f"after step {place}", "just after it was loaded"
-        _demand("what it was saved as", expected, _fetched(loaded), near, names, "load")
+        _demand("what it was saved as", expected, snapshot(loaded), near, names, "load")
         rest = _trajectory(way, loaded, place, length)
         for i, (one, other) in enumerate(zip(straight[place:], rest, strict=True), place):
             names = f"after step {i + 1}", f"resumed after step {place}"
@@ -151,20 +147,8 @@ def _trajectory(way: Way, state: Any, start: int, end: int) -> list[tuple[Any, A
     found = []
     for i in range(start, end):
         state, aux = way.turn(state, i)
-        found.append((_fetched(state), _fetched(aux)))
+        found.append((snapshot(state), snapshot(aux)))
     return found
-
-
-def _fetched(tree: Any) -> Any:
-    def fetched(leaf: Any) -> Any:
-        if isinstance(leaf, jax.Array) and not jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
-            return np.array(leaf)
-        if isinstance(leaf, jax.Array):
-            words = jnp.array(jax.random.key_data(leaf))
-            return jax.random.wrap_key_data(words, impl=jax.random.key_impl(leaf))
-        return leaf.copy() if isinstance(leaf, np.ndarray) else leaf
-
-    return jax.tree.map(fetched, tree)
 
 
 def _demand(
@@ -181,11 +165,13 @@ def _demand(
 
 
 def _length(xs: Sequence[Any] | None, num_steps: int | None) -> int:
-    length = num_steps if num_steps is not None else 4 if xs is None else len(xs)
-    (length,) = _door.counts(CHECK, "num_steps" if xs is None else "xs", (length,), least=2)
-    if xs is not None and length > len(xs):
-        wanted = f"at most {len(xs)}, the length of xs"
-        raise error(ArgumentValueError, CHECK, "num_steps", wanted, length)
+    if num_steps is None:
+        length = 4 if xs is None else len(xs)
+    else:
+        length = _door.count(CHECK, "num_steps", num_steps, least=2)
+    if xs is not None and not 2 <= length <= len(xs):
+        wanted = f"at least {max(2, length)} items, one for each step"
+        raise error(ArgumentValueError, CHECK, "xs", wanted, Words(f"{len(xs)}"), must="hold")
     return length
 
 

@@ -39,6 +39,9 @@ def seeds() -> Strategy:
         The edges are among the ints: 2**32, 2**64 and their neighbors, negative ones and
         ones of hundreds of bits.
 
+    Raises:
+        Nothing.
+
     Example:
         >>> import hypothesis, keystream as ks
         >>> from keystream import testing
@@ -143,7 +146,10 @@ def names() -> Strategy:
 
     Guarantees:
         Names of several lengths and scripts come, with slashes and spaces, and str that
-        look like numbers or like bytes.
+        look like numbers.
+
+    Raises:
+        Nothing.
 
     Example:
         >>> import hypothesis, keystream as ks
