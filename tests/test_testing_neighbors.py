@@ -215,3 +215,28 @@ def test_distrax(name):
     make, reference = DISTRAX[name]
     made = make(distrax)
     _told(testing.check_distribution(lambda key: made.sample(seed=key), KEY, reference, num=2**18))
+
+
+FOUND = {
+    # float32 ends at 1e-38 without subnormals: 42 % of Gamma(0.01) lie below, and are zero.
+    "Gamma(0.01)": (lambda d: d.Gamma(0.01), stats.gamma(0.01), "far lower tail"),
+    # Half of Beta(0.01, 0.01) lies nearer to one than a float32 can; its draws are clipped.
+    "Beta(0.01, 0.01)": (lambda d: d.Beta(0.01, 0.01), stats.beta(0.01, 0.01), "CDF"),
+    # One draw in 140 is exactly zero, of float32 cosines.
+    "VonMises(0, 1000)": (lambda d: d.VonMises(0.0, 1000.0), stats.vonmises(1000), "cells"),
+    # Rejection decides by logarithms of factorials in float32.
+    "Poisson(1e5)": (lambda d: d.Poisson(1e5), stats.poisson(1e5), "CDF"),
+}
+
+
+@pytest.mark.parametrize("name", FOUND)
+def test_numpyro_found(name):
+    """Where float32 ends the check says so; these are what it found."""
+    _have("numpyro")
+    import numpyro.distributions as dist
+
+    make, reference, kind = FOUND[name]
+    with pytest.raises(testing.DistributionError) as caught:
+        testing.check_distribution(make(dist).sample, KEY, reference, num=2**19)
+    _told(caught.value)
+    assert f"{kind}: " in str(caught.value)

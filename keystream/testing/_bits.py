@@ -60,7 +60,7 @@ def check_uniform_bits(
 
     Returns:
         The evidence; its `smallest_shift` is how far from one half the chance of one bit may
-        be without being found 999 times in 1,000: 0.0042 for 2**20 words of 32 bits.
+        be without being found 999 times in 1,000: 0.0038 for 2**20 words of 32 bits.
 
     Key use:
         Uses up three named children of `key`.
