@@ -4,11 +4,18 @@ It needs the extra: `pip install 'keystream[testing]'`. The guide is `docs/testi
 """
 
 import keystream.testing._extra  # noqa: F401 - says what is missing, before it is
+from keystream.testing._bits import check_uniform_bits as check_uniform_bits
 from keystream.testing._device_invariant import check_device_invariant as check_device_invariant
+from keystream.testing._distribution import check_distribution as check_distribution
+from keystream.testing._distribution import check_same_distribution as check_same_distribution
+from keystream.testing._evidence import DependenceError as DependenceError
+from keystream.testing._evidence import DistributionError as DistributionError
+from keystream.testing._evidence import Evidence as Evidence
 from keystream.testing._failures import CheckError as CheckError
 from keystream.testing._failures import DifferenceError as DifferenceError
 from keystream.testing._failures import GoldenError as GoldenError
 from keystream.testing._golden import check_golden as check_golden
+from keystream.testing._independence import check_independent as check_independent
 from keystream.testing._prefix_stable import check_prefix_stable as check_prefix_stable
 from keystream.testing._reproducible import check_reproducible as check_reproducible
 from keystream.testing._resumable import check_resumable as check_resumable
