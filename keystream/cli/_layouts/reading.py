@@ -43,11 +43,11 @@ def _block(layout: Layout, key: jax.Array, index: int, reverse: bool) -> jax.Arr
     # The words of one seed are the same under every setting of the process.
     with jax.threefry_partitionable(True):
         made = layout.block(key, index)
-    return _reversed(made) if reverse else made
+    return reversed_bits(made) if reverse else made
 
 
 @jax.jit
-def _reversed(words: jax.Array) -> jax.Array:
+def reversed_bits(words: jax.Array) -> jax.Array:
     """Reverse the bits of each word: most batteries look at the upper ones more closely."""
     for width, mask in SWAPS:
         by, kept = np.uint32(width), np.uint32(mask)
