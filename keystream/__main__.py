@@ -7,9 +7,9 @@ import sys
 from collections.abc import Sequence
 from types import ModuleType
 
-from keystream.cli import audit, bench, demo, doctor, run
+from keystream.cli import audit, bench, bits, demo, doctor, run
 
-COMMANDS: tuple[ModuleType, ...] = (demo, doctor, bench, audit, run)
+COMMANDS: tuple[ModuleType, ...] = (demo, doctor, bench, bits, audit, run)
 
 EXAMPLES = """\
 examples:
@@ -19,6 +19,7 @@ examples:
   python -m keystream demo --processes 2          train in processes that are joined
   python -m keystream doctor                      check this installation and its settings
   python -m keystream bench --quick               time keys and draws beside other ways
+  python -m keystream bits --list                 bits of keys, for a battery of tests
   python -m keystream audit train:main            find who uses a key twice
   python -m keystream run --audit train.py        the same, in a whole program while it runs
   python -m keystream run --accelerate train.py   run a program of yours with faster draws
