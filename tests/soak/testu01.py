@@ -18,7 +18,12 @@ import sys
 from tests.soak.batteries import Battery, Found, Test
 
 CRUSHES = ("SmallCrush", "Crush", "BigCrush")
-LIBRARIES = ("testu01", "probdist", "mylib")
+LIBRARIES = (
+    ("testu01mylib", "mylib"),
+    ("testu01probdist", "probdist"),
+    ("testu01",),
+)
+"""As Debian calls them, and as their authors do; each needs those before it."""
 BUFFER = 2**16
 """Bytes of the library's buffer."""
 MOST_TESTS = 201
@@ -32,7 +37,12 @@ class CrushBattery(Battery):
 
     def there(self) -> bool:
         """Whether the three parts of the library are on this machine."""
-        return all(map(ctypes.util.find_library, LIBRARIES))
+        return all(map(found, LIBRARIES))
+
+
+def found(names: tuple[str, ...]) -> str | None:
+    """Return the file of a library that has several names."""
+    return next(filter(None, map(ctypes.util.find_library, names)), None)
 
 
 def batteries() -> list[Battery]:
@@ -59,10 +69,7 @@ def read(out: str) -> Found:
 
 def main(crush: str) -> None:
     """Run one battery on standard input and print its p-values."""
-    library = None
-    for name in reversed(LIBRARIES):
-        library = ctypes.CDLL(ctypes.util.find_library(name), ctypes.RTLD_GLOBAL)
-    assert library is not None
+    *_, library = [ctypes.CDLL(found(names), ctypes.RTLD_GLOBAL) for names in LIBRARIES]
     ctypes.c_int.in_dll(library, "swrite_Basic").value = 0
     library.ufile_CreateReadBin.restype = ctypes.c_void_p
     library.ufile_CreateReadBin.argtypes = [ctypes.c_char_p, ctypes.c_long]
