@@ -9,11 +9,10 @@ from typing import Any
 import jax
 import numpy as np
 
-from keystream import _check, _check_key, _impl
+from keystream import _check_key
 from keystream._errors import (
     KeysDifferError,
     KeysEqualError,
-    KeyTypeError,
     Words,
     error,
 )
@@ -122,10 +121,8 @@ def _copies(
     """Return, by place, the words that each device holds there."""
     _check_key.key_array(function, keys, argument=argument)
     limit = seconds(function, timeout)
-    if _check.is_traced(keys):
-        cure = f"Outside of jit: ks.{function}({argument})."
-        raise error(KeyTypeError, function, argument, "concrete", keys, cure)
-    words = _impl.concrete_words(keys)
+    cure = f"Outside of jit: ks.{function}({argument})."
+    words = _check_key.concrete_words(function, keys, cure, argument)
     held = [record for shard in words.addressable_shards for record in _records(shard)]
     if not words.is_fully_addressable:
         texts = exchange(function, argument, json.dumps(held).encode(), limit)

@@ -9,8 +9,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from keystream import _check, _check_key, _children
+from keystream import _check, _check_key, _check_tree, _children
 from keystream._call import bound, over_keys
+from keystream._called import drawn
 from keystream._errors import ArgumentTypeError, ArgumentValueError, Words, error
 
 
@@ -59,6 +60,7 @@ def vmap(
             or draws otherwise under `vmap` (rbg).
         ArgumentTypeError, ArgumentValueError: Bad axes, lanes of different numbers, no
             lanes at all, or a bad `start`.
+        BodyError: `fun` doesn't take what it is called with, or returns no arrays.
 
     Example:
         >>> import jax, jax.numpy as jnp, keystream as ks
@@ -68,6 +70,13 @@ def vmap(
         (5,)
     """
     _check.function_of("vmap", "fun", fun, "fun(key, *args)")
+    _check.hashable("vmap", "axis_name", axis_name)
+    _check.hashable("vmap", "spmd_axis_name", spmd_axis_name)
+
+    def lane(key: jax.Array, /, *args: Any, **kwargs: Any) -> Any:
+        out = drawn("vmap", "fun", fun, "fun(key, *args)", key, *args, **kwargs)
+        _check_tree.out_axes("vmap", out_axes, out)
+        return out
 
     @functools.wraps(fun)
     def mapped(key: jax.Array, /, *args: Any, **kwargs: Any) -> Any:
@@ -75,21 +84,30 @@ def vmap(
             "vmap", key, each="jax.vmap(lambda key: ks.vmap(fun)(key, xs))(keys)"
         )
         _check_key.lanes("vmap", impl, key)
+        _check_key.here("vmap", impl, key)
         axes = _per_argument(in_axes, len(args))
         _check_axis_leaves("out_axes", out_axes)
-        _check.arrays("vmap", "args", (args, kwargs))
+        _check_tree.arrays("vmap", "args", (args, kwargs))
         lanes = _count_lanes(axes, args, kwargs, axis_size)
         first = _children.base(_check.start("vmap", start, lanes, impl), lanes, impl)
         keys = _children.eager_row(key, (lanes,), first)
         call = jax.vmap(
-            fun,
-            in_axes=(0, *axes),
-            out_axes=out_axes,
+            lane,
+            in_axes=(0, *_check_tree.whole_axes(axes)),
+            out_axes=_check_tree.whole_axes(out_axes),
             axis_name=axis_name,
             axis_size=lanes,
             spmd_axis_name=spmd_axis_name,
         )
-        return call(keys, *args, **kwargs)
+        try:
+            return call(keys, *args, **kwargs)
+        except ValueError as cause:
+            # Whether a result differs between lanes only JAX knows.
+            if "out_axes" not in str(cause) or "None" not in str(cause):
+                raise
+            wanted, got = "an axis for what differs between lanes", Words("None")
+            cure = "To have them side by side: ks.vmap(fun, out_axes=0)."
+            raise error(ArgumentValueError, "vmap", "out_axes", wanted, got, cure) from cause
 
     return mapped
 
@@ -108,7 +126,7 @@ def _per_argument(in_axes: Any, count: int) -> tuple[Any, ...]:
 
 
 def _check_axis_leaves(argument: str, axes: Any) -> None:
-    for axis in jax.tree.leaves(axes):
+    for axis in _check_tree.leaves("vmap", argument, axes):
         if _check.static_int(axis) is None:
             wanted = "an int, None, or a pytree of them"
             raise error(ArgumentTypeError, "vmap", argument, wanted, axes)
@@ -120,7 +138,12 @@ def _count_lanes(
     sizes: set[int] = set()
     if axis_size is not None:
         sizes.add(_check.count("vmap", "axis_size", axis_size))
-    for axis, leaf in _axis_leaves((axes, 0), (args, kwargs)):
+    try:
+        pairs = _check_tree.axis_pairs((axes, 0), (args, kwargs))
+    except ValueError:
+        wanted = "a prefix of the arguments after the key"
+        raise error(ArgumentValueError, "vmap", "in_axes", wanted, axes) from None
+    for axis, leaf in pairs:
         if axis is None:
             continue
         where, shape = _check.static_int(axis), jnp.shape(leaf)
@@ -142,17 +165,6 @@ def _count_lanes(
 
 def _shape_words(shape: tuple[int, ...]) -> str:
     return f"an array of shape {shape}" if shape else "a scalar, which has none"
-
-
-def _axis_leaves(axes: Any, args: Any) -> list[tuple[Any, Any]]:
-    try:
-        spread = jax.tree.broadcast(axes, args, is_leaf=lambda leaf: leaf is None)
-    except ValueError:
-        wanted = "a prefix of the arguments after the key"
-        raise error(ArgumentValueError, "vmap", "in_axes", wanted, axes[0]) from None
-    none = jax.tree.leaves(spread, is_leaf=lambda leaf: leaf is None)
-    leaves = jax.tree.leaves(args, is_leaf=lambda leaf: leaf is None)
-    return [(a, v) for a, v in zip(none, leaves, strict=True) if v is not None]
 
 
 def batched(sampler: Callable[..., Any]) -> Callable[..., Any]:
@@ -183,6 +195,7 @@ def batched(sampler: Callable[..., Any]) -> Callable[..., Any]:
         KeyTypeError, KeyImplError: Not typed keys, or an implementation that is refused or
             draws otherwise under `vmap` (rbg).
         ArgumentTypeError: `sampler` is not a function.
+        BodyError: It doesn't take what it is called with, or returns no arrays.
 
     Example:
         >>> import jax, keystream as ks
@@ -196,6 +209,6 @@ def batched(sampler: Callable[..., Any]) -> Callable[..., Any]:
         impl = _check_key.key_array("batched", keys)
         if keys.shape:
             _check_key.lanes("batched", impl, keys, argument="keys")
-        return over_keys(bound(sampler, args, kwargs), keys)
+        return over_keys(bound("batched", sampler, args, kwargs), keys)
 
     return call

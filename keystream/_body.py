@@ -8,7 +8,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from keystream import _check, _check_key
+from keystream import _check_key, _check_tree
+from keystream._called import called
 from keystream._errors import BodyError, Words, error, summary
 from keystream._impl import Impl
 
@@ -26,19 +27,21 @@ _ARGUMENTS = {
 def one_key(function: str, key: Any) -> Impl:
     """Refuse all but one typed key; the cure for an array of them is a loop for each."""
     each = f"jax.vmap(lambda key: ks.{function}({_ARGUMENTS[function]}, key=key))(keys)"
-    return _check_key.one_key(function, key, each=each)
+    impl = _check_key.one_key(function, key, each=each)
+    _check_key.here(function, impl, key)
+    return impl
 
 
 def paired(function: str, body: Body) -> Body:
     """Hold what a body returns against `(carry, y)` and the carry that it was given."""
 
     def checked(before: Any, *args: Any) -> tuple[Any, Any]:
-        out = body(*args)
+        out = called(function, "body", body, "body(key, carry, x)", *args)
         if not isinstance(out, (tuple, list)) or len(out) != 2:
             cure = "For a step without output: return carry, None."
             raise error(BodyError, function, "body", "(carry, y)", out, cure, must="return")
         check_like(function, "a carry", before, out[0])
-        _check.arrays(function, "body", out[1], cls=BodyError, must="return")
+        _check_tree.arrays(function, "body", out[1], cls=BodyError, must="return")
         return out[0], out[1]
 
     return checked
@@ -46,7 +49,7 @@ def paired(function: str, body: Body) -> Body:
 
 def check_like(function: str, returned: str, before: Any, after: Any) -> None:
     """Refuse a value that a loop can't carry on with: another structure, shape or dtype."""
-    _check.arrays(function, "body", after, cls=BodyError, must="return")
+    _check_tree.arrays(function, "body", after, cls=BodyError, must="return")
     structures: list[Any] = [jax.tree.structure(tree) for tree in (before, after)]
     old, new = jax.tree.leaves(before), jax.tree.leaves(after)
     alike = structures[0] == structures[1]

@@ -8,12 +8,16 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from keystream import _check, _check_tree
+from keystream._called import drawn
+
 
 def bound(
-    fun: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    function: str, sampler: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Callable[[jax.Array], Any]:
     """Return what still wants its key."""
-    return lambda key: fun(key, *args, **kwargs)
+    form = "sampler(key, *args)"
+    return lambda key: drawn(function, "sampler", sampler, form, key, *args, **kwargs)
 
 
 def over_keys(fun: Callable[..., Any], keys: jax.Array) -> Any:
@@ -81,14 +85,16 @@ class Frozen(NamedTuple):
         rest = iter(arrays)
         leaves = [next(rest) if held is None else held.thaw() for held in self.static]
         args, kwargs = jax.tree.unflatten(self.structure, leaves)
-        return bound(self.sampler.thaw(), args, kwargs)
+        return bound("sample", self.sampler.thaw(), args, kwargs)
 
 
 def freeze(
     sampler: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> tuple[Frozen, list[Any]]:
     """Take the arrays out of a call; everything else stays what it is."""
-    leaves, structure = jax.tree.flatten((args, kwargs))
+    leaves, structure = _check_tree.flatten("sample", "args", (args, kwargs))
+    for leaf in leaves:
+        _check.not_donated("sample", "args", leaf)
     static = tuple(None if _is_operand(leaf) else _Static.of(leaf) for leaf in leaves)
     arrays = [leaf for leaf, held in zip(leaves, static, strict=True) if held is None]
     return Frozen(_Static.of(sampler), structure, static), arrays

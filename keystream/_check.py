@@ -18,10 +18,10 @@ import numpy as np
 from keystream._errors import (
     ArgumentTypeError,
     ArgumentValueError,
-    KeystreamError,
     MeshAxisError,
     Words,
     error,
+    summary,
 )
 from keystream._impl import NARROW_END, POSITIONS_END, Impl, is_typed_key
 
@@ -37,9 +37,21 @@ def is_traced(*values: object) -> bool:
         elif isinstance(value, tuple):
             if is_traced(*value):
                 return True
-        elif any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(value)):
+        elif any(isinstance(leaf, jax.core.Tracer) for leaf in _leaves(value)):
             return True
     return False
+
+
+def _leaves(value: object) -> list[Any]:
+    try:
+        return jax.tree.leaves(value)
+    except (
+        RecursionError,
+        SystemError,
+        TypeError,
+        ValueError,
+    ):  # no pytree, so no place for a tracer
+        return []
 
 
 _UNTRACED = frozenset((int, bool, str, bytes, type(None), np.uint32, np.ndarray))
@@ -62,11 +74,21 @@ def static_int(value: object) -> int | None:
     return operator.index(value)
 
 
-def whole(value: Any) -> int | None:
+def not_donated(function: str, argument: str, value: Any) -> None:
+    """Refuse an array whose buffers are gone."""
+    concrete = isinstance(value, jax.Array) and not isinstance(value, jax.core.Tracer)
+    if concrete and value.is_deleted():
+        got = Words(f"a donated one, {summary(value)}")
+        wanted = "an array that still has its buffers"
+        raise error(ArgumentValueError, function, argument, wanted, got)
+
+
+def whole(function: str, argument: str, value: Any) -> int | None:
     """Return a concrete integer, a JAX or NumPy scalar's too, as an int; else None."""
     number = static_int(value)
     if number is not None:
         return number
+    not_donated(function, argument, value)
     scalar = isinstance(value, (jax.Array, np.ndarray)) and value.shape == ()
     return int(value) if scalar and is_integer_dtype(value) else None
 
@@ -141,8 +163,9 @@ def distinct_names(
                 function,
                 argument,
                 "distinct",
-                Words(f"{each!r} twice"),
-                f"For the same key at two places: key = ks.derive(key, {each!r}).",
+                Words(f"{summary(each)} twice"),
+                "For the same key at two places: key = ks.derive(key, "
+                f"{repr(each) if len(each) <= 40 else 'name'}).",
             )
         seen.add(each)
     return names
@@ -157,13 +180,14 @@ def start(function: str, value: Any, size: int, impl: Impl, *, argument: str = "
             raise error(ArgumentValueError, function, argument, "zero or more", number)
         if number + size > end:
             last = f"below 2**{end.bit_length() - 1}"
-            wanted = last if size == 1 else f"such that {size} positions end {last}"
+            wanted = last if size == 1 else f"such that {summary(size)} positions end {last}"
             raise error(ArgumentValueError, function, argument, wanted, number)
         return number
     if isinstance(value, (jax.Array, np.ndarray)) and not is_typed_key(value):
         if value.shape == () and is_integer_dtype(value) and value.dtype != np.uint64:
             if is_traced(value):
                 return value
+            not_donated(function, argument, value)
             return start(function, int(value), size, impl, argument=argument)
         if value.shape == () and value.dtype == np.uint64:
             cure = f"For 63 bits: {argument}.astype('int64')."
@@ -194,10 +218,10 @@ def axes(
                 function,
                 argument,
                 f"among the axes of {what} ({listed})",
-                Words(repr(each)),
+                each,
             )
     if len(set(names)) < len(names):
-        raise error(MeshAxisError, function, argument, "distinct axes", Words(repr(names)))
+        raise error(MeshAxisError, function, argument, "distinct axes", names)
     return names
 
 
@@ -209,27 +233,32 @@ def mesh(function: str, value: object) -> Any:
     return value
 
 
+def context_mesh(function: str, argument: str, mesh: Any) -> None:
+    """Refuse a mesh other than the one in context, where there is one."""
+    context = jax.sharding.get_abstract_mesh()
+    if context.empty or mesh.abstract_mesh == context:
+        return
+    wanted, got = "the mesh in context", Words("another mesh")
+    cure = "For another: with jax.set_mesh(mesh): ..."
+    if context.manual_axes:
+        wanted, cure = "that of the mapped body around it", ""
+    if argument != "mesh":
+        wanted = f"on {wanted}"
+    raise error(ArgumentValueError, function, argument, wanted, got, cure)
+
+
+def hashable(function: str, argument: str, value: object) -> None:
+    """Refuse what JAX can't look up."""
+    try:
+        hash(value)
+    except TypeError:
+        raise error(ArgumentTypeError, function, argument, "hashable", value) from None
+
+
 def function_of(function: str, argument: str, value: object, form: str) -> None:
     """Refuse what can't be called; `form` is how it will be."""
     if not callable(value):
         raise error(ArgumentTypeError, function, argument, f"a function {form}", value)
-
-
-def arrays(
-    function: str,
-    argument: str,
-    tree: Any,
-    *,
-    cls: type[KeystreamError] = ArgumentTypeError,
-    must: str = "hold",
-) -> None:
-    """Refuse a pytree with leaves that JAX can't make arrays of."""
-    for leaf in jax.tree.leaves(tree):
-        try:
-            jax.typeof(leaf)
-        except (TypeError, ValueError, OverflowError):
-            wanted = "arrays and numbers that fit JAX's types"
-            raise error(cls, function, argument, wanted, leaf, must=must) from None
 
 
 _SEVERAL_CALLS = {

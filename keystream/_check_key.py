@@ -9,6 +9,7 @@ from __future__ import annotations
 import jax
 import numpy as np
 
+from keystream import _impl
 from keystream._errors import ArgumentValueError, KeyImplError, KeyTypeError, Words, error
 from keystream._impl import IMPLS, Impl, accepted, is_legacy_key, is_typed_key
 
@@ -48,6 +49,17 @@ def _to_key(value: object) -> str:
     return "To make one: ks.key(42)."
 
 
+def concrete_words(function: str, keys: jax.Array, cure: str, argument: str = "key") -> jax.Array:
+    """Return the words of keys; refuse those that are known later only."""
+    if not isinstance(keys, jax.core.Tracer):
+        words = _readable(function, keys, argument)
+        if not isinstance(words, jax.core.Tracer):
+            return words
+        # Closed over in an eager mapped body even a concrete key's words are traced.
+        keys = words
+    raise error(KeyTypeError, function, argument, "concrete", keys, cure)
+
+
 def implementation(function: str, keys: jax.Array, *, argument: str = "key") -> Impl:
     """Look up the implementation of typed keys; refuse what breaks the laws everywhere."""
     known = accepted(keys.dtype)
@@ -77,6 +89,45 @@ def lanes(function: str, impl: Impl, key: object, *, argument: str = "key") -> N
             key,
             "For a loop: ks.map(body, xs, key=key).",
         )
+
+
+def here(function: str, impl: Impl, key: jax.Array, *, argument: str = "key") -> None:
+    """Refuse a key with which JAX can't compute under the mesh in context."""
+    mesh = jax.sharding.get_abstract_mesh()
+    if mesh.empty or mesh.size == 1:
+        return
+    if not impl.shards:
+        wanted = "of an implementation that JAX can compute under a mesh (philox4x32 is not one)"
+        cure = "To make a key of the default one: ks.key(42)."
+        raise error(KeyImplError, function, argument, wanted, key, cure)
+    if isinstance(key, jax.core.Tracer) or not key.committed:
+        return
+    if mesh.manual_axes:
+        _readable(function, key, argument)
+        return
+    devices = _devices_in_context()
+    if devices is not None and key.sharding.device_set != devices:
+        wanted = "on the devices of the mesh in context, or committed to none"
+        got = Words("one on other devices")
+        cure = "To place it: jax.device_put(key, jax.sharding.NamedSharding(mesh, jax.P()))."
+        raise error(ArgumentValueError, function, argument, wanted, got, cure)
+
+
+def _readable(function: str, key: jax.Array, argument: str) -> jax.Array:
+    """Return a key's words; refuse one that lies where an eager mapped body can't reach it."""
+    try:
+        return _impl.concrete_words(key)
+    except ValueError:
+        wanted, got = "committed to no device inside a mapped body", Words("a committed one")
+        cure = "Before it: jax.device_put(key, jax.sharding.NamedSharding(mesh, jax.P()))."
+        raise error(ArgumentValueError, function, argument, wanted, got, cure) from None
+
+
+def _devices_in_context() -> set[jax.Device] | None:
+    try:
+        return set(jax.sharding.get_mesh().devices.flat)
+    except ValueError:  # Inside jit, where a constant key goes wherever it is needed.
+        return None
 
 
 def shards(function: str, impl: Impl, key: object) -> None:

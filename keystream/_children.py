@@ -123,6 +123,9 @@ def base(start: Any, size: int, impl: Impl) -> Counter | None:
         if not impl.cipher:
             return narrow(counter)
         return counter if counter.hi is not None else Counter(counter.lo & 0, counter.lo)
+    if not impl.cipher:
+        # With no items the start may be one past the end, which the word can't hold.
+        number %= NARROW_END
     if number < NARROW_END and number + size <= NARROW_END:
         return Counter(None, np.uint32(number)) if number else None
     return Counter(np.uint32(number >> 32), np.uint32(number & 0xFFFFFFFF))

@@ -81,7 +81,7 @@ def _whole(seed: Any) -> int:
     if _check.is_traced(seed):
         cure = "Outside of jit: ks.agree_on_seed(seed)."
         raise error(ArgumentTypeError, "agree_on_seed", "seed", "concrete", seed, cure)
-    number = _check.whole(seed)
+    number = _check.whole("agree_on_seed", "seed", seed)
     if number is None:
         cure = "For a number of yours: ks.agree_on_seed(42)."
         if not isinstance(seed, float) or math.isfinite(seed):

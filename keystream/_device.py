@@ -11,7 +11,7 @@ from jax import lax
 from jax.sharding import NamedSharding, PartitionSpec
 
 from keystream import _check, _check_key, _children, _placement
-from keystream._errors import ArgumentTypeError, MeshAxisError, error
+from keystream._errors import ArgumentTypeError, ArgumentValueError, MeshAxisError, Words, error
 from keystream._scheme import Counter
 
 
@@ -50,7 +50,8 @@ def for_axis(key: jax.Array, /, axis_name: Any) -> jax.Array:
         ...       == ks.keys(key, 3)).all())
         True
     """
-    _check_key.one_key("for_axis", key, each="jax.vmap(lambda key: ks.for_axis(key, name))(keys)")
+    each = "jax.vmap(lambda key: ks.for_axis(key, name))(keys)"
+    _check_key.here("for_axis", _check_key.one_key("for_axis", key, each=each), key)
     names = _check.axis_names(axis_name)
     if not names:
         cure = "For the key itself: key."
@@ -103,7 +104,7 @@ def for_process(key: jax.Array, /) -> jax.Array:
         >>> bool(ks.for_process(ks.key(42)) == ks.derive(ks.key(42), 0))
         True
     """
-    _check_key.one_key("for_process", key)
+    _check_key.here("for_process", _check_key.one_key("for_process", key), key)
     return _children.eager_walk(key, (Counter(None, np.uint32(jax.process_index())),))
 
 
@@ -150,11 +151,15 @@ def shard_keys(key: jax.Array, /, mesh: Any, spec: Any) -> jax.Array:
     if not isinstance(spec, PartitionSpec):
         cure = 'To make one: jax.P("data").'
         raise error(ArgumentTypeError, "shard_keys", "spec", "a PartitionSpec", spec, cure)
+    if PartitionSpec.UNCONSTRAINED in spec:
+        wanted = "a spec without UNCONSTRAINED"
+        raise error(ArgumentValueError, "shard_keys", "spec", wanted, Words(str(spec)))
     flat = tuple(name for entry in spec if entry for name in _check.axis_names(entry))
     _check.axes("shard_keys", "spec", flat, mesh.axis_names)
+    _check.context_mesh("shard_keys", "mesh", mesh)
     sizes = []
     for entry in spec:
         names = () if entry is None else _check.axis_names(entry)
         sizes.append(_check.size_of([mesh.shape[name] for name in names]))
     sharding = NamedSharding(mesh, spec)
-    return _placement.placed_keys("shard_keys", key, tuple(sizes), None, sharding)
+    return _placement.placed_keys("shard_keys", key, tuple(sizes), None, sharding, "spec")

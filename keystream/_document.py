@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from keystream import _check_key, _impl
+from keystream import _check_key, _check_tree, _impl
 from keystream._check import is_traced
 from keystream._errors import ArgumentValueError, KeyTypeError, Words, error, summary
 from keystream._impl import NARROW_END, POSITIONS_END, Impl, is_typed_key
@@ -29,14 +29,15 @@ _KINDS = {
 }
 
 
-def kind_of(tree: Any) -> str:
+def kind_of(tree: Any, function: str = "loads", argument: str = "like") -> str:
     """Return what a tree is at its top: `node` is any other container, `leaf` not ours."""
     if type(tree) in _KINDS:
         return _KINDS[type(tree)]
     if isinstance(tree, (jax.Array, jax.ShapeDtypeStruct)):
         return "keys" if jnp.issubdtype(tree.dtype, jax.dtypes.prng_key) else "leaf"
     # A leaf is the only thing that JAX finds at an empty path.
-    return "leaf" if any(not path for path, _ in _below(tree)) else "node"
+    leaves = _check_tree.flatten_with_path(function, argument, tree, _after_the_top())[0]
+    return "leaf" if any(not path for path, _ in leaves) else "node"
 
 
 def parts(tree: Any) -> list[tuple[Any, Any]]:
@@ -122,7 +123,8 @@ def end(impl: Impl) -> int:
 
 def encode(function: str, tree: Any, path: tuple[str, ...] = ()) -> Any:
     """Return the document of a tree; refuse what can't be saved, saying where it is."""
-    kind, place = kind_of(tree), f"tree{''.join(path)}"
+    place = f"tree{''.join(path)}"
+    kind = kind_of(tree, function, place)
     if len(path) > DEPTH:
         wanted = f"at most {DEPTH} levels below the top"
         raise error(ArgumentValueError, function, f"tree{path[0]}...", wanted, Words("more"))
@@ -164,7 +166,8 @@ def _keys(function: str, keys: Any, place: str) -> dict[str, Any]:
         raise _not_ours(function, keys, place)
     _check_key.implementation(function, keys, argument=place)
     _check_held(function, keys, place)
-    words = np.asarray(_impl.concrete_words(keys))
+    cure = f"Outside of jit: ks.{function}(tree)."
+    words = np.asarray(_check_key.concrete_words(function, keys, cure, place))
     kind = str(jax.random.key_impl(keys))
     return {"kind": "keys", "impl": kind, "shape": list(keys.shape), "data": hexed(words)}
 

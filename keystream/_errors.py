@@ -41,7 +41,7 @@ class UnknownNameError(KeystreamError, KeyError):
 
 
 class BodyError(KeystreamError, TypeError):
-    """A loop body that returned something its loop can't carry on with."""
+    """A body that doesn't take what it is called with, or returned what can't be gone on with."""
 
 
 class MeshAxisError(KeystreamError, ValueError, NameError):
@@ -126,13 +126,14 @@ def unknown_name(
         each.decode(errors="replace") if isinstance(each, bytes) else each: each for each in known
     }
     text = got.decode(errors="replace") if isinstance(got, bytes) else got
-    nearest = [repr(texts[near]) for near in difflib.get_close_matches(text, texts, 1)]
-    listed = ", ".join(map(repr, known)) or "none"
+    nearest = [summary(texts[near]) for near in difflib.get_close_matches(text, texts, 1)]
+    shown = [*map(summary, known[:8]), *([f"{len(known)} in all"] * (len(known) > 8))]
+    listed = ", ".join(shown) or "none"
     hint = f" Did you mean {nearest[0]}?" if nearest else ""
     return cls(f"{function}: no {what} named {summary(got)}; there are {listed}.{hint}")
 
 
-def summary(value: object) -> str:
+def summary(value: object, depth: int = 0) -> str:
     """Describe a value in a few words: safe under tracing, never an array's contents."""
     if isinstance(value, Words):
         return value
@@ -148,7 +149,7 @@ def summary(value: object) -> str:
     if dtype is not None and isinstance(shape, tuple):
         return f"{getattr(dtype, 'name', dtype)}[{','.join(map(str, shape))}]"
     if isinstance(value, (tuple, list)):
-        return _sequence(value)
+        return _sequence(value, depth)
     if isinstance(value, type) or callable(value):
         return getattr(value, "__name__", type(value).__name__)
     kind = type(value).__name__
@@ -159,11 +160,17 @@ _SHOWN_BITS = 4096
 """Above about 14,000 bits Python refuses to write an int in decimal."""
 
 
-def _sequence(value: Sequence[Any]) -> str:
+_SHOWN_DEPTH, _SHOWN_LENGTH = 3, 200
+"""A sequence that is deeper or longer is told by its length."""
+
+
+def _sequence(value: Sequence[Any], depth: int) -> str:
     kind = type(value).__name__
-    if len(value) > 8:
+    if len(value) > 8 or depth > _SHOWN_DEPTH:
         return f"a {kind} of {len(value)}"
-    inner = ", ".join(summary(v) for v in value)
+    inner = ", ".join(summary(v, depth + 1) for v in value)
+    if len(inner) > _SHOWN_LENGTH:
+        return f"a {kind} of {len(value)}"
     if isinstance(value, list):
         return f"[{inner}]"
     return f"({inner},)" if len(value) == 1 else f"({inner})"

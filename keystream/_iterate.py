@@ -12,7 +12,7 @@ import jax
 import numpy as np
 
 from keystream import _check, _check_key, _children, _cipher, _impl
-from keystream._errors import ArgumentTypeError, ArgumentValueError, KeyTypeError, Words, error
+from keystream._errors import ArgumentTypeError, ArgumentValueError, Words, error
 from keystream._impl import NARROW_END, POSITIONS_END
 from keystream._scheme import Counter, narrow
 
@@ -70,14 +70,15 @@ def iter_keys(key: jax.Array, /, *, start: Any = 0) -> Iterator[jax.Array]:
         True
     """
     impl = _check_key.one_key("iter_keys", key, each="[ks.iter_keys(key) for key in keys]")
-    if _check.is_traced(key):
-        cure = "Inside a traced function: ks.keys(key, n)."
-        raise error(KeyTypeError, "iter_keys", "key", "concrete", key, cure)
+    words = _check_key.concrete_words(
+        "iter_keys", key, "Inside a traced function: ks.keys(key, n)."
+    )
     if _check.is_traced(start):
         cure = "Inside a traced function: ks.keys(key, n, start=start)."
         raise error(ArgumentTypeError, "iter_keys", "start", "concrete", start, cure)
+    _check_key.here("iter_keys", impl, key)
     first = int(_check.start("iter_keys", start, 1, impl))
-    return _Keys(key, first, wide=impl.cipher)
+    return _Keys(key, words, first, wide=impl.cipher)
 
 
 class _Keys(Iterator[jax.Array]):
@@ -86,12 +87,12 @@ class _Keys(Iterator[jax.Array]):
     No generator: that would end for good at the first interrupt, without a word.
     """
 
-    def __init__(self, key: jax.Array, first: int, *, wide: bool) -> None:
+    def __init__(self, key: jax.Array, words: jax.Array, first: int, *, wide: bool) -> None:
         self._key = key
         self._next = first
         self._end = POSITIONS_END if wide else NARROW_END
         self._early = first + BLOCK
-        self._single = _on_host(key) if wide else _on_device(key)
+        self._single = _on_host(key, words) if wide else _on_device(key)
         self._ready: Iterator[jax.Array] = iter(())
         self._compiling: Future[Any] | None = None
         # Threads may share an iterator, and each key goes to one of them.
@@ -137,9 +138,9 @@ class _Keys(Iterator[jax.Array]):
         return made
 
 
-def _on_host(key: jax.Array) -> Callable[[int], tuple[jax.Array]]:
+def _on_host(key: jax.Array, at_hand: jax.Array) -> Callable[[int], tuple[jax.Array]]:
     """Return what makes one key at a time without compiling."""
-    words = np.asarray(_impl.concrete_words(key))
+    words = np.asarray(at_hand)
     place = key.sharding if key.committed else None
 
     def single(i: int) -> tuple[jax.Array]:

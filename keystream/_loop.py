@@ -10,9 +10,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from keystream import _check, _children
+from keystream import _check, _check_tree, _children
 from keystream._body import Body, check_like, one_key
-from keystream._errors import ArgumentTypeError, ArgumentValueError, error
+from keystream._called import called
+from keystream._errors import ArgumentTypeError, ArgumentValueError, BodyError, Words, error
 from keystream._impl import Impl, is_typed_key
 from keystream._scheme import Counter, advance, array_counter, narrow, widen
 
@@ -58,14 +59,17 @@ def fori_loop(lower: Any, upper: Any, body: Body, init: Any, *, key: jax.Array) 
     """
     impl = one_key("fori_loop", key)
     _check.function_of("fori_loop", "body", body, "body(key, i, val)")
-    _check.arrays("fori_loop", "init", init)
-    for which, bound in (("lower", lower), ("upper", upper)):
-        _check_bound(which, bound, impl)
+    _check_tree.arrays("fori_loop", "init", init)
+    lower, upper = _bound("lower", lower, impl), _bound("upper", upper, impl)
+    kinds = [bound.dtype for bound in (lower, upper) if not isinstance(bound, int)]
+    if len(set(kinds)) > 1:
+        wanted, got = "of lower's dtype", Words(f"{kinds[1]} for {kinds[0]}")
+        raise error(ArgumentTypeError, "fori_loop", "upper", wanted, got)
 
     def turn(i: Any, val: Any) -> Any:
         counter = array_counter(jnp.asarray(i))
         own = _children.child(key, counter if impl.cipher else narrow(counter))
-        out = body(own, i, val)
+        out = called("fori_loop", "body", body, "body(key, i, val)", own, i, val)
         check_like("fori_loop", "a value", val, out)
         return out
 
@@ -101,7 +105,7 @@ def while_loop(
     Raises:
         KeyTypeError, KeyImplError: `key` isn't one typed key, or refused.
         ArgumentTypeError, ArgumentValueError: A bad `start`.
-        BodyError: `body` doesn't return a value like `init`.
+        BodyError: `body` doesn't return a value like `init`, or `cond` no single bool.
 
     Example:
         >>> import jax, keystream as ks
@@ -113,16 +117,23 @@ def while_loop(
     impl = one_key("while_loop", key)
     _check.function_of("while_loop", "cond", cond, "cond(val)")
     _check.function_of("while_loop", "body", body, "body(key, val)")
-    _check.arrays("while_loop", "init", init)
+    _check_tree.arrays("while_loop", "init", init)
     first = _children.base(_check.start("while_loop", start, 1, impl), 1, impl)
     first = first or Counter(None, np.uint32(0))
 
     def more(state: tuple[Counter, Any]) -> Any:
-        return cond(state[1])
+        out = called("while_loop", "cond", cond, "cond(val)", state[1])
+        _check_tree.arrays("while_loop", "cond", out, cls=BodyError, must="return")
+        kind = jax.typeof(out) if jax.tree_util.all_leaves([out]) else None
+        if kind is None or kind.shape or kind.dtype != np.bool_:
+            wanted, cure = "True or False, one for all", "For several: jnp.any(conds)."
+            raise error(BodyError, "while_loop", "cond", wanted, out, cure, must="return")
+        return out
 
     def turn(state: tuple[Counter, Any]) -> tuple[Counter, Any]:
         counter, val = state
-        out = body(_children.child(key, counter), val)
+        use = _children.child(key, counter)
+        out = called("while_loop", "body", body, "body(key, val)", use, val)
         check_like("while_loop", "a value", val, out)
         return advance(counter, Counter(None, jnp.ones_like(counter.lo))), out
 
@@ -130,14 +141,16 @@ def while_loop(
     return lax.while_loop(more, turn, (counter, init))[1]
 
 
-def _check_bound(which: str, bound: Any, impl: Impl) -> None:
+def _bound(which: str, bound: Any, impl: Impl) -> Any:
+    """Return a bound of a counted loop, a static one as a Python int."""
     number = _check.static_int(bound)
     if number is None:
         array = isinstance(bound, (jax.Array, np.ndarray)) and not is_typed_key(bound)
         if not array or bound.shape or not _check.is_integer_dtype(bound):
             raise error(ArgumentTypeError, "fori_loop", which, "an integer scalar", bound)
         if _check.is_traced(bound):
-            return
+            return bound
+        _check.not_donated("fori_loop", which, bound)
         number = int(bound)
     if number < 0 and not impl.cipher:
         wanted = "zero or more for a key without a public cipher"
@@ -149,3 +162,4 @@ def _check_bound(which: str, bound: Any, impl: Impl) -> None:
         wanted = f"an index that fits {info.dtype}"
         cure = "For positions up to 2**63: ks.while_loop(cond, body, init, key=key, start=lower)."
         raise error(ArgumentValueError, "fori_loop", which, wanted, number, cure)
+    return bound if hasattr(bound, "dtype") and not isinstance(bound, np.generic) else number

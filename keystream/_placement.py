@@ -12,7 +12,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 
 from keystream import _check, _children, _impl
 from keystream._check import is_traced, size_of
-from keystream._errors import ArgumentTypeError, ArgumentValueError, Words, error
+from keystream._errors import ArgumentTypeError, ArgumentValueError, Words, error, summary
 from keystream._impl import NARROW_END
 from keystream._scheme import Counter, advance
 
@@ -28,25 +28,31 @@ class Placement(NamedTuple):
     """Mesh axes by dimension."""
     shape: tuple[int, ...]
     local: tuple[int, ...]
+    function: str
+    argument: str
 
 
-def resolve(function: str, shape: tuple[int, ...], out_sharding: Any) -> Placement:
+def resolve(
+    function: str, shape: tuple[int, ...], out_sharding: Any, argument: str = "out_sharding"
+) -> Placement:
     """Hold a sharding against a shape and the mesh, and refuse what doesn't fit."""
     mesh, spec, concrete = _mesh_and_spec(function, out_sharding)
+    if concrete is not None:
+        _check.context_mesh(function, argument, concrete)
     if len(spec) > len(shape):
         wanted = f"a spec of at most {len(shape)} dimensions, one for each of shape"
-        raise error(ArgumentValueError, function, "out_sharding", wanted, Words(str(spec)))
+        raise error(ArgumentValueError, function, argument, wanted, Words(str(spec)))
     taken = set() if concrete is not None else set(getattr(mesh, "manual_axes", ()))
     free = [name for name in mesh.axis_names if name not in taken]
     axes: list[tuple[Any, ...]] = []
     for entry in spec:
         if entry is PartitionSpec.UNCONSTRAINED:
             wanted = "a spec without UNCONSTRAINED"
-            raise error(ArgumentValueError, function, "out_sharding", wanted, Words(str(spec)))
+            raise error(ArgumentValueError, function, argument, wanted, Words(str(spec)))
         axes.append(() if entry is None else _check.axis_names(entry))
     axes += [()] * (len(shape) - len(axes))
     flat = tuple(name for names in axes for name in names)
-    _check.axes(function, "out_sharding", flat, free)
+    _check.axes(function, argument, flat, free)
     counts = tuple(size_of([mesh.shape[name] for name in names]) for names in axes)
     for dim, (size, shards) in enumerate(zip(shape, counts, strict=True)):
         if size % shards:
@@ -57,10 +63,10 @@ def resolve(function: str, shape: tuple[int, ...], out_sharding: Any) -> Placeme
                 "shape",
                 f"divisible by the mesh ({shards} shards along dimension {dim})",
                 shape,
-                f"To round it up and drop what is too much: shape = {padded}.",
+                f"To round it up and drop what is too much: shape = {summary(padded)}.",
             )
     local = tuple(size // shards for size, shards in zip(shape, counts, strict=True))
-    return Placement(concrete, frozenset(free), tuple(axes), shape, local)
+    return Placement(concrete, frozenset(free), tuple(axes), shape, local, function, argument)
 
 
 def _mesh_and_spec(function: str, out_sharding: Any) -> tuple[Any, PartitionSpec, Any]:
@@ -125,7 +131,7 @@ def spread(
     `options`.
     """
     if not is_traced(key):
-        key = replicated(key, place.mesh)
+        key = replicated(place.function, place.argument, key, place.mesh)
     return _spread(key, operands, place=place, body=body, options=options)
 
 
@@ -158,9 +164,10 @@ def placed_keys(
     shape: tuple[int, ...],
     start: Counter | None,
     out_sharding: Any,
+    argument: str = "out_sharding",
 ) -> jax.Array:
     """Return consecutive children of one key laid out over a mesh."""
-    place = resolve(function, shape, out_sharding)
+    place = resolve(function, shape, out_sharding, argument)
     _check.items(function, place.local)
     keys: jax.Array = spread(place, _local_keys, key, start, options=None)
     return keys
@@ -172,7 +179,7 @@ def _local_keys(key: jax.Array, start: Counter | None, *, place: Placement, opti
     return _children.children(key, positions(place, start, index))
 
 
-def replicated(key: jax.Array, mesh: Any) -> jax.Array:
+def replicated(function: str, argument: str, key: jax.Array, mesh: Any) -> jax.Array:
     """Place a concrete key on every device of a mesh, from wherever it lies now.
 
     Each process fills its own devices from its own copy, so that nothing is sent. Without
@@ -180,6 +187,10 @@ def replicated(key: jax.Array, mesh: Any) -> jax.Array:
     """
     mesh = _mesh_in_context() if mesh is None else mesh
     if not isinstance(mesh, jax.sharding.Mesh):
+        if mesh is not None and not is_traced(jax.random.key_data(key)):
+            wanted, got = "over a mesh of devices outside of jit", Words("an abstract mesh")
+            cure = 'To make one: jax.make_mesh((8,), ("data",)).'
+            raise error(ArgumentTypeError, function, argument, wanted, got, cure)
         return key
     target = NamedSharding(mesh, PartitionSpec())
     if key.sharding == target:

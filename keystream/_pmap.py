@@ -9,8 +9,9 @@ from typing import Any
 import jax
 import numpy as np
 
-from keystream import _check, _check_key, _children, _impl, _placement
-from keystream._errors import ArgumentTypeError, ArgumentValueError, error
+from keystream import _check, _check_key, _check_tree, _children, _impl, _placement
+from keystream._called import drawn
+from keystream._errors import ArgumentTypeError, ArgumentValueError, Words, error
 
 
 def pmap(
@@ -56,7 +57,9 @@ def pmap(
     Raises:
         KeyTypeError, KeyImplError: Not one typed key, or an implementation that is refused
             or that JAX can't map over devices (philox4x32).
-        ArgumentValueError: `in_axes` doesn't have one entry for each argument.
+        ArgumentTypeError, ArgumentValueError: Bad axes, argument numbers, devices or
+            backend, lanes of different numbers, or a mesh in context.
+        BodyError: `fun` doesn't take what it is called with, or returns no arrays.
 
     Example:
         >>> import jax, keystream as ks
@@ -66,41 +69,57 @@ def pmap(
         (1,)
     """
     _check.function_of("pmap", "fun", fun, "fun(key, *args)")
-    if not isinstance(axis_name, str):
-        raise error(ArgumentTypeError, "pmap", "axis_name", "an axis name", axis_name)
-    if axis_size is not None and _check.count("pmap", "axis_size", axis_size) == 0:
-        raise error(ArgumentValueError, "pmap", "axis_size", "one or more", axis_size)
+    _check_axis(axis_name, axis_size)
+
+    static, donated = (
+        _argnums(name, value)
+        for name, value in (
+            ("static_broadcasted_argnums", static_broadcasted_argnums),
+            ("donate_argnums", donate_argnums),
+        )
+    )
+    _check_where(devices, backend)
+    _check_axes("out_axes", out_axes)
 
     def on_device(key: jax.Array, _: Any, *args: Any) -> Any:
-        return fun(_children.axis_child(key, (axis_name,)), *args)
+        use = _children.axis_child(key, (axis_name,))
+        out = drawn("pmap", "fun", fun, "fun(key, *args)", use, *args)
+        _check_tree.out_axes("pmap", out_axes, out)
+        return out
 
     @functools.cache
     def build(axes: tuple[Any, ...]) -> Callable[..., Any]:
         call: Callable[..., Any] = jax.pmap(
             on_device,
             axis_name,
-            in_axes=(None, *axes),
-            out_axes=out_axes,
-            static_broadcasted_argnums=_shifted(static_broadcasted_argnums),
+            in_axes=(None, *_check_tree.whole_axes(axes)),
+            out_axes=_check_tree.whole_axes(out_axes),
+            static_broadcasted_argnums=_shifted(static, len(axes)),
             devices=devices,
             backend=backend,
             axis_size=axis_size,
-            donate_argnums=_shifted(donate_argnums),
+            donate_argnums=_shifted(donated, len(axes)),
         )
         return call
-
-    static = _shifted(static_broadcasted_argnums, by=0)
 
     @functools.wraps(fun)
     def mapped(key: jax.Array, /, *args: Any) -> Any:
         impl = _check_key.one_key("pmap", key, each="[ks.pmap(fun)(key, xs) for key in keys]")
         _check_key.shards("pmap", impl, key)
+        if not jax.sharding.get_abstract_mesh().empty:
+            wanted, got = "where no mesh is in context", Words("a call under one")
+            cure = (
+                "Under one: ks.shard_map(fun, in_specs=in_specs, out_specs=out_specs, vary=vary)."
+            )
+            raise error(ArgumentValueError, "pmap", "fun", wanted, got, cure, must="be called")
         several = isinstance(in_axes, (tuple, list))
         if several and len(in_axes) != len(args):
             wanted = f"one entry for each argument after the key ({len(args)})"
             raise error(ArgumentValueError, "pmap", "in_axes", wanted, in_axes, must="hold")
         axes = tuple(in_axes) if several else (in_axes,) * len(args)
-        _check_mapped(axes, args, static)
+        _check_static(args, "static_broadcasted_argnums", static)
+        _check_static(args, "donate_argnums", donated)
+        _check_mapped(axes, args, static, axis_size)
         placed = key if _check.is_traced(key) else _uncommitted(key)
         if _any_mapped(axes, args, static):
             return build((None, *axes))(placed, None, *args)
@@ -112,25 +131,91 @@ def pmap(
     return mapped
 
 
-def _shifted(argnums: int | Iterable[int], by: int = 2) -> tuple[int, ...]:
-    numbers = (argnums,) if isinstance(argnums, int) else tuple(argnums)
-    return tuple(n + by if n >= 0 else n for n in numbers)
+def _argnums(argument: str, value: Any) -> tuple[int, ...]:
+    """Return argument numbers as a tuple of ints."""
+    several = isinstance(value, (tuple, list, set, frozenset, range))
+    numbers = [_check.static_int(number) for number in (value if several else (value,))]
+    if any(number is None for number in numbers):
+        raise error(ArgumentTypeError, "pmap", argument, "an int or a tuple of ints", value)
+    return tuple(number for number in numbers if number is not None)
 
 
-def _check_mapped(axes: tuple[Any, ...], args: tuple[Any, ...], static: tuple[int, ...]) -> None:
-    for number, (axis, arg) in enumerate(zip(axes, args, strict=True)):
-        where = _check.static_int(axis)
-        if number in static or number - len(args) in static or axis is None:
-            continue
-        if where is None and not isinstance(axis, (tuple, list, dict)):
+def _shifted(argnums: tuple[int, ...], count: int) -> tuple[int, ...]:
+    """Count the key and the marker too; JAX doesn't count from the end."""
+    return tuple(n + 2 if n >= 0 else n + count + 1 for n in argnums)
+
+
+def _check_axis(name: Any, size: Any) -> None:
+    if not isinstance(name, str):
+        raise error(ArgumentTypeError, "pmap", "axis_name", "an axis name", name)
+    if size is not None and _check.count("pmap", "axis_size", size) == 0:
+        raise error(ArgumentValueError, "pmap", "axis_size", "one or more", size)
+
+
+def _check_axes(argument: str, axes: Any) -> None:
+    for each in _check_tree.leaves("pmap", argument, axes):
+        if _check.static_int(each) is None:
             wanted = "an int, None, or a pytree of them"
-            raise error(ArgumentTypeError, "pmap", "in_axes", wanted, axis)
-        for leaf in jax.tree.leaves(arg):
-            shape = getattr(leaf, "shape", ())
-            if where is not None and not -len(shape) <= where < len(shape):
+            raise error(ArgumentTypeError, "pmap", argument, wanted, axes)
+
+
+def _check_where(devices: Any, backend: Any) -> None:
+    if devices is not None:
+        listed = isinstance(devices, (tuple, list, np.ndarray))
+        if not listed or not all(isinstance(each, jax.Device) for each in devices):
+            raise error(ArgumentTypeError, "pmap", "devices", "a list of devices", devices)
+        if not len(devices):
+            raise error(ArgumentValueError, "pmap", "devices", "at least one of them", devices)
+    if backend is None:
+        return
+    if not isinstance(backend, str):
+        raise error(ArgumentTypeError, "pmap", "backend", "a name or None", backend)
+    try:
+        jax.local_device_count(backend)
+    except RuntimeError:
+        wanted, cure = "one that JAX has here", "For the one in use: jax.default_backend()."
+        raise error(ArgumentValueError, "pmap", "backend", wanted, backend, cure) from None
+
+
+def _check_static(args: tuple[Any, ...], argument: str, numbers: tuple[int, ...]) -> None:
+    """Refuse numbers of arguments that aren't there, and static ones that can't be looked up."""
+    for number in numbers:
+        if not -len(args) <= number < len(args):
+            wanted = f"numbers of the arguments after the key ({len(args)})"
+            raise error(ArgumentValueError, "pmap", argument, wanted, number)
+        if argument == "static_broadcasted_argnums":
+            _check.hashable("pmap", "static args", args[number])
+
+
+def _check_mapped(
+    axes: tuple[Any, ...], args: tuple[Any, ...], static: tuple[int, ...], axis_size: Any
+) -> None:
+    sizes = set() if axis_size is None else {int(axis_size)}
+    for number, (axis, arg) in enumerate(zip(axes, args, strict=True)):
+        if number in static or number - len(args) in static:
+            continue
+        _check_tree.arrays("pmap", "args", arg)
+        for where, leaf in _axis_pairs(axis, arg):
+            shape = jax.typeof(leaf).shape
+            if not -len(shape) <= where < len(shape):
                 wanted = f"of arrays with an axis {where} to map over"
                 cure = "For one value on all devices: ks.pmap(fun, in_axes=None)."
                 raise error(ArgumentValueError, "pmap", "args", wanted, leaf, cure)
+            sizes.add(shape[where])
+    if len(sizes) > 1:
+        got = Words(" and ".join(map(str, sorted(sizes))))
+        raise error(ArgumentValueError, "pmap", "args", "of one number of lanes", got)
+
+
+def _axis_pairs(axis: Any, arg: Any) -> list[tuple[int, Any]]:
+    """Return each array of an argument that is mapped, with its axis."""
+    _check_axes("in_axes", axis)
+    try:
+        pairs = _check_tree.axis_pairs(axis, arg)
+    except ValueError:
+        wanted = "a prefix of the arguments after the key"
+        raise error(ArgumentValueError, "pmap", "in_axes", wanted, axis) from None
+    return [(int(where), leaf) for where, leaf in pairs if where is not None]
 
 
 def _any_mapped(axes: tuple[Any, ...], args: tuple[Any, ...], static: tuple[int, ...]) -> bool:

@@ -144,7 +144,11 @@ def _assembled(kind: str, children: dict[Any, Any], like: Any) -> Any:
 
 def _matched(source: Source, node: Any, like: Any, at: str) -> Any:
     """Refuse a `like` that differs from what was saved; ANY where it takes any leaf."""
-    if kind_of(like) == "leaf" and _kind(source, node, at) in ("keys", "stream", "streams"):
+    if kind_of(like, source.function, f"like{at}") == "leaf" and _kind(source, node, at) in (
+        "keys",
+        "stream",
+        "streams",
+    ):
         return ANY
     found = _difference(source, node, like, at)
     if found is not None:

@@ -71,7 +71,8 @@ def sample(
         KeyTypeError, KeyImplError: Not one typed key, or an implementation that is refused
             or draws otherwise under `vmap` (rbg).
         ArgumentTypeError, ArgumentValueError: A bad `sampler`, `shape`, `start` or
-            `batch_size`; a mesh that doesn't divide `shape`.
+            `batch_size`; a mesh that doesn't divide `shape`, or isn't the one in context.
+        BodyError: `sampler` doesn't take what it is called with, or returns no arrays.
         MeshAxisError: The sharding names an axis that the mesh doesn't have.
 
     Example:
@@ -98,9 +99,12 @@ def sample(
         return _placement.spread(
             place, _local_draws, key, first, arrays, options=_Options(call, batch)
         )
+    _check_key.here("sample", impl, key)
     _check.items("sample", sizes)
     if batch is None or batch >= total:
-        return over_keys(bound(sampler, args, kwargs), _children.eager_row(key, sizes, first))
+        return over_keys(
+            bound("sample", sampler, args, kwargs), _children.eager_row(key, sizes, first)
+        )
     call, arrays = freeze(sampler, args, kwargs)
     return _batched_draws(key, first, arrays, shape=sizes, options=_Options(call, batch))
 

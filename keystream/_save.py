@@ -6,11 +6,12 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+import jax
 import numpy as np
 
 from keystream._document import encode
 from keystream._envelope import HEADER, Arrays, Source, opened, pulled, sealed
-from keystream._errors import ArgumentTypeError, Words, error
+from keystream._errors import ArgumentTypeError, Words, error, summary
 from keystream._rebuild import ANY, build
 
 
@@ -203,4 +204,6 @@ _FILE_CURE = "For a file: ks.from_words(np.load(path))."
 
 def _kind(value: object) -> Words:
     """Name a type alone: in a text of the wrong type there may be keys."""
+    if isinstance(value, jax.Array):
+        return Words(summary(value))
     return Words(type(value).__name__)

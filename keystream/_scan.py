@@ -9,8 +9,9 @@ import jax
 import numpy as np
 from jax import lax
 
-from keystream import _check, _check_key, _children
+from keystream import _check, _check_key, _check_tree, _children
 from keystream._body import Body, one_key, paired
+from keystream._called import drawn
 from keystream._errors import ArgumentTypeError, ArgumentValueError, Words, error
 
 
@@ -200,6 +201,7 @@ def map(  # noqa: A001 - the name that JAX users look for, as in `lax.map`
         KeyTypeError, KeyImplError: `key` isn't one typed key, or refused; an rbg key
             together with `batch_size`, as `vmap` over rbg keys draws something else.
         ArgumentTypeError, ArgumentValueError: Bad `xs`, `batch_size` or `start`.
+        BodyError: `body` doesn't take what it is called with, or returns no arrays.
 
     Example:
         >>> import jax, jax.numpy as jnp, keystream as ks
@@ -216,12 +218,16 @@ def map(  # noqa: A001 - the name that JAX users look for, as in `lax.map`
         batch_size = _check.batch_size("map", batch_size)
     first = _children.base(_check.start("map", start, steps, impl), steps, impl)
     keys = _children.eager_row(key, (steps,), first)
-    return lax.map(lambda item: body(*item), (keys, xs), batch_size=batch_size)
+
+    def one(item: Any) -> Any:
+        return drawn("map", "body", body, "body(key, x)", *item)
+
+    return lax.map(one, (keys, xs), batch_size=batch_size)
 
 
 def _check_steps(function: str, body: Any, init: Any, reverse: Any, unroll: Any) -> None:
     _check.function_of(function, "body", body, "body(key, carry, x)")
-    _check.arrays(function, "init", init)
+    _check_tree.arrays(function, "init", init)
     if not isinstance(reverse, (bool, np.bool_)):
         raise error(ArgumentTypeError, function, "reverse", "True or False", reverse)
     if not isinstance(unroll, bool):
@@ -230,7 +236,7 @@ def _check_steps(function: str, body: Any, init: Any, reverse: Any, unroll: Any)
 
 def _length(function: str, xs: Any, length: Any) -> int:
     sizes: set[int] = set()
-    for leaf in jax.tree.leaves(xs):
+    for leaf in _check_tree.leaves(function, "xs", xs):
         if not isinstance(leaf, (jax.Array, np.ndarray)):
             cure = "To make it one: jnp.asarray(x)."
             raise error(ArgumentTypeError, function, "xs", "of arrays", leaf, cure)
@@ -240,7 +246,7 @@ def _length(function: str, xs: Any, length: Any) -> int:
             cure = "For the same value in every step: jnp.broadcast_to(x, (n,))."
             raise error(ArgumentValueError, function, "xs", wanted, leaf, cure)
         sizes.add(shape[0])
-    _check.arrays(function, "xs", xs)
+    _check_tree.arrays(function, "xs", xs)
     if length is not None:
         sizes.add(_check.count(function, "length", length))
     if not sizes:

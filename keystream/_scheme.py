@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from keystream._check import is_integer_dtype, is_traced, name, static_int
+from keystream._check import is_integer_dtype, is_traced, name, not_donated, static_int
 from keystream._errors import ArgumentTypeError, ArgumentValueError, Words, error, summary
 from keystream._impl import NARROW_END, POSITIONS_END, Impl, is_typed_key
 
@@ -95,7 +95,22 @@ def encode(part: str | bytes | int) -> bytes:
     """Write a name or an integer as bytes, differently for each within its type."""
     if isinstance(part, str):
         return part.encode()
-    return part if isinstance(part, bytes) else b"%d" % part
+    return part if isinstance(part, bytes) else _decimal(part).encode()
+
+
+def _decimal(number: int) -> str:
+    """Write an int of any size: Python itself refuses thousands of digits at once."""
+    if number.bit_length() < _BITS_AT_ONCE:
+        return str(number)
+    if number < 0:
+        return f"-{_decimal(-number)}"
+    digits = number.bit_length() * 3 // 20  # about half of them
+    high, low = divmod(number, 10**digits)
+    return _decimal(high) + _decimal(low).zfill(digits)
+
+
+_BITS_AT_ONCE = 2048
+"""Numbers of up to 640 digits are written whatever Python's limit is set to."""
 
 
 def array(function: str, part: Any, impl: Impl) -> Any:
@@ -105,6 +120,10 @@ def array(function: str, part: Any, impl: Impl) -> Any:
     """
     if is_typed_key(part) or not isinstance(part, (jax.Array, np.ndarray)):
         raise _bad_part(function, part)
+    if isinstance(part, np.ma.MaskedArray):
+        wanted, got = "of arrays without a mask", Words("a masked array")
+        cure = "For what isn't masked: ks.derive(key, ids.compressed())."
+        raise error(ArgumentTypeError, function, "path", wanted, got, cure)
     if not is_integer_dtype(part):
         raise _bad_part(function, part)
     if part.dtype == np.uint64:
@@ -115,6 +134,7 @@ def array(function: str, part: Any, impl: Impl) -> Any:
         raise error(
             ArgumentTypeError, function, "path", "of arrays below 64 bits or int64", part, cure
         )
+    not_donated(function, "path", part)
     _check_range(function, part, impl)
     if isinstance(part, np.ndarray):
         part = array_counter(part)
@@ -135,7 +155,8 @@ def _check_range(function: str, part: Any, impl: Impl) -> None:
         else [shard.data for shard in part.addressable_shards]
     )
     for piece in pieces:
-        least, most = int(np.min(piece)), int(np.max(piece))
+        held = np.asarray(piece)  # the host's: within a mapped body JAX's own is traced
+        least, most = int(held.min()), int(held.max())
         if least < lowest or most >= end:
             wanted = f"of positions from {_power(lowest)} to {_power(end)} - 1"
             got = Words(f"{summary(part)} with others among them")

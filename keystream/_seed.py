@@ -9,8 +9,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from keystream._check import is_traced, name, setting, whole
-from keystream._check_key import one_key
+from keystream._check import is_traced, name, not_donated, setting, whole
+from keystream._check_key import concrete_words, one_key
 from keystream._errors import (
     ArgumentTypeError,
     ArgumentValueError,
@@ -19,7 +19,7 @@ from keystream._errors import (
     Words,
     error,
 )
-from keystream._impl import IMPLS, concrete_words, is_legacy_key, is_typed_key, wrap
+from keystream._impl import IMPLS, is_legacy_key, is_typed_key, wrap
 from keystream._scheme import encode
 
 _DIRECT_END = 2**64
@@ -82,12 +82,13 @@ def key(seed: Any, *, impl: Any = None) -> jax.Array:
     if is_typed_key(seed):
         return _typed(seed, impl)
     kind = "threefry2x32" if impl is None else _impl_name(impl)
+    not_donated("key", "seed", seed)
     if is_legacy_key(seed) and seed.ndim:
         return _legacy(seed, kind, given=impl is not None)
     if is_traced(seed):
         cure = "For a key per traced integer: ks.derive(key, seed)."
         raise error(ArgumentTypeError, "key", "seed", "known while tracing", seed, cure)
-    number = whole(seed)
+    number = whole("key", "seed", seed)
     if number is not None and 0 <= number < _DIRECT_END:
         return _direct(number, kind)
     return wrap(_entropy_words(seed, number, IMPLS[kind].words), kind)
@@ -152,11 +153,9 @@ def fingerprint(key: jax.Array, /) -> str:
         'threefry2x32:ab844c5d73de610a'
     """
     one_key("fingerprint", key, each="[ks.fingerprint(k) for k in keys.ravel()]")
-    if is_traced(key):
-        cure = "Outside of jit: ks.fingerprint(key)."
-        raise error(KeyTypeError, "fingerprint", "key", "concrete", key, cure)
+    held = concrete_words("fingerprint", key, "Outside of jit: ks.fingerprint(key).")
     kind = str(jax.random.key_impl(key))
-    words = np.asarray(concrete_words(key)).astype("<u4")
+    words = np.asarray(held).astype("<u4")
     digest = hashlib.sha256(f"keystream:fingerprint:{kind}:".encode() + words.tobytes())
     return f"{kind}:{digest.hexdigest()[:16]}"
 
@@ -196,7 +195,7 @@ def _impl_name(impl: Any) -> str:
     known = IMPLS.get(kind) if kind else None
     if known is None or known.refused:
         why = f"; {known.refused}" if known else ""
-        got = Words(repr(kind) if kind else str(impl))
+        got = kind or Words(str(impl))
         raise error(KeyImplError, "key", "impl", f"one of {accepted}{why}", got)
     return str(kind)
 
@@ -208,10 +207,17 @@ def _dtype_impl(dtype: Any) -> str | None:
 def _direct(number: int, kind: str) -> jax.Array:
     if kind == "threefry2x32":
         return wrap(np.array([number >> 32, number & 0xFFFFFFFF], np.uint32), kind)
+    mesh = jax.sharding.get_abstract_mesh()
+    if not IMPLS[kind].shards and not mesh.empty and mesh.size > 1:
+        wanted = "of an implementation that JAX can compute under a mesh"
+        cure = "Outside of it: ks.key(seed, impl='philox4x32')."
+        raise error(KeyImplError, "key", "impl", wanted, kind, cure)
     # Only JAX knows how these seed. Evaluated at once, with 64-bit types on so that the
     # upper half isn't cut, and less the offset that JAX is about to add.
     shifted = (number - setting("jax_random_seed_offset")) % _DIRECT_END
-    with jax.ensure_compile_time_eval(), jax.enable_x64(True):
+    # No mesh, since JAX can't place a constant while only some axes of one are mapped.
+    no_mesh = jax.sharding.use_abstract_mesh(jax.sharding.AbstractMesh((), ()))
+    with no_mesh, jax.ensure_compile_time_eval(), jax.enable_x64(True):
         return jax.random.key(np.uint64(shifted).astype(np.int64), dtype=kind)
 
 
@@ -244,7 +250,7 @@ _SEED_CURES = {
 
 
 def _whole_list(seed: list[Any] | tuple[Any, ...]) -> list[int]:
-    numbers = [whole(part) for part in seed]
+    numbers = [whole("key", "seed", part) for part in seed]
     if not numbers:
         raise error(ArgumentValueError, "key", "seed", "a list that is not empty", seed)
     if any(number is None for number in numbers):

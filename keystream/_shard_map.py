@@ -7,10 +7,19 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import numpy as np
 from jax.sharding import PartitionSpec
 
-from keystream import _check, _check_key, _children, _placement
-from keystream._errors import ArgumentTypeError, ArgumentValueError, VaryingError, Words, error
+from keystream import _check, _check_key, _check_tree, _children, _placement, _specs
+from keystream._called import drawn
+from keystream._errors import (
+    ArgumentTypeError,
+    ArgumentValueError,
+    KeystreamError,
+    VaryingError,
+    Words,
+    error,
+)
 
 VARY = "keystream.vary:"
 """Begins the name of the scope that a mapped body runs in, before the axes of `vary`."""
@@ -64,7 +73,9 @@ def shard_map(
             or that JAX can't map over devices (philox4x32).
         MeshAxisError: `vary` names something that is no manual axis, or names one twice.
         ArgumentTypeError: No mesh, neither given nor in context.
-        ArgumentValueError: `in_specs` doesn't have one entry for each argument.
+        ArgumentValueError: Specs that don't fit the arguments, what `fun` returns or the
+            mesh, or another mesh than the one in context.
+        BodyError: `fun` doesn't take what it is called with, or returns no arrays.
         VaryingError: A sampler that loops (poisson, binomial, ...) under `check_vma=True`,
             which JAX can't check.
 
@@ -79,16 +90,16 @@ def shard_map(
         (3,)
     """
     _check.function_of("shard_map", "fun", fun, "fun(key, *args)")
-    _check_specs("in_specs", in_specs)
-    _check_specs("out_specs", out_specs)
+    _specs.check("in_specs", in_specs)
+    _specs.check("out_specs", out_specs)
+    if not isinstance(check_vma, (bool, np.bool_)):
+        raise error(ArgumentTypeError, "shard_map", "check_vma", "True or False", check_vma)
 
     names = _check.axis_names(vary)
+    if not all(isinstance(name, str) for name in names):
+        raise error(ArgumentTypeError, "shard_map", "vary", "axis names", names)
     # Over the other axes draws are shared on purpose, and the audit is told so.
     scope = VARY + ",".join(map(str, names))
-
-    def shard(key: jax.Array, args: tuple[Any, ...]) -> Any:
-        with jax.named_scope(scope):
-            return fun(_children.axis_child(key, names) if names else key, *args)
 
     @functools.wraps(fun)
     def mapped(key: jax.Array, /, *args: Any) -> Any:
@@ -98,10 +109,24 @@ def shard_map(
         chosen = _check.axes("shard_map", "axis_names", axis_names, known.axis_names)
         manual = [n for n in known.axis_names if n in chosen or not chosen]
         _check.axes("shard_map", "vary", names, manual)
+        _specs.axes("in_specs", in_specs, manual)
+        _specs.axes("out_specs", out_specs, manual)
+        if mesh is not None:
+            _check.context_mesh("shard_map", "mesh", known)
         if isinstance(in_specs, tuple) and len(in_specs) != len(args):
             wanted = f"one entry for each argument after the key ({len(args)})"
             got = Words(f"a tuple of {len(in_specs)}")
             raise error(ArgumentValueError, "shard_map", "in_specs", wanted, got, must="hold")
+        _check_tree.arrays("shard_map", "args", args)
+        _specs.fit("in_specs", in_specs, args, known)
+
+        def shard(key: jax.Array, args: tuple[Any, ...]) -> Any:
+            with jax.named_scope(scope):
+                use = _children.axis_child(key, names) if names else key
+                out = drawn("shard_map", "fun", fun, "fun(key, *args)", use, *args)
+            _specs.fit("out_specs", out_specs, out, known)
+            return out
+
         call = jax.shard_map(
             shard,
             mesh=mesh,
@@ -110,23 +135,51 @@ def shard_map(
             axis_names=axis_names,
             check_vma=check_vma,
         )
-        placed = key if _check.is_traced(key) else _placement.replicated(key, mesh)
+        placed = (
+            key if _check.is_traced(key) else _placement.replicated("shard_map", "mesh", key, mesh)
+        )
         try:
             return call(placed, args)
-        except TypeError as cause:
-            if check_vma and not isinstance(cause, VaryingError) and "varying" in str(cause):
-                raise _unchecked(cause) from cause
-            raise
+        except Exception as cause:
+            worded = _worded(cause, out_specs, check_vma)
+            if worded is None:
+                raise
+            raise worded from cause
 
     return mapped
 
 
-def _check_specs(argument: str, specs: Any) -> None:
-    for spec in jax.tree.leaves(specs, is_leaf=lambda leaf: leaf is None):
-        if not isinstance(spec, PartitionSpec):
-            cure = 'For a whole array on every shard: jax.P(). For a part: jax.P("data").'
-            wanted = "a PartitionSpec or a pytree of them"
-            raise error(ArgumentTypeError, "shard_map", argument, wanted, spec, cure)
+def _worded(cause: Exception, out_specs: Any, check_vma: Any) -> KeystreamError | None:
+    # What varies only JAX knows, and it has no class for saying so.
+    if type(cause) is Exception and not cause.args and jax.sharding.get_abstract_mesh().manual_axes:
+        wanted, got = "compiled inside another mapped body", Words("a call that is run at once")
+        return error(ArgumentValueError, "shard_map", "fun", wanted, got, _COMPILED)
+    if isinstance(cause, KeystreamError):
+        return None
+    if "does not match the specs of the input" in str(cause):
+        wanted, got = "laid out as in_specs says, on explicit axes", Words("another layout")
+        cure = "To lay one out: jax.device_put(x, jax.sharding.NamedSharding(mesh, spec))."
+        return error(ArgumentValueError, "shard_map", "args", wanted, got, cure)
+    if not check_vma:
+        return None
+    if isinstance(cause, TypeError) and "varying" in str(cause):
+        return _unchecked(cause)
+    replicated = "out_specs which require replication" in str(cause)
+    return _replicated(out_specs) if replicated else None
+
+
+_COMPILED = "To compile the outer one: jax.jit(mapped)."
+
+
+def _replicated(out_specs: Any) -> ArgumentValueError:
+    wanted = "specs that name every axis along which a result differs"
+    cure = (
+        "For all of them side by side: jax.P(vary). For results that are equal by other means "
+        "than JAX can see: ks.shard_map(fun, mesh=mesh, in_specs=in_specs, out_specs=out_specs, "
+        "vary=vary, check_vma=False)."
+    )
+    got = Words(str(out_specs)) if isinstance(out_specs, PartitionSpec) else out_specs
+    return error(ArgumentValueError, "shard_map", "out_specs", wanted, got, cure)
 
 
 def _unchecked(cause: TypeError) -> VaryingError:

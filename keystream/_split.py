@@ -7,10 +7,10 @@ from typing import Any, overload
 
 import jax
 import numpy as np
-from jax.tree_util import DictKey, FlattenedIndexKey, GetAttrKey, SequenceKey
 
-from keystream import _check, _check_key, _children, _placement, _scheme, _tree
-from keystream._errors import ArgumentTypeError, ArgumentValueError, Words, error
+from keystream import _check, _check_key, _check_tree, _children, _placement, _scheme, _tree
+from keystream._called import predicate
+from keystream._errors import ArgumentTypeError, ArgumentValueError, Words, error, summary
 from keystream._impl import Impl
 
 
@@ -64,15 +64,19 @@ def split(key: jax.Array, /, num: Any = 2) -> Any:
         ['params', 'dropout']
     """
     impl = _check_key.one_key("split", key)
+    _check_key.here("split", impl, key)
     if type(num) is int and 0 <= num <= _children.UNPACK_LIMIT:
         return _children.eager_tuple(key, num)
     if isinstance(num, (str, bytes)):
-        cure = f"For one named child: ks.derive(key, {num!r})."
+        name = repr(num) if len(num) <= 40 else "name"
+        cure = f"For one named child: ks.derive(key, {name})."
         raise error(ArgumentTypeError, "split", "num", "a count or a tuple of names", num, cure)
     if isinstance(num, (tuple, list)):
         return _split_names(key, num, impl)
     many = _check.static_int(num) or 0
-    cure = f"For a key array: ks.keys(key, {many})." if many > _children.UNPACK_LIMIT else ""
+    cure = (
+        f"For a key array: ks.keys(key, {many})." if _children.UNPACK_LIMIT < many <= 2**32 else ""
+    )
     count = _check.count("split", "num", num, most=_children.UNPACK_LIMIT, cure=cure)
     return _children.eager_tuple(key, count)
 
@@ -82,7 +86,7 @@ def _split_names(
 ) -> dict[str | bytes, jax.Array]:
     if names and all(_check.static_int(n) is not None for n in names):
         shape = tuple(int(n) for n in names)
-        cure = f"For a key array of that shape: ks.keys(key, {shape})."
+        cure = f"For a key array of that shape: ks.keys(key, {summary(shape)})."
         raise error(ArgumentTypeError, "split", "num", "a count or a tuple of names", names, cure)
     distinct = _check.distinct_names("split", names, argument="names")
     tree = _tree.plan("split", tuple((n,) for n in distinct), impl)
@@ -142,6 +146,7 @@ def keys(key: jax.Array, /, shape: Any, *, start: Any = 0, out_sharding: Any = N
     total = _check.size_of(sizes)
     first = _children.base(_check.start("keys", start, total, impl), total, impl)
     if out_sharding is None:
+        _check_key.here("keys", impl, key)
         _check.items("keys", sizes)
         return _children.eager_row(key, sizes, first)
     _check_key.shards("keys", impl, key)
@@ -213,7 +218,10 @@ def derive(key: jax.Array, /, *path: Any) -> jax.Array:
             shape = _broadcast(shape, part.shape)
         else:
             steps.extend(_scheme.counters("derive", part, impl))
-    return _children.eager_walk(key, tuple(steps)) if steps else key
+    if not steps:
+        return key
+    _check_key.here("derive", impl, key)
+    return _children.eager_walk(key, tuple(steps))
 
 
 def split_tree(
@@ -249,7 +257,9 @@ def split_tree(
         KeyTypeError: `key` isn't one typed key.
         KeyImplError: An implementation that keystream refuses.
         ArgumentTypeError: A dict key that is neither str, bytes nor int.
-        ArgumentValueError: An empty dict key, or two leaves with one path.
+        ArgumentValueError: An empty dict key, two leaves with one path, or a tree that JAX
+            can't take apart.
+        BodyError: `is_leaf` doesn't take a node, or returns no bool.
 
     Example:
         >>> import keystream as ks
@@ -260,10 +270,10 @@ def split_tree(
     """
     each = "jax.vmap(lambda key: ks.split_tree(key, tree))(keys)"
     impl = _check_key.one_key("split_tree", key, each=each)
-    if is_leaf is not None:
-        _check.function_of("split_tree", "is_leaf", is_leaf, "is_leaf(node)")
-    leaves, structure = jax.tree_util.tree_flatten_with_path(tree, is_leaf=is_leaf)
-    plan = _tree.plan("split_tree", tuple(_parts(path) for path, _ in leaves), impl)
+    _check_key.here("split_tree", impl, key)
+    asked = None if is_leaf is None else predicate("split_tree", is_leaf)
+    leaves, structure = _check_tree.flatten_with_path("split_tree", "tree", tree, asked)
+    plan = _tree.plan("split_tree", tuple(_tree.parts(path) for path, _ in leaves), impl)
     if len(set(plan.ends)) < len(plan.ends):
         ends = plan.ends
         twice = next(leaves[i][0] for i, end in enumerate(ends) if end in ends[:i])
@@ -282,16 +292,3 @@ def _broadcast(shape: tuple[int, ...], other: tuple[int, ...]) -> tuple[int, ...
         cure = "For every pair: ks.derive(key, a[:, None], b[None, :])."
         wanted = "of arrays whose shapes broadcast"
         raise error(ArgumentValueError, "derive", "path", wanted, got, cure) from None
-
-
-def _parts(path: tuple[Any, ...]) -> tuple[Any, ...]:
-    parts: list[Any] = []
-    for entry in path:
-        match entry:
-            case DictKey(key=part) | FlattenedIndexKey(key=part):
-                parts.append(part)
-            case GetAttrKey(name=part) | SequenceKey(idx=part):
-                parts.append(part)
-            case _:  # A node of somebody else's making: what its author chose as its key.
-                parts.append(entry)
-    return tuple(parts)

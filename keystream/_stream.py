@@ -79,7 +79,7 @@ class Stream:
     _known: int | None
 
     def __init__(self, key: jax.Array, /) -> None:
-        _check_key.one_key("Stream", key)
+        _check_key.here("Stream", _check_key.one_key("Stream", key), key)
         _fill(self, *_stream_steps.begun(key), 0)
 
     def next(self) -> tuple[jax.Array, Stream]:
@@ -152,6 +152,7 @@ class Stream:
             KeyTypeError: As for `next`.
         """
         impl = self._impl("Stream.at", each="stream.at(i)")
+        _check_key.here("Stream.at", impl, self._key, argument="stream")
         if getattr(i, "shape", ()):
             # Under `jax.vmap` JAX cuts NumPy's int64 before it comes here.
             cure = "For an array of them: ks.derive(key, ids)."
@@ -174,6 +175,8 @@ class Stream:
     @property
     def words(self) -> jax.Array:
         """The position in two words, high and low: uint32 of shape (2,), also under tracing."""
+        if _is_donated(self):
+            raise _donated("Stream.words")
         words: jax.Array = self._words
         return words
 
@@ -192,7 +195,17 @@ class Stream:
         return made(*leaves)
 
     def __reduce__(self) -> tuple[Any, tuple[Any, ...]]:
+        # Copies and pickles; JAX has its own words for an array that is gone or traced.
+        if _is_donated(self):
+            raise _donated("Stream")
+        if is_traced(self._key, self._words):
+            cure = "A stream doesn't change, so there is nothing to copy: stream."
+            raise error(ArgumentTypeError, "Stream", "stream", "concrete", self, cure)
         return Stream.tree_unflatten, (None, (self._key, self._words))
+
+    def __deepcopy__(self, _: object) -> Stream:
+        self.__reduce__()
+        return _stream_steps.copied(self)
 
     def __setattr__(self, name: str, value: object) -> None:
         raise frozen("Stream", name, "stream.skip(1)")
@@ -218,13 +231,13 @@ class Stream:
             got = Words(f"several, {summary(self._key)}")
             raise error(KeyTypeError, function, subject, "one", got, cure)
         if _is_donated(self):
-            wanted = "one that wasn't donated (go on with the one that came back)"
-            raise error(ArgumentValueError, function, "stream", wanted, Words("a donated one"))
+            raise _donated(function)
         return _check_key.implementation(function, self._key, argument="stream")
 
     def _after(self, function: str, step: int, argument: str = "step", *, each: str) -> int | None:
         """Return the position `step` further, if it is known; refuse to leave the range."""
         impl = self._impl(function, each=each)
+        _check_key.here(function, impl, self._key, argument="stream")
         place = self._place()
         end = POSITIONS_END if impl.cipher else NARROW_END
         if place is None or place + step < end:
@@ -246,6 +259,7 @@ class Stream:
 def frozen(function: str, name: str, cure: str) -> ImmutableError:
     """Word the error of an assignment to a value that doesn't change."""
     cure = f"For another one: {cure}."
+    name = name if name.isidentifier() and len(name) < 40 else summary(name)
     return error(ImmutableError, function, name, "left as it is", Words("an assignment"), cure)
 
 
@@ -257,6 +271,11 @@ def _is_words(value: Any) -> bool:
 def _is_one(stream: Stream) -> bool:
     shapes = getattr(stream._key, "shape", None), getattr(stream._words, "shape", None)
     return shapes == ((), (2,))
+
+
+def _donated(function: str) -> ArgumentValueError:
+    wanted = "one that wasn't donated (go on with the one that came back)"
+    return error(ArgumentValueError, function, "stream", wanted, Words("a donated one"))
 
 
 def _is_donated(stream: Stream) -> bool:

@@ -7,7 +7,8 @@ own.
 
 from __future__ import annotations
 
-from typing import Any
+import copy
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -15,8 +16,10 @@ import numpy as np
 
 from keystream import _check_key, _children
 from keystream._check import is_traced
-from keystream._impl import IMPLS
+from keystream._impl import IMPLS, is_typed_key
 from keystream._scheme import Counter, advance, narrow, widen
+
+T = TypeVar("T")
 
 WIDE = IMPLS["threefry2x32"]
 """Steps are counted in 64 bits, whatever the implementation; the end is checked apart."""
@@ -56,6 +59,18 @@ def _moved(place: Counter, offset: Counter) -> jax.Array:
 def _own(place: Counter, key: jax.Array) -> Counter:
     impl = _check_key.implementation("Stream", key)
     return place if impl.cipher else narrow(place)
+
+
+def copied(tree: T) -> T:
+    """Return a pytree of keys and arrays in buffers of its own, also while tracing."""
+    made: T = jax.tree.map(_copied, tree)
+    return made
+
+
+def _copied(leaf: Any) -> Any:
+    if is_typed_key(leaf):
+        return jax.random.clone(leaf)
+    return jnp.copy(leaf) if isinstance(leaf, jax.Array) else copy.deepcopy(leaf)
 
 
 begun = _children.one_dispatch(make_begun)

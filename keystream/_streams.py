@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import jax
 import numpy as np
 
-from keystream import _check, _check_key, _children, _impl, _tree
-from keystream._errors import ArgumentTypeError, KeyTypeError, error, unknown_name
+from keystream import _check, _check_key, _children, _impl, _stream_steps, _tree
+from keystream._errors import ArgumentTypeError, KeyTypeError, error, summary, unknown_name
 from keystream._impl import Impl
 from keystream._scheme import Counter
 from keystream._stream import Stream, frozen, made
@@ -28,7 +29,8 @@ class Streams:
 
     Item i of a name is `ks.derive(key, name, i)`.
 
-    A pytree of the streams by name, two leaves each; the names are part of its structure.
+    `name in streams` and `for name in streams` ask for the names, as of a dict. A pytree of
+    the streams by name, two leaves each; the names are part of its structure.
     It goes through the same transforms as `Stream`.
 
     Args:
@@ -74,6 +76,7 @@ class Streams:
         impl = _check_key.one_key(
             "Streams", key, each="jax.vmap(lambda key: ks.Streams(key, names))(keys)"
         )
+        _check_key.here("Streams", impl, key)
         if not isinstance(names, (tuple, list)):
             cure = "For a single one: ks.Streams(key, ('name',))."
             raise error(ArgumentTypeError, "Streams", "names", "a tuple of names", names, cure)
@@ -123,6 +126,12 @@ class Streams:
         stream._impl("Streams", each="streams[name]")
         return stream.skip(0)
 
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, (str, bytes)) and name in self._names
+
+    def __iter__(self) -> Iterator[str | bytes]:
+        return iter(self._names)
+
     def at(self, step: Any, /) -> dict[str | bytes, jax.Array]:
         """Return a key for each name at one step, whatever the positions.
 
@@ -140,6 +149,8 @@ class Streams:
         """
         self._check_streams("Streams.at")
         impls = [s._impl("Streams.at", each="streams.at(step)") for s in self._streams]
+        for impl, stream in zip(impls, self._streams, strict=True):
+            _check_key.here("Streams.at", impl, stream._key, argument="streams")
         wide = all(impl.cipher for impl in impls)
         impl = _impl.IMPLS["threefry2x32" if wide else "threefry4x32"]
         step = _check.start("Streams.at", step, 1, impl, argument="step")
@@ -166,6 +177,12 @@ class Streams:
     def __reduce__(self) -> tuple[Any, tuple[Any, ...]]:
         return Streams.tree_unflatten, (self._names, self._streams)
 
+    def __deepcopy__(self, _: object) -> Streams:
+        for stream in self._streams:
+            if isinstance(stream, Stream):
+                stream.__reduce__()
+        return _stream_steps.copied(self)
+
     def __setattr__(self, name: str, value: object) -> None:
         raise frozen("Streams", name, "key, streams = streams.next('params')")
 
@@ -173,7 +190,8 @@ class Streams:
         raise frozen("Streams", name, "key, streams = streams.next('params')")
 
     def __repr__(self) -> str:
-        shown = ", ".join(f"{n!r}: {s!r}" for n, s in zip(self._names, self._streams, strict=True))
+        pairs = zip(self._names, self._streams, strict=True)
+        shown = ", ".join(f"{n!r}: {s if isinstance(s, Stream) else summary(s)}" for n, s in pairs)
         return f"Streams({{{shown}}})"
 
     def _index(self, name: object) -> int:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from jax.tree_util import DictKey, FlattenedIndexKey, GetAttrKey, SequenceKey
 
 from keystream import _check, _children, _cipher, _impl, _scheme
 from keystream._impl import Impl
@@ -51,6 +52,20 @@ class Tree(NamedTuple):
     def structure(self) -> tuple[Any, ...]:
         """What a call is compiled for: the parents in each level, and the ends."""
         return tuple(level.parents for level in self.levels), self.ends
+
+
+def parts(path: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return the parts of a path that JAX gives a leaf: names, and places as positions."""
+    parts: list[Any] = []
+    for entry in path:
+        match entry:
+            case DictKey(key=part) | FlattenedIndexKey(key=part):
+                parts.append(part)
+            case GetAttrKey(name=part) | SequenceKey(idx=part):
+                parts.append(part)
+            case _:  # A node of somebody else's making: what its author chose as its key.
+                parts.append(entry)
+    return tuple(parts)
 
 
 def plan(function: str, paths: tuple[tuple[Any, ...], ...], impl: Impl) -> Tree:

@@ -41,6 +41,14 @@ HEADER = """\
 #                is a dict key, item/int a place in a list, attribute/str an attribute
 #   chain        `key, use = ks.split(key)` so many times: the last key, and the last use
 #   fingerprint  ks.fingerprint(key)
+#   keys         ks.keys(key, num, start=start), commas between them. Items of loops, lanes
+#                and samples have these keys: item i of ks.scan, map, vmap, sample child i
+#   stream       the key of ks.Stream(key).skip(skip).next(), and the position after it
+#   streams      ks.Streams(key, names).at(step)[name]
+#   axis         ks.for_axis(key, axes) on the shard at that place along axes of these sizes;
+#                so is ks.shard_keys(key, mesh, spec) there
+#   process      ks.for_process(key) on the process of that index
+#   dumps        ks.dumps(ks.Stream(key).skip(skip)): all that stands behind the arrow
 """
 
 SEAMS = (
@@ -101,6 +109,11 @@ def questions() -> Iterator[str]:
         yield f"derive threefry2x32 key={KEYS[0]} path={write_path(path)}"
     for leaf in LEAVES:
         yield f"leaf threefry2x32 key={KEYS[0]} at={leaf}"
+    yield from later_questions()
+
+
+def later_questions() -> Iterator[str]:
+    """Yield what comes after the scheme itself."""
     yield "\n# Carried chains, and fingerprints."
     for key, steps in itertools.product(KEYS, (1, 2, 10)):
         yield f"chain threefry2x32 key={key} steps={steps}"
@@ -108,6 +121,26 @@ def questions() -> Iterator[str]:
         yield f"fingerprint threefry2x32 key={key}"
     for impl in OTHERS:
         yield from other_questions(impl)
+    yield "\n# Helpers: rows of keys, streams, shards, processes, and what is saved."
+    for impl, key in (("threefry2x32", KEYS[3]), *((i, k[-1]) for i, k in OTHERS.items())):
+        yield from helper_questions(impl, key)
+
+
+def helper_questions(impl: str, key: str) -> Iterator[str]:
+    """Yield the questions to the helpers that stand on derivation."""
+    wide = impl == "threefry2x32"
+    end = 2**63 if wide else 2**32
+    for start in (0, 5, 2**31 - 1, *((2**32 - 2, 2**40) if wide else ()), end - 4):
+        yield f"keys {impl} key={key} start={start} num=4"
+    for skip in (0, 1, 2**31, 2**32 - 2, *((2**32, 2**63 - 2) if wide else ())):
+        yield f"stream {impl} key={key} skip={skip}"
+    for name, step in (("dropout", 0), ("dropout", 1000), (b"data", 2**32 - 1)):
+        yield f"streams {impl} key={key} name={write_part(name)} step={step}"
+    for sizes, at in (("8", "7"), ("4,2", "0,1"), ("4,2", "3,0"), ("2,2,2", "1,0,1")):
+        yield f"axis {impl} key={key} sizes={sizes} at={at}"
+    yield f"process {impl} key={key} index=0"
+    for skip in (0, 2**31 + 5, *((2**40,) if wide else ())):
+        yield f"dumps {impl} key={key} skip={skip}"
 
 
 def other_questions(impl: str) -> Iterator[str]:
@@ -158,7 +191,10 @@ def library_answer(question: str) -> str:
         ((hi, lo),) = _scheme.counters("derive", part, _scheme_impl())
         return f"{0 if hi is None else int(hi):08x}{int(lo):08x}"
     if what == "key":
-        return words(ks.key(reference.read_part(given["seed"]), impl=impl))
+        seed = reference.read_part(given["seed"])
+        if isinstance(seed, reference.Entropy):
+            seed = np.random.SeedSequence(list(seed))
+        return words(ks.key(seed, impl=impl))
     key = jax.random.wrap_key_data(
         np.array(reference.read_words(given["key"]), np.uint32), dtype=impl
     )
@@ -171,8 +207,44 @@ def library_answer(question: str) -> str:
         for _ in range(int(given["steps"])):
             key, use = ks.split(key)
         return f"{words(key)} use={words(use)}"
-    assert what == "fingerprint", question
-    return ks.fingerprint(key)
+    if what == "fingerprint":
+        return ks.fingerprint(key)
+    return helper_answer(what, key, given)
+
+
+def helper_answer(what: str, key: Any, given: dict[str, str]) -> str:
+    """Answer a question by a helper that stands on derivation."""
+    import jax
+    import numpy as np
+
+    import keystream as ks
+    from tests import reference
+
+    def words(key: jax.Array) -> str:
+        return reference.write_words(np.asarray(jax.random.key_data(key)).tolist())
+
+    match what:
+        case "keys":
+            row = ks.keys(key, int(given["num"]), start=int(given["start"]))
+            return ",".join(words(each) for each in row)
+        case "stream":
+            use, after = ks.Stream(key).skip(int(given["skip"])).next()
+            return f"{words(use)} position={after.position}"
+        case "streams":
+            name = reference.read_part(given["name"])
+            return words(ks.Streams(key, ("first", name)).at(int(given["step"]))[name])
+        case "axis":
+            sizes, place = (tuple(map(int, given[x].split(","))) for x in ("sizes", "at"))
+            axes = tuple(f"axis {i}" for i in range(len(sizes)))
+            mapped = lambda: jax.random.key_data(ks.for_axis(key, axes))
+            for name, size in reversed(tuple(zip(axes, sizes, strict=True))):
+                mapped = jax.vmap(mapped, axis_name=name, axis_size=size)
+            return reference.write_words(np.asarray(mapped())[place].tolist())
+        case "process":
+            assert int(given["index"]) == jax.process_index()
+            return words(ks.for_process(key))
+    assert what == "dumps", what
+    return ks.dumps(ks.Stream(key).skip(int(given["skip"])))
 
 
 def _scheme_impl() -> Any:

@@ -1,19 +1,20 @@
-"""The derivation scheme once more, from `docs/scheme.md` alone: no JAX, no keystream.
+"""The derivation scheme once more, from `docs/scheme.md` alone: Python and nothing else.
 
-Slow and plain on purpose. The ciphers work on Python ints, and on NumPy uint64 arrays of
-32-bit words alike; the rest is Python. `answer` reads one line of `known_answers.txt`.
+Slow and plain on purpose: no JAX, no NumPy, no keystream. (The ciphers, handed NumPy uint64
+arrays of 32-bit words, work on these too.) `answer` reads one line of `known_answers.txt`;
+`loads` and `dumps` read and write the saved form, as `docs/saving.md` has it.
 
 References:
     J. K. Salmon, M. A. Moraes, R. O. Dror, D. E. Shaw (2011), "Parallel random numbers:
     as easy as 1, 2, 3", SC'11, doi:10.1145/2063384.2063405: threefry and philox.
+    M. E. O'Neill (2015), "Developing a seed_seq Alternative", pcg-random.org: SeedSequence.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 from typing import Any
-
-import numpy as np
 
 Part = str | bytes | int
 Words = tuple[Any, ...]
@@ -107,7 +108,11 @@ def digest(part: Part) -> bytes:
 def encode(part: Part) -> bytes:
     """Write a part as bytes: UTF-8, as it is, or decimal digits with a minus sign."""
     if isinstance(part, int):
-        return str(part).encode("ascii")
+        digits, left = [], abs(part)
+        while left >= 10**500:  # Python may refuse to write longer numbers at once
+            left, low = divmod(left, 10**500)
+            digits.append(str(low).zfill(500))
+        return ("-" * (part < 0) + "".join([str(left), *reversed(digits)])).encode("ascii")
     return part.encode("utf-8") if isinstance(part, str) else part
 
 
@@ -147,14 +152,95 @@ def seed_words(impl: str, seed: Any) -> Words:
             case "rbg":
                 return hi, lo, hi, lo
     width = 2 if impl in ("threefry2x32", "philox4x32") else 4
-    if isinstance(seed, np.random.SeedSequence):
-        return tuple(map(int, seed.generate_state(width, np.uint32)))
+    if isinstance(seed, Entropy):
+        return seed_sequence(seed, width)
     if isinstance(seed, list):
         content = b"list:" + b",".join(map(encode, seed))
     else:
         content = b"%s:%s" % (_TYPES[type(seed)], encode(seed))
     hashed = hashlib.sha256(b"keystream:1:seed:" + content).digest()
     return tuple(int.from_bytes(hashed[4 * i : 4 * i + 4], "big") for i in range(width))
+
+
+class Entropy(list[int]):
+    """What a `numpy.random.SeedSequence` is made of."""
+
+
+def seed_sequence(entropy: list[int], width: int) -> Words:
+    """Return the first words of NumPy's SeedSequence, as M. E. O'Neill's seed_seq mixes them."""
+    source: list[int] = []
+    for number in entropy:
+        source.append(number & MASK)
+        while number := number >> 32:
+            source.append(number & MASK)
+    turn = 0x43B0D7E5
+
+    def hashed(word: int) -> int:
+        nonlocal turn
+        word ^= turn
+        turn = turn * 0x931E8875 & MASK
+        word = word * turn & MASK
+        return word ^ word >> 16
+
+    def mixed(one: int, other: int) -> int:
+        word = (one * 0xCA01F9DD - other * 0x4973F715) & MASK
+        return word ^ word >> 16
+
+    pool = [hashed(word) for word in (source + [0] * 4)[:4]]
+    for i in range(4):
+        for j in range(4):
+            if i != j:
+                pool[j] = mixed(pool[j], hashed(pool[i]))
+    for word in source[4:]:
+        pool = [mixed(one, hashed(word)) for one in pool]
+    made, turn = [], 0x8B51F9DD
+    for i in range(width):
+        word = pool[i % 4] ^ turn
+        turn = turn * 0x58F38DED & MASK
+        word = word * turn & MASK
+        made.append(word ^ word >> 16)
+    return tuple(made)
+
+
+def dumps(tree: Any) -> str:
+    """Put a node of a saved tree into its envelope, as `docs/saving.md` has it."""
+    inner = {"format": "keystream", "version": 1, "scheme": 1, "tree": tree}
+    text = json.dumps(inner, sort_keys=True, separators=(",", ":"))
+    checksum = f"sha256:{hashlib.sha256(text.encode('ascii')).hexdigest()}"
+    return json.dumps({**inner, "checksum": checksum})
+
+
+def loads(text: str) -> Any:
+    """Return the tree of a saved text, whose envelope must be sound."""
+    found = json.loads(text)
+    assert dumps(found["tree"]) == json.dumps(found), "not as it was written"
+    return found["tree"]
+
+
+def key_node(impl: str, shape: tuple[int, ...], *words: Words) -> dict[str, Any]:
+    """Write keys as a node of a saved tree, in C order."""
+    data = "".join(f"{word:08x}" for key in words for word in key)
+    return {"kind": "keys", "impl": impl, "shape": list(shape), "data": data}
+
+
+def next_keys(node: Any) -> list[Words]:
+    """Read a node of saved keys or of a saved stream: each key, or the next of each stream."""
+    if node["kind"] == "stream":
+        places = node["position"]
+        places = [int(p) for p in (places if isinstance(places, list) else [places])]
+        keys, impl = next_keys(node["keys"]), node["keys"]["impl"]
+        return [derive(impl, key, place) for key, place in zip(keys, places, strict=True)]
+    count = 1
+    for size in node["shape"]:
+        count *= size
+    width, data = (8 * WIDTHS[node["impl"]], node["data"])
+    assert len(data) == count * width
+    rows = [data[i * width : (i + 1) * width] for i in range(count)]
+    return [tuple(int(row[i : i + 8], 16) for i in range(0, width, 8)) for row in rows]
+
+
+WIDTHS = {"threefry2x32": 2, "threefry4x32": 4, "philox4x32": 2, "rbg": 4}
+"""Words in a key."""
 
 
 def fingerprint(impl: str, key: Words) -> str:
@@ -187,7 +273,7 @@ def read_part(text: str) -> Any:
         case "list":
             return [int(number) for number in content.split(",")]
         case "seedsequence":
-            return np.random.SeedSequence([int(number) for number in content.split(",")])
+            return Entropy(int(number) for number in content.split(","))
     raise AssertionError(text)
 
 
@@ -223,4 +309,31 @@ def answer(question: str) -> str:
             return f"{write_words(key)} use={write_words(use)}"
         case "fingerprint":
             return fingerprint(impl, key)
-    raise AssertionError(question)
+    return helper_answer(what, impl, key, given)
+
+
+def helper_answer(what: str, impl: str, key: Words, given: dict[str, str]) -> str:
+    """Answer what is asked of a helper that stands on derivation."""
+    match what:
+        case "keys":
+            first, count = int(given["start"]), int(given["num"])
+            made = [derive(impl, key, first + i) for i in range(count)]
+            return ",".join(map(write_words, made))
+        case "stream":
+            place = int(given["skip"])
+            return f"{write_words(derive(impl, key, place))} position={place + 1}"
+        case "streams":
+            name, step = read_part(given["name"]), int(given["step"])
+            return write_words(derive(impl, key, name, step))
+        case "axis":
+            index = 0
+            sizes, places = (list(map(int, given[x].split(","))) for x in ("sizes", "at"))
+            for size, place in zip(sizes, places, strict=True):
+                index = index * size + place
+            return write_words(derive(impl, key, index))
+        case "process":
+            return write_words(derive(impl, key, int(given["index"])))
+        case "dumps":
+            node = {"kind": "stream", "keys": key_node(impl, (), key), "position": given["skip"]}
+            return dumps(node)
+    raise AssertionError(what)

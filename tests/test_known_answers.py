@@ -1,5 +1,6 @@
 """Law 9: the scheme is frozen. The library and a second implementation against one file."""
 
+import ast
 import subprocess
 import sys
 from collections import defaultdict
@@ -8,9 +9,12 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import keystream as ks
-from tests import make_known_answers, reference
+from tests import make_known_answers, make_saved, reference
+from tests.make_saved import FOLDER
 
 LINES = [
     line
@@ -41,6 +45,94 @@ def test_library(group):
     assert differing(GROUPS[group], make_known_answers.library_answer) == []
 
 
+@pytest.mark.fast
+def test_reference_alone():
+    """The second implementation needs nothing but Python and its standard library."""
+    tree = ast.parse(Path(reference.__file__).read_text())
+    imported = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    imported |= {n.name for x in ast.walk(tree) if isinstance(x, ast.Import) for n in x.names}
+    assert imported == {"__future__", "hashlib", "json", "typing"}
+
+
+@pytest.mark.fast
+@given(entropy=st.lists(st.integers(0, 2**200), min_size=1, max_size=7), width=st.integers(1, 6))
+def test_reference_seeds(entropy, width):
+    """Its SeedSequence is NumPy's."""
+    made = np.random.SeedSequence(entropy).generate_state(width, np.uint32)
+    assert reference.seed_sequence(entropy, width) == tuple(made.tolist())
+
+
+@pytest.mark.fast
+@pytest.mark.parametrize("file", sorted(FOLDER.glob("v1-*.json")), ids=lambda file: file.stem)
+def test_saved(file):
+    """The saved files are read without the library, and their keys and streams go on alike."""
+    text = file.read_text().removesuffix("\n")
+    like = make_saved.trees()[file.stem.removeprefix("v1-")]
+    found = _next_keys(ks.loads(text, like=like))
+    nodes = [each for each in _nodes(reference.loads(text)) if _is_own(each)]
+    assert [words for node in nodes for words in reference.next_keys(node)] == found
+    assert reference.dumps(reference.loads(text)) == text
+
+
+def _nodes(node):
+    """Return the nodes of keys and streams, in the order in which they are written."""
+    if node is None or _is_own(node):
+        return [node] if node else []
+    return [
+        each
+        for item in node["items"]
+        for each in _nodes(item[1] if node["kind"] not in ("list", "tuple") else item)
+    ]
+
+
+def _is_own(node):
+    return isinstance(node, dict) and node["kind"] in ("keys", "stream")
+
+
+def _next_keys(tree):
+    """Return the words of each key of a tree, and of the next key of each stream."""
+    if isinstance(tree, dict):
+        return [words for each in tree.values() for words in _next_keys(each)]
+    if isinstance(tree, (list, tuple)):
+        return [words for each in tree for words in _next_keys(each)]
+    if isinstance(tree, ks.Streams):
+        return [words for name in tree.names for words in _next_keys(tree[name])]
+    if isinstance(tree, ks.Stream):
+        key, words = jax.tree.leaves(tree)
+        places = [int(hi) << 32 | int(lo) for hi, lo in np.asarray(words).reshape(-1, 2)]
+        pairs = zip(key.reshape(-1), places, strict=True)
+        return [words for one, place in pairs for words in _next_keys(ks.derive(one, place))]
+    if tree is None:
+        return []
+    data = np.asarray(jax.random.key_data(tree))
+    return [tuple(row) for row in data.reshape(-1, data.shape[-1]).tolist()]
+
+
+@pytest.mark.fast
+def test_saved_liars():
+    """A saved text with another key, position or checksum is noticed, and so is another layout."""
+    text = (FOLDER / "v1-state.json").read_text().removesuffix("\n")
+    for one, other in (('"6"', '"7"'), ("548656db", "548656dc"), ("f7398fb3", "f7398fb4")):
+        assert one in text
+        with pytest.raises(AssertionError):
+            reference.loads(text.replace(one, other))
+
+
+@pytest.mark.parametrize("impl", ["threefry2x32", "rbg"])
+def test_shards(impl):
+    """The vectors of axes are the keys of shards on a mesh, at their places."""
+    for line in GROUPS["axis", impl]:
+        _, _, given, known = reference.read_line(line)
+        sizes, place = (tuple(map(int, given[x].split(","))) for x in ("sizes", "at"))
+        axes = tuple(f"axis {i}" for i in range(len(sizes)))
+        words = np.array(reference.read_words(given["key"]), np.uint32)
+        keys = ks.shard_keys(
+            jax.random.wrap_key_data(words, dtype=impl), jax.make_mesh(sizes, axes), jax.P(*axes)
+        )
+        made = np.asarray(jax.random.key_data(keys))[place]
+        assert reference.write_words(made.tolist()) == known
+
+
 def test_liar():
     """A single wrong digit in the file, or a counter off by one, is noticed."""
     line = GROUPS["derive", "threefry2x32"][7]
@@ -63,7 +155,7 @@ def test_complete():
     """The file holds a vector for each question of its program, in order, and no other."""
     asked = [q for q in make_known_answers.questions() if not q.startswith("\n")]
     assert [line.split(" -> ")[0] for line in LINES] == asked
-    assert len(set(asked)) == len(asked) > 380
+    assert len(set(asked)) == len(asked) > 480
     assert f"derivation scheme, version {ks.SCHEME}." in make_known_answers.HEADER
     assert make_known_answers.FILE.read_text().startswith(make_known_answers.HEADER)
 
@@ -122,7 +214,8 @@ def test_settings(setting):
     """No setting of JAX changes a vector."""
     before = {name: getattr(jax.config, name) for name in setting}
     lines = [*LINES[::8], *(line for line in LINES if line.startswith("chain"))]
-    assert len({line.split()[0] for line in lines}) == 6
+    lines += [line for line in LINES if line.startswith(("axis", "process", "dumps threefry2x32"))]
+    assert {line.split()[0] for line in lines} == {line.split()[0] for line in LINES}
     try:
         for name, value in setting.items():
             jax.config.update(name, value)
