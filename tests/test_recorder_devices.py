@@ -131,3 +131,20 @@ def test_partly_manual() -> None:
         during = run(keys)
     assert set(uses_of(recording.records)) == set(oracle.uses)
     assert equal(before, during)
+
+
+@pytest.mark.parametrize("kind", [AUTO, jax.sharding.AxisType.Explicit])
+def test_under_a_mesh(kind: Any) -> None:
+    """A recording begins and ends under a mesh, and inside a mapped body while it is traced."""
+    shards = jax.make_mesh((8,), ("a",), (kind,))
+
+    def body(key: Any) -> Any:
+        with recorded():
+            pass
+        return jax.random.bits(key, (1,))
+
+    with jax.set_mesh(shards):
+        with recorded() as recording:
+            jax.random.bits(KEY)
+        assert len(recording.records) == 1
+        jax.jit(jax.shard_map(body, in_specs=P(), out_specs=P("a"), check_vma=False))(KEY)

@@ -7,8 +7,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import jax
+import numpy as np
 
 from keystream import _check
+from keystream._called import called
 from keystream._errors import ArgumentTypeError, Words, error, summary
 
 if TYPE_CHECKING:
@@ -49,7 +51,10 @@ def audit(fun: Callable[..., Any], /, *args: Any, run: bool = False, **kwargs: A
 
     Raises:
         ArgumentTypeError: `fun` is not a function, is a generator or a coroutine, or looks
-            at values while it is traced, or `run` is not a bool.
+            at values while it is traced; an array is of a type that JAX has none for; or
+            `run` is not a bool.
+        ArgumentValueError: An array was donated, or the arguments are no pytree.
+        BodyError: `fun` doesn't take `*args` and `**kwargs`.
         RecordingError: This version of JAX doesn't let a run be recorded.
 
     Example:
@@ -64,9 +69,10 @@ def audit(fun: Callable[..., Any], /, *args: Any, run: bool = False, **kwargs: A
         False
     """
     _check.function_of("audit", "fun", fun, "fun(*args)")
-    if run not in (True, False):
+    given: Any = run
+    if not isinstance(given, (bool, np.bool_)):
         cure = "For a run: ks.audit(fun, *args, run=True)."
-        raise error(ArgumentTypeError, "audit", "run", "True or False", run, cure)
+        raise error(ArgumentTypeError, "audit", "run", "True or False", given, cure)
     _runs_when_called(fun)
     subject = getattr(fun, "__qualname__", None) or type(fun).__name__
     # The audit is half of keystream's modules, and most programs never ask for it.
@@ -75,7 +81,7 @@ def audit(fun: Callable[..., Any], /, *args: Any, run: bool = False, **kwargs: A
     if not run:
         return static.look(subject, fun, args, kwargs)
     with span.spanned(subject) as report:
-        jax.block_until_ready(fun(*args, **kwargs))
+        jax.block_until_ready(called("audit", "fun", fun, "fun(*args)", *args, **kwargs))
     return report
 
 

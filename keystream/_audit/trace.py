@@ -11,7 +11,9 @@ import jax.extend.core
 import numpy as np
 from jax.interpreters import partial_eval
 
+from keystream import _check_tree
 from keystream._audit.files import is_jax, is_ours
+from keystream._called import called
 from keystream._errors import ArgumentTypeError, Words, error
 
 
@@ -30,9 +32,10 @@ def trace(fun: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     Raises:
         ArgumentTypeError: The call looks at values that tracing doesn't have.
     """
-    pairs, structure = jax.tree_util.tree_flatten_with_path((args, kwargs))
+    pairs, structure = _check_tree.flatten_with_path("audit", "args", (args, kwargs))
     leaves = [leaf for _, leaf in pairs]
     places = [place for place, leaf in enumerate(leaves) if is_array(leaf)]
+    _check_tree.arrays("audit", "args", [leaves[place] for place in places])
     named = _parameters(fun, len(args))
     names = tuple(_name(pairs[place][0], named) for place in places)
 
@@ -41,7 +44,8 @@ def trace(fun: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
         for place, array in zip(places, arrays, strict=True):
             filled[place] = array
         args, kwargs = jax.tree.unflatten(structure, filled)
-        return jax.tree.map(_returned, fun(*args, **kwargs))
+        out = called("audit", "fun", fun, "fun(*args)", *args, **kwargs)
+        return jax.tree.map(_returned, out)
 
     try:
         closed = jax.make_jaxpr(call)([leaves[place] for place in places])

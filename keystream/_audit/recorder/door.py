@@ -13,10 +13,8 @@ import contextlib
 from collections.abc import Iterator
 
 import jax
-import numpy as np
 
-from keystream._audit.recorder import ahead, state, tables
-from keystream._audit.recorder.context import context
+from keystream._audit.recorder import ahead, fences, state, tables
 from keystream._audit.recorder.state import Recording
 from keystream._errors import RecordingError, Words, error
 
@@ -50,26 +48,11 @@ def recorded() -> Iterator[Recording]:
 def _wait() -> None:
     """Wait for what is still running on several devices, or elsewhere than on a CPU.
 
-    On a single CPU device whoever launches a program that calls back waits for it. Otherwise
-    programs of the same devices end in the order in which they began, so that one more of
-    them, on each device and on all of them together, is the last.
+    On a single CPU device whoever launches a program that calls back waits for it.
     """
     if not state.lowered.is_set():
         return
     jax.effects_barrier()
     devices = jax.local_devices()
-    if len(devices) == 1 and devices[0].platform == "cpu":
-        return
-    # A recording may end while something is traced; the fences run all the same.
-    with context(None), jax.ensure_compile_time_eval():
-        places: list[jax.sharding.Sharding] = [
-            jax.sharding.SingleDeviceSharding(device) for device in devices
-        ]
-        if len(devices) > 1:
-            mesh = jax.sharding.Mesh(np.array(devices), ("all",))
-            places.append(jax.NamedSharding(mesh, jax.P("all")))
-        for place in places:
-            _next(jax.device_put(np.zeros(len(devices)), place)).block_until_ready()
-
-
-_next = jax.jit(lambda x: x + 1)
+    if len(devices) > 1 or devices[0].platform != "cpu":
+        fences.pass_through(devices)

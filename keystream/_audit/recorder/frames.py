@@ -25,6 +25,7 @@ Live = tuple[tuple[CodeType, int], ...]
 """A Python stack, outermost first: the code of each frame, and its line."""
 
 _OURS = str(Path(__file__).parent) + os.sep
+_FENCES = str(Path(__file__).with_name("fences.py"))
 _TELLING = {
     "ad_checkpoint.py", "api.py", "blocked_sampler.py", "custom_batching.py",
     "custom_derivatives.py", "pmap.py", "shard_map.py",
@@ -72,12 +73,22 @@ def caller() -> tuple[int, Live]:
     stacks = {
         thread: live(frame)
         for thread, frame in sys._current_frames().items()
-        if thread != here and frame.f_code.co_filename not in _IDLE
+        if thread != here and frame.f_code.co_filename not in _IDLE and not _is_fence(frame)
     }
     main = threading.main_thread().ident or here
     launching = [thread for thread, found in stacks.items() if found]
     launched = main if main in launching or not launching else launching[0]
     return launched, stacks.get(launched, ())
+
+
+def _is_fence(frame: FrameType | None) -> bool:
+    """Is this a thread that only waits, in the place of one with a mesh in context?"""
+    found = set()
+    while frame is not None:
+        if frame.f_code.co_filename == _FENCES:
+            found.add(frame.f_code.co_name)
+        frame = frame.f_back
+    return bool(found) and "pass_through" not in found
 
 
 def frames(stack: Live) -> tuple[Frame, ...]:

@@ -100,7 +100,9 @@ def _programs_inside() -> dict[str, Any]:
 def _shard_map() -> Any:
     mesh = jax.sharding.AbstractMesh((1,), ("one",))
     mapped = jax.shard_map(lambda x: x, mesh=mesh, in_specs=jax.P(), out_specs=jax.P())
-    [equation] = jax.make_jaxpr(mapped)(1.0).eqns
+    # Whatever mesh the recording begins in is put aside.
+    with jax.sharding.use_abstract_mesh(jax.sharding.AbstractMesh((), ())):
+        [equation] = jax.make_jaxpr(mapped)(1.0).eqns
     return equation.primitive
 
 

@@ -188,7 +188,7 @@ def _written(report: Report) -> str | None:
 
 
 def _check_level(function: str, level: object) -> None:
-    if level not in SEVERITIES:
+    if not isinstance(level, str) or level not in SEVERITIES:
         wanted = "'error', 'warning' or 'note'"
         cure = "For warnings and errors: report.raise_if_found('warning')."
         raise error(ArgumentValueError, function, "level", wanted, level, cure)

@@ -1,0 +1,40 @@
+"""Programs behind all others: when they have ended, everything has."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import jax
+import numpy as np
+
+from keystream._audit.recorder.context import context
+
+
+def pass_through(devices: list[jax.Device]) -> None:
+    """Wait until all that was launched before on these devices has ended.
+
+    Programs of the same devices end in the order in which they began, so that one more of
+    them, on each device and on all of them together, is the last.
+    """
+    if jax.sharding.get_abstract_mesh().empty:
+        _launch(devices)
+        return
+    # The mesh in context can't be put aside while something is traced; another thread has none.
+    with ThreadPoolExecutor(1) as other:
+        other.submit(_launch, devices).result()
+
+
+def _launch(devices: list[jax.Device]) -> None:
+    places: list[jax.sharding.Sharding] = [
+        jax.sharding.SingleDeviceSharding(device) for device in devices
+    ]
+    if len(devices) > 1:
+        mesh = jax.sharding.Mesh(np.array(devices), ("all",))
+        places.append(jax.NamedSharding(mesh, jax.P("all")))
+    # A recording may end while something is traced; the fences run all the same.
+    with context(None), jax.ensure_compile_time_eval():
+        for place in places:
+            _next(jax.device_put(np.zeros(len(devices)), place)).block_until_ready()
+
+
+_next = jax.jit(lambda x: x + 1)
