@@ -109,8 +109,11 @@ def shard_map(
         chosen = _check.axes("shard_map", "axis_names", axis_names, known.axis_names)
         manual = [n for n in known.axis_names if n in chosen or not chosen]
         _check.axes("shard_map", "vary", names, manual)
-        _specs.axes("in_specs", in_specs, manual)
-        _specs.axes("out_specs", out_specs, manual)
+        # What a body around this one is mapped over is in pieces already.
+        around = jax.sharding.get_abstract_mesh().manual_axes
+        ours = [name for name in manual if name not in around]
+        _specs.axes("in_specs", in_specs, ours)
+        _specs.axes("out_specs", out_specs, ours)
         if mesh is not None:
             _check.context_mesh("shard_map", "mesh", known)
         if isinstance(in_specs, tuple) and len(in_specs) != len(args):

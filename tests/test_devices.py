@@ -142,6 +142,21 @@ def test_shard_map_arguments(kind: AxisType) -> None:
         oracle.assert_same(np.asarray(got["bits"]), catalogue.items(key, 4, 0, bits))
 
 
+@pytest.mark.parametrize("specs", [{"in_specs": P("data")}, {"out_specs": P("data")}])
+def test_axes_that_are_mapped_already(specs):
+    """Inside of a mapped body, a spec that names one of its axes is refused."""
+    mesh = jax.make_mesh((4, 2), ("data", "model"), (jax.sharding.AxisType.Auto,) * 2)
+    specs = {"in_specs": P(), "out_specs": P(), **specs}
+
+    def body(key):
+        inner = ks.shard_map(lambda _, x: x, vary=(), check_vma=False, **specs)
+        return inner(key, jnp.arange(8))
+
+    outer = jax.shard_map(body, mesh=mesh, in_specs=P(), out_specs=P(), axis_names={"data"})
+    with pytest.raises(ks.MeshAxisError, match="'model'"):
+        jax.jit(outer)(ks.key(0))
+
+
 @kinds
 def test_shard_map_nests(kind: AxisType) -> None:
     """Without mesh= it takes the mesh in context, so one stands inside another's body."""
