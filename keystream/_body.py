@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from keystream import _check_key, _check_tree
 from keystream._called import called
 from keystream._errors import BodyError, Words, error, summary
-from keystream._impl import Impl
+from keystream._impl import Impl, is_key_dtype
 
 Body = Callable[..., Any]
 
@@ -61,7 +61,8 @@ def check_like(function: str, returned: str, before: Any, after: Any) -> None:
 def _fits(before: Any, after: Any) -> bool:
     # A weakly typed first value takes the dtype that comes back, as in lax.scan.
     old, new = jax.typeof(before), jax.typeof(after)
-    return bool(old.shape == new.shape and (old.weak_type or old.dtype == new.dtype))
+    weak = old.weak_type and not is_key_dtype(new.dtype)
+    return bool(old.shape == new.shape and (weak or old.dtype == new.dtype))
 
 
 def _outline(tree: Any) -> str:

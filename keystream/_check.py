@@ -230,6 +230,9 @@ def mesh(function: str, value: object) -> Any:
     if not isinstance(value, (jax.sharding.Mesh, jax.sharding.AbstractMesh)):
         cure = 'To make one: jax.make_mesh((8,), ("data",)).'
         raise error(ArgumentTypeError, function, "mesh", "a mesh", value, cure)
+    if value.empty:
+        cure = 'For one: jax.make_mesh((8,), ("data",)).'
+        raise error(ArgumentValueError, function, "mesh", "a mesh with an axis", value, cure)
     return value
 
 
@@ -259,6 +262,9 @@ def function_of(function: str, argument: str, value: object, form: str) -> None:
     """Refuse what can't be called; `form` is how it will be."""
     if not callable(value):
         raise error(ArgumentTypeError, function, argument, f"a function {form}", value)
+    if not isinstance(getattr(value, "__name__", ""), str):
+        got = Words("one whose __name__ is no str")
+        raise error(ArgumentTypeError, function, argument, f"a function {form}", got)
 
 
 _SEVERAL_CALLS = {

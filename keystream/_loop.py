@@ -61,8 +61,11 @@ def fori_loop(lower: Any, upper: Any, body: Body, init: Any, *, key: jax.Array) 
     _check.function_of("fori_loop", "body", body, "body(key, i, val)")
     _check_tree.arrays("fori_loop", "init", init)
     lower, upper = _bound("lower", lower, impl), _bound("upper", upper, impl)
-    kinds = [bound.dtype for bound in (lower, upper) if not isinstance(bound, int)]
-    if len(set(kinds)) > 1:
+    # A Python int has the dtype of the array beside it, unless that is a wide unsigned one.
+    kinds = [np.dtype(getattr(bound, "dtype", np.int32)) for bound in (lower, upper)]
+    plain = any(isinstance(bound, int) for bound in (lower, upper))
+    wide = any(kind.kind == "u" and kind.itemsize >= 4 for kind in kinds)
+    if kinds[0] != kinds[1] and (wide or not plain):
         wanted, got = "of lower's dtype", Words(f"{kinds[1]} for {kinds[0]}")
         raise error(ArgumentTypeError, "fori_loop", "upper", wanted, got)
 

@@ -119,7 +119,7 @@ def pmap(
         axes = tuple(in_axes) if several else (in_axes,) * len(args)
         _check_static(args, "static_broadcasted_argnums", static)
         _check_static(args, "donate_argnums", donated)
-        _check_mapped(axes, args, static, axis_size)
+        _check_mapped(axes, args, static, axis_size, devices)
         placed = key if _check.is_traced(key) else _uncommitted(key)
         if _any_mapped(axes, args, static):
             return build((None, *axes))(placed, None, *args)
@@ -188,7 +188,11 @@ def _check_static(args: tuple[Any, ...], argument: str, numbers: tuple[int, ...]
 
 
 def _check_mapped(
-    axes: tuple[Any, ...], args: tuple[Any, ...], static: tuple[int, ...], axis_size: Any
+    axes: tuple[Any, ...],
+    args: tuple[Any, ...],
+    static: tuple[int, ...],
+    axis_size: Any,
+    devices: Any,
 ) -> None:
     sizes = set() if axis_size is None else {int(axis_size)}
     for number, (axis, arg) in enumerate(zip(axes, args, strict=True)):
@@ -205,6 +209,11 @@ def _check_mapped(
     if len(sizes) > 1:
         got = Words(" and ".join(map(str, sorted(sizes))))
         raise error(ArgumentValueError, "pmap", "args", "of one number of lanes", got)
+    if devices is not None and sizes:
+        here = sum(device.process_index == jax.process_index() for device in devices)
+        if sizes != {here}:
+            wanted, got = f"of {here} lanes, one for each of devices", Words(str(sizes.pop()))
+            raise error(ArgumentValueError, "pmap", "args", wanted, got)
 
 
 def _axis_pairs(axis: Any, arg: Any) -> list[tuple[int, Any]]:

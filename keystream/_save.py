@@ -204,6 +204,6 @@ _FILE_CURE = "For a file: ks.from_words(np.load(path))."
 
 def _kind(value: object) -> Words:
     """Name a type alone: in a text of the wrong type there may be keys."""
-    if isinstance(value, jax.Array):
+    if isinstance(value, (jax.Array, jax.core.Tracer)):
         return Words(summary(value))
     return Words(type(value).__name__)

@@ -163,6 +163,10 @@ def _worded(cause: Exception, out_specs: Any, check_vma: Any) -> KeystreamError 
         wanted, got = "laid out as in_specs says, on explicit axes", Words("another layout")
         cure = "To lay one out: jax.device_put(x, jax.sharding.NamedSharding(mesh, spec))."
         return error(ArgumentValueError, "shard_map", "args", wanted, got, cure)
+    if "incompatible devices" in str(cause):
+        wanted, got = "on the devices of the mesh, or committed to none", Words("one on others")
+        cure = "To place one: jax.device_put(x, jax.sharding.NamedSharding(mesh, spec))."
+        return error(ArgumentValueError, "shard_map", "args", wanted, got, cure)
     if not check_vma:
         return None
     if isinstance(cause, TypeError) and "varying" in str(cause):
