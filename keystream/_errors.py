@@ -151,7 +151,8 @@ def summary(value: object, depth: int = 0) -> str:
     if isinstance(value, (tuple, list)):
         return _sequence(value, depth)
     if isinstance(value, type) or callable(value):
-        return getattr(value, "__name__", type(value).__name__)
+        name = getattr(value, "__name__", None)
+        return name if isinstance(name, str) else type(value).__name__
     kind = type(value).__name__
     return f"{'an' if kind[0] in 'aeiouAEIOU' else 'a'} {kind}"
 

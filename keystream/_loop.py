@@ -68,6 +68,11 @@ def fori_loop(lower: Any, upper: Any, body: Body, init: Any, *, key: jax.Array) 
     if kinds[0] != kinds[1] and (wide or not plain):
         wanted, got = "of lower's dtype", Words(f"{kinds[1]} for {kinds[0]}")
         raise error(ArgumentTypeError, "fori_loop", "upper", wanted, got)
+    if isinstance(lower, int) and isinstance(upper, int):
+        info = np.iinfo(jnp.result_type(int))
+        if upper - lower > info.max:
+            wanted = f"at most {info.max} turns from lower"
+            raise error(ArgumentValueError, "fori_loop", "upper", wanted, upper)
 
     def turn(i: Any, val: Any) -> Any:
         counter = array_counter(jnp.asarray(i))

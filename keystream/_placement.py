@@ -132,7 +132,15 @@ def spread(
     """
     if not is_traced(key):
         key = replicated(place.function, place.argument, key, place.mesh)
-    return _spread(key, operands, place=place, body=body, options=options)
+    try:
+        return _spread(key, operands, place=place, body=body, options=options)
+    except ValueError as cause:
+        # Which devices a call in an eager mapped body is on, only JAX knows.
+        if "incompatible devices" not in str(cause):
+            raise
+        wanted, got = "on the devices of the mesh, or committed to none", Words("one on others")
+        cure = "To place one: jax.device_put(x, jax.sharding.NamedSharding(mesh, jax.P()))."
+        raise error(ArgumentValueError, place.function, "args", wanted, got, cure) from cause
 
 
 def _mapped(

@@ -534,6 +534,17 @@ def _unrecordable():
         ks.audit(_fun, ks.key(42), run=True)
 
 
+def _away():
+    """Draw beside an array that lies where a mapped body, run at once, can't reach it."""
+    there = jax.device_put(jnp.arange(3), jax.devices()[7])
+    place = NamedSharding(_mesh(), P())
+
+    def body(x):
+        return x + ks.sample(_fun, ks.key(42), 2, there, out_sharding=place)[0]
+
+    jax.shard_map(body, mesh=_mesh(), in_specs=P(), out_specs=P(), check_vma=False)(np.uint32(1))
+
+
 def _guilty():
     """Find something; tests/test_audit_report.py has more."""
     ks.audit(lambda key: (_fun(key), _fun(key)), ks.key(42)).raise_if_found()
@@ -570,7 +581,7 @@ def test_complete():
     acts = [functools.partial(eval, row.call, _scope(row)) for row in ROWS]
     acts += [_absent, _left_behind, _broken, _elsewhere, lambda: _seeds("given 1", "fresh 2")]
     acts += [lambda: varying(ks.key(42), jnp.arange(8))]
-    acts += [lambda: ks.split(_unknown()), _parted, _unrecordable, _guilty]
+    acts += [lambda: ks.split(_unknown()), _parted, _unrecordable, _guilty, _away]
     reached = set()
     for act in acts:
         try:
