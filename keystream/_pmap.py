@@ -119,6 +119,9 @@ def pmap(
         axes = tuple(in_axes) if several else (in_axes,) * len(args)
         _check_static(args, "static_broadcasted_argnums", static)
         _check_static(args, "donate_argnums", donated)
+        if {number % len(args) for number in static} & {number % len(args) for number in donated}:
+            wanted = "of other arguments than static_broadcasted_argnums"
+            raise error(ArgumentValueError, "pmap", "donate_argnums", wanted, donated)
         _check_mapped(axes, args, static, axis_size, devices)
         placed = key if _check.is_traced(key) else _uncommitted(key)
         if _any_mapped(axes, args, static):
@@ -205,6 +208,10 @@ def _check_mapped(
                 wanted = f"of arrays with an axis {where} to map over"
                 cure = "For one value on all devices: ks.pmap(fun, in_axes=None)."
                 raise error(ArgumentValueError, "pmap", "args", wanted, leaf, cure)
+            if where < 0 and where + len(shape):
+                # jax.pmap takes a wrong axis there (jax 0.10.2 and 0.12.0).
+                wanted, cure = "counted from the front", f"For it: in_axes={where + len(shape)}."
+                raise error(ArgumentValueError, "pmap", "in_axes", wanted, where, cure)
             sizes.add(shape[where])
     if len(sizes) > 1:
         got = Words(" and ".join(map(str, sorted(sizes))))
