@@ -28,7 +28,7 @@ BUFFER = 2**16
 MOST_TESTS = 201
 """The size of the library's arrays of results."""
 BY_DEFAULT = ("SmallCrush",)
-"""The others take about an hour and several hours for each stream."""
+"""The others read far more of each stream."""
 
 
 class CrushBattery(Battery):
