@@ -10,7 +10,7 @@ import numpy as np
 from jax import lax
 from jax.sharding import NamedSharding, PartitionSpec
 
-from keystream import _check, _check_key, _children, _placement
+from keystream import _check, _check_key, _check_mesh, _children, _placement
 from keystream._errors import ArgumentTypeError, ArgumentValueError, MeshAxisError, Words, error
 from keystream._scheme import Counter
 
@@ -147,7 +147,7 @@ def shard_keys(key: jax.Array, /, mesh: Any, spec: Any) -> jax.Array:
     """
     each = "jax.vmap(lambda key: ks.keys(key, n))(keys)"
     _check_key.shards("shard_keys", _check_key.one_key("shard_keys", key, each=each), key)
-    _check.mesh("shard_keys", mesh)
+    _check_mesh.a_mesh("shard_keys", mesh)
     if not isinstance(spec, PartitionSpec):
         cure = 'To make one: jax.P("data").'
         raise error(ArgumentTypeError, "shard_keys", "spec", "a PartitionSpec", spec, cure)
@@ -156,7 +156,7 @@ def shard_keys(key: jax.Array, /, mesh: Any, spec: Any) -> jax.Array:
         raise error(ArgumentValueError, "shard_keys", "spec", wanted, Words(str(spec)))
     flat = tuple(name for entry in spec if entry for name in _check.axis_names(entry))
     _check.axes("shard_keys", "spec", flat, mesh.axis_names)
-    _check.context_mesh("shard_keys", "mesh", mesh)
+    _check_mesh.in_context("shard_keys", "mesh", mesh)
     sizes = []
     for entry in spec:
         names = () if entry is None else _check.axis_names(entry)

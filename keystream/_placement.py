@@ -10,7 +10,7 @@ import numpy as np
 from jax import lax
 from jax.sharding import NamedSharding, PartitionSpec
 
-from keystream import _check, _children, _impl
+from keystream import _check, _check_mesh, _children, _impl
 from keystream._check import is_traced, size_of
 from keystream._errors import ArgumentTypeError, ArgumentValueError, Words, error, summary
 from keystream._impl import NARROW_END
@@ -38,7 +38,7 @@ def resolve(
     """Hold a sharding against a shape and the mesh, and refuse what doesn't fit."""
     mesh, spec, concrete = _mesh_and_spec(function, out_sharding)
     if concrete is not None:
-        _check.context_mesh(function, argument, concrete)
+        _check_mesh.in_context(function, argument, concrete)
     if len(spec) > len(shape):
         wanted = f"a spec of at most {len(shape)} dimensions, one for each of shape"
         raise error(ArgumentValueError, function, argument, wanted, Words(str(spec)))

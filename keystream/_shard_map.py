@@ -10,7 +10,7 @@ import jax
 import numpy as np
 from jax.sharding import PartitionSpec
 
-from keystream import _check, _check_key, _check_tree, _children, _placement, _specs
+from keystream import _check, _check_key, _check_mesh, _check_tree, _children, _placement, _specs
 from keystream._called import drawn
 from keystream._errors import (
     ArgumentTypeError,
@@ -115,7 +115,7 @@ def shard_map(
         _specs.axes("in_specs", in_specs, ours)
         _specs.axes("out_specs", out_specs, ours)
         if mesh is not None:
-            _check.context_mesh("shard_map", "mesh", known)
+            _check_mesh.in_context("shard_map", "mesh", known)
         if isinstance(in_specs, tuple) and len(in_specs) != len(args):
             wanted = f"one entry for each argument after the key ({len(args)})"
             got = Words(f"a tuple of {len(in_specs)}")
@@ -205,4 +205,4 @@ def _in_context(mesh: Any) -> Any:
     if mesh is None and known.empty:
         cure = "To put one in context: with jax.set_mesh(mesh): ..."
         raise error(ArgumentTypeError, "shard_map", "mesh", "given or in context", mesh, cure)
-    return _check.mesh("shard_map", known)
+    return _check_mesh.a_mesh("shard_map", known)
