@@ -39,10 +39,9 @@ def _words(key: Any) -> tuple[int, ...] | None:
 
 
 def _at(keys: Any, index: int) -> Any:
+    place = np.unravel_index(index % keys.size, keys.shape)
     with jax.ensure_compile_time_eval():
-        data = np.asarray(jax.random.key_data(keys))
-        data = data.reshape(-1, data.shape[-1])[index]
-        return jax.random.wrap_key_data(data, dtype=keys.dtype)
+        return keys[place]
 
 
 def _follows(got: Any, key: Any, *path: Any) -> None:

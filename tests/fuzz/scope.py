@@ -264,6 +264,17 @@ def whole(key: Any, *args: Any) -> Any:
     return jax.random.bits(key, (1,))
 
 
+def axis_index(*args: Any) -> Any:
+    """Take a JAX function for the user's."""
+    return lax.axis_index(*args)
+
+
+@functools.wraps(jax.checkpoint(draw))
+def rematted(*args: Any, **kwargs: Any) -> Any:
+    """Take what JAX made of the user's function, which refuses what it can't trace."""
+    return jax.checkpoint(draw)(*args, **kwargs)
+
+
 def plus(key: Any, x: Any) -> Any:
     """Add noise to a pytree."""
     return jax.tree.map(lambda leaf: leaf + jax.random.uniform(key), x)
