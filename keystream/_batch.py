@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from keystream import _check, _check_key, _check_tree, _children
+from keystream import _check, _check_key, _check_mesh, _check_tree, _children
 from keystream._call import bound, over_keys
 from keystream._called import drawn
 from keystream._errors import ArgumentTypeError, ArgumentValueError, Words, error
@@ -85,7 +85,9 @@ def vmap(
         )
         _check_key.lanes("vmap", impl, key)
         _check_key.here("vmap", impl, key)
+        _check_mesh.axes_in_context("vmap", "spmd_axis_name", spmd_axis_name)
         axes = _per_argument(in_axes, len(args))
+        _check_tree.leaves("vmap", "in_axes", axes)
         _check_axis_leaves("out_axes", out_axes)
         _check_tree.arrays("vmap", "args", (args, kwargs))
         lanes = _count_lanes(axes, args, kwargs, axis_size)

@@ -74,10 +74,16 @@ def static_int(value: object) -> int | None:
     return operator.index(value)
 
 
+def is_donated(value: object) -> bool:
+    """Is this an array whose buffers are gone?"""
+    if not isinstance(value, jax.Array) or isinstance(value, jax.core.Tracer):
+        return False
+    return value.is_deleted()
+
+
 def not_donated(function: str, argument: str, value: Any) -> None:
     """Refuse an array whose buffers are gone."""
-    concrete = isinstance(value, jax.Array) and not isinstance(value, jax.core.Tracer)
-    if concrete and value.is_deleted():
+    if is_donated(value):
         got = Words(f"a donated one, {summary(value)}")
         wanted = "an array that still has its buffers"
         raise error(ArgumentValueError, function, argument, wanted, got)

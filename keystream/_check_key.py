@@ -9,7 +9,7 @@ from __future__ import annotations
 import jax
 import numpy as np
 
-from keystream import _impl
+from keystream import _check, _impl
 from keystream._errors import ArgumentValueError, KeyImplError, KeyTypeError, Words, error
 from keystream._impl import IMPLS, Impl, accepted, is_legacy_key, is_typed_key
 
@@ -34,7 +34,7 @@ def key_array(function: str, keys: object, *, argument: str = "keys") -> Impl:
 
 
 def _not_donated(function: str, keys: jax.Array, argument: str) -> None:
-    if not isinstance(keys, jax.core.Tracer) and keys.is_deleted():
+    if _check.is_donated(keys):
         wanted = "one that wasn't donated (donate a copy: jax.random.clone(key))"
         raise error(ArgumentValueError, function, argument, wanted, Words("a donated one"))
 

@@ -1,4 +1,4 @@
-"""The questions asked of meshes: is this one? is it the one in context?"""
+"""The questions asked of meshes: is this one? is it the one in context? are these its axes?"""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 
+from keystream import _check
 from keystream._errors import ArgumentTypeError, ArgumentValueError, Words, error
 
 
@@ -32,3 +33,10 @@ def in_context(function: str, argument: str, mesh: Any) -> None:
     if argument != "mesh":
         wanted = f"on {wanted}"
     raise error(ArgumentValueError, function, argument, wanted, got, cure)
+
+
+def axes_in_context(function: str, argument: str, names: object) -> None:
+    """Refuse names that are no axes of the mesh in context, where there is one."""
+    mesh = jax.sharding.get_abstract_mesh()
+    if names is not None and not mesh.empty:
+        _check.axes(function, argument, names, mesh.axis_names)

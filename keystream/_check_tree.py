@@ -23,9 +23,11 @@ def flatten(function: str, argument: str, tree: Any, is_leaf: IsLeaf = None) -> 
     return _apart(jax.tree.flatten, function, argument, tree, is_leaf)
 
 
-def leaves(function: str, argument: str, tree: Any, is_leaf: IsLeaf = None) -> list[Any]:
+def leaves(
+    function: str, argument: str, tree: Any, is_leaf: IsLeaf = None, *, must: str = "be"
+) -> list[Any]:
     """Return the leaves of a pytree."""
-    return _apart(jax.tree.leaves, function, argument, tree, is_leaf)
+    return _apart(jax.tree.leaves, function, argument, tree, is_leaf, must)
 
 
 def flatten_with_path(
@@ -35,22 +37,45 @@ def flatten_with_path(
     return _apart(jax.tree_util.tree_flatten_with_path, function, argument, tree, is_leaf)
 
 
-def _apart(fun: Callable[..., R], function: str, argument: str, tree: Any, is_leaf: IsLeaf) -> R:
+def _apart(
+    fun: Callable[..., R],
+    function: str,
+    argument: str,
+    tree: Any,
+    is_leaf: IsLeaf,
+    must: str = "be",
+) -> R:
     try:
+        if is_leaf is not None:
+            _bounded(tree)
         return fun(tree, is_leaf=is_leaf)
     except (RecursionError, SystemError) as cause:
         # nanobind wraps Python's error of a stack that is full in one of its own.
         if isinstance(cause, SystemError) and not isinstance(cause.__cause__, RecursionError):
             raise
         wanted, got = "a pytree of bounded depth", Words("one too deep, or that holds itself")
+        cure = ""
     except (TypeError, ValueError) as cause:
         # An author's own error in taking a node apart is passed on.
         if not any(told in str(cause) for told in _UNSORTED):
             raise
         wanted, got = "a pytree", Words("a dict with keys that can't be sorted")
-    cure = "For keys of one type: {str(k): v for k, v in tree.items()}."
-    cure = cure if wanted == "a pytree" else ""
-    raise error(ArgumentValueError, function, argument, wanted, got, cure)
+        cure = "For keys of one type: {str(k): v for k, v in tree.items()}."
+    raise error(ArgumentValueError, function, argument, wanted, got, cure, must=must)
+
+
+def _bounded(tree: Any) -> None:
+    """Raise for a pytree that is too deep, before an `is_leaf` is asked about its nodes.
+
+    Where `is_leaf` is called on a stack that is full, jaxlib forgets to leave the levels that
+    it entered, and from then on every call of the thread fails (0.10.2 and 0.12).
+    """
+    try:
+        jax.tree.structure(tree)
+    except (RecursionError, SystemError):
+        raise
+    except Exception:
+        return  # What can't be taken apart may lie below a leaf.
 
 
 _UNSORTED = ("sorting pytree dictionary keys", "'<' not supported between instances of")
@@ -66,7 +91,8 @@ def arrays(
     must: str = "hold",
 ) -> None:
     """Refuse a pytree with leaves that JAX can't make arrays of, or that were donated."""
-    for leaf in leaves(function, argument, tree):
+    apart = "return" if must == "return" else "be"
+    for leaf in leaves(function, argument, tree, must=apart):
         try:
             jax.typeof(leaf)
         except (TypeError, ValueError, OverflowError):

@@ -149,17 +149,25 @@ def _shifted(argnums: tuple[int, ...], count: int) -> tuple[int, ...]:
 
 
 def _check_axis(name: Any, size: Any) -> None:
-    if not isinstance(name, str):
+    if not isinstance(name, str) or not name:
         raise error(ArgumentTypeError, "pmap", "axis_name", "an axis name", name)
     if size is not None and _check.count("pmap", "axis_size", size) == 0:
         raise error(ArgumentValueError, "pmap", "axis_size", "one or more", size)
 
 
+_MOST_AXES = 2**10
+"""More than an array of anybody's has; jax.pmap makes a tuple as long as an axis says."""
+
+
 def _check_axes(argument: str, axes: Any) -> None:
     for each in _check_tree.leaves("pmap", argument, axes):
-        if _check.static_int(each) is None:
+        axis = _check.static_int(each)
+        if axis is None:
             wanted = "an int, None, or a pytree of them"
             raise error(ArgumentTypeError, "pmap", argument, wanted, axes)
+        if abs(axis) > _MOST_AXES:
+            wanted = "an axis that an array can have"
+            raise error(ArgumentValueError, "pmap", argument, wanted, each)
 
 
 def _check_where(devices: Any, backend: Any) -> None:
@@ -216,6 +224,8 @@ def _check_mapped(
     if len(sizes) > 1:
         got = Words(" and ".join(map(str, sorted(sizes))))
         raise error(ArgumentValueError, "pmap", "args", "of one number of lanes", got)
+    if sizes == {0}:
+        raise error(ArgumentValueError, "pmap", "args", "of at least one lane", 0)
     if devices is not None and sizes:
         here = sum(device.process_index == jax.process_index() for device in devices)
         if sizes != {here}:

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 from keystream import _check, _check_key, _children, _stream_steps
-from keystream._check import is_traced
+from keystream._check import is_donated, is_traced
 from keystream._errors import (
     ArgumentTypeError,
     ArgumentValueError,
@@ -279,8 +279,7 @@ def _donated(function: str) -> ArgumentValueError:
 
 
 def _is_donated(stream: Stream) -> bool:
-    leaves = (stream._key, stream._words)
-    return any(isinstance(x, jax.Array) and not is_traced(x) and x.is_deleted() for x in leaves)
+    return is_donated(stream._key) or is_donated(stream._words)
 
 
 def made(key: Any, words: Any, known: int | None = None) -> Stream:

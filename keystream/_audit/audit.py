@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import jax
 import numpy as np
 
-from keystream import _check
+from keystream import _check, _check_tree
 from keystream._called import called
 from keystream._errors import ArgumentTypeError, Words, error, summary
 
@@ -81,7 +81,9 @@ def audit(fun: Callable[..., Any], /, *args: Any, run: bool = False, **kwargs: A
     if not run:
         return static.look(subject, fun, args, kwargs)
     with span.spanned(subject) as report:
-        jax.block_until_ready(called("audit", "fun", fun, "fun(*args)", *args, **kwargs))
+        out = called("audit", "fun", fun, "fun(*args)", *args, **kwargs)
+        leaves = _check_tree.leaves("audit", "fun", out, must="return")
+        jax.block_until_ready([leaf for leaf in leaves if not _check.is_donated(leaf)])
     return report
 
 

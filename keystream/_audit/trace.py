@@ -45,7 +45,7 @@ def trace(fun: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
             filled[place] = array
         args, kwargs = jax.tree.unflatten(structure, filled)
         out = called("audit", "fun", fun, "fun(*args)", *args, **kwargs)
-        return jax.tree.map(_returned, out)
+        return [_returned(leaf) for leaf in _check_tree.leaves("audit", "fun", out, must="return")]
 
     try:
         closed = jax.make_jaxpr(call)([leaves[place] for place in places])

@@ -162,7 +162,7 @@ def _is_own(problem: BaseException) -> bool:
             last = "call"
         elif "/fuzz/scope" in file or "/fuzz/hostile" in file:
             last = "user"
-        elif file.startswith(_HOME):
+        elif file.startswith(_HOME) and not file.startswith(_RECORDER):
             last = "ours"
         trace = trace.tb_next
     own_call = last == "call" and isinstance(problem, TypeError) and _ITS_OWN.search(str(problem))
@@ -170,6 +170,8 @@ def _is_own(problem: BaseException) -> bool:
 
 
 _HOME = ks.__file__.removesuffix("__init__.py")
+_RECORDER = f"{_HOME}_audit/recorder/"
+"""It stands between the user's code and JAX, and hands on what JAX raises."""
 
 
 @contextmanager
