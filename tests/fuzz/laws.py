@@ -105,7 +105,8 @@ def derive(result: Any, given: Given) -> None:
         shapes = [part.shape for part in path if hasattr(part, "shape")]
         _is_key(result, np.broadcast_shapes(*shapes))
         if result.size and len(path) == 1 and not isinstance(result, jax.core.Tracer):
-            last = path[0].reshape(-1)[-1]
+            part = path[0] if isinstance(path[0], jax.Array) else np.asarray(path[0])
+            last = part.reshape(-1)[-1]  # of a np.matrix that would be a row
             if not isinstance(last, jax.core.Tracer):
                 _follows(_at(result, -1), given["key"], int(last))
         return
