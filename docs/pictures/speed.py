@@ -24,7 +24,7 @@ from keystream.cli._bench.samplers import measure
 FILE = look.HERE / "speed.json"
 SAMPLERS = ("bits", "uniform", "normal", "bernoulli", "split", LANES)
 MARKERS = "osD^vX"
-EFFORT = Effort(rounds=11, least=5, budget=2.0, compiles=1, quick=True)
+EFFORT = Effort(rounds=15, least=5, budget=2.0, compiles=1, quick=True)
 """Quick: a case that comes out badly isn't measured again."""
 
 
