@@ -79,8 +79,8 @@ def test_every_wrong_has_its_right() -> None:
     code = [section for section in sections if "```python" in section]
     assert len(code) > 25
     for section in code:
-        wrong, _, right = section.partition("\nRight:")
-        assert re.search(r"\bWrong[^`]*:\n\n```python\n", wrong), section
+        wrong, _, right = section.partition("\n**Right**")
+        assert "\n**Wrong**\n\n```python\n" in wrong, section
         assert re.match(r"[^\n]*\n\n```python\n", right), section
 
 

@@ -82,7 +82,9 @@ def draw(measured: Any, theme: look.Theme) -> Figure:
     axes.legend(frameon=False, ncols=2, loc="upper left")
     where, versions = measured["machine"], measured["versions"]
     cores = where["cores for this process"]
-    caption = f"jax {versions['jax']} on {cores} cores, {where['cpu']}; medians with quartiles"
+    load = where["load at the start"]
+    machine_told = f"jax {versions['jax']} on {cores} cores, {where['cpu']}, load {load:g}"
+    caption = f"{machine_told}; medians with quartiles"
     figure.supxlabel(caption, fontsize=8.5, color=theme.faint)
     return figure
 
