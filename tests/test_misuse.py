@@ -29,14 +29,14 @@ class Shown(NamedTuple):
     def is_true(self) -> bool:
         """Was all of it said, in this order, and is every finding's first line shown?
 
-        Of a report only some lines are shown; a message is shown whole.
+        Of a report only some lines are shown; a message is shown whole, on as many lines as fit.
         """
+        heads = [line for line in self.said if HEAD.match(line)]
+        if not heads:
+            return " ".join(self.shown) == " ".join(self.said)
         rest = iter(self.said)
         was_said = all(any(shown == line for line in rest) for shown in self.shown)
-        heads = [line for line in self.said if HEAD.match(line)]
-        return was_said and [line for line in self.shown if HEAD.match(line) or not heads] == (
-            heads or self.said
-        )
+        return was_said and [line for line in self.shown if HEAD.match(line)] == heads
 
 
 def run(page: str, name: str) -> list[Shown]:
@@ -110,7 +110,7 @@ def test_a_false_report_is_noticed(text: str) -> None:
 
 
 @pytest.mark.fast
-@pytest.mark.parametrize("text", ["one\n", "one\ntwo\nthree\n", "two\none\n"])
+@pytest.mark.parametrize("text", ["one\n", "one two\nthree\n", "two\none\n"])
 def test_a_false_message_is_noticed(text: str) -> None:
     """A message has to be shown whole."""
     (false,) = run(f"```python\nprint('one')\nprint('two')\n```\n\n```text\n{text}```\n", "p")
