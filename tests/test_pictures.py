@@ -9,8 +9,11 @@ import re
 from typing import Any
 from xml.etree import ElementTree
 
+import jax
 import pytest
 
+import keystream as ks
+from keystream.cli import _digits, _training
 from tests.demo_runs import MISSING, needs_extras
 
 DOCS = pathlib.Path(__file__).parent.parent / "docs"
@@ -62,6 +65,37 @@ def test_pictures_show_what_is_so(name: str) -> None:
     found = json.loads(json.dumps(pictures.PICTURES[name].data()))
     for theme in THEMES:
         assert not differs(described(FOLDER / f"{name}-{theme}.svg"), found)
+
+
+@needs_extras
+def test_the_tree_is_the_demos(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The demo derives its keys by the names that the tree shows, and by as many parts."""
+
+    class Traced(Exception):  # noqa: N818 - no error: what was to be seen was seen
+        pass
+
+    derive, parts = ks.derive, {}
+
+    def seen(key: Any, *path: Any) -> Any:
+        parts[path[0]] = len(path)
+        return derive(key, *path)
+
+    def epoch(*args: Any) -> None:
+        jax.eval_shape(program.epoch, *args)
+        raise Traced
+
+    digits = _digits.load()
+    program = _training.compiled(digits, 1)
+    monkeypatch.setattr(ks, "derive", seen)
+    with pytest.raises(Traced):
+        _training.train(program._replace(epoch=epoch), ks.key(0), digits, epochs=1)
+    root = described(FOLDER / "key-tree-light.svg")
+    parts["params"] += 1  # the name of a layer, by split_tree
+    assert parts == {child["path"][0]: depth(child) for child in root["children"]}
+
+
+def depth(node: Any) -> int:
+    return max(map(depth, node["children"]), default=len(node["path"]))
 
 
 @needs_extras

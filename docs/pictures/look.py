@@ -82,7 +82,9 @@ def write(picture: Picture, folder: pathlib.Path = HERE) -> list[pathlib.Path]:
     data = picture.data()
     written = []
     for theme in THEMES:
-        with mpl.rc_context(style(theme)):
+        with mpl.rc_context():
+            mpl.rcdefaults()  # whatever a user has set
+            mpl.rcParams.update(style(theme))
             figure = picture.draw(data, theme)
             path = folder / f"{picture.name}-{theme.name}.svg"
             about = {"Date": None, "Title": picture.name, "Description": json.dumps(data)}
