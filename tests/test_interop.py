@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+import functools
 import hashlib
 import importlib
 import importlib.util
@@ -25,14 +26,13 @@ import keystream as ks
 from keystream import interop
 from tests.fresh import python
 from tests.oracle import assert_same
-from tests.test_docs import blocks, missing_sections
+from tests.test_docs import blocks, missing_sections, run_page
 
 PAGE = pathlib.Path(__file__).parent.parent / "docs" / "interop.md"
 KEY = ks.key(42)
 IMPLS = ("threefry2x32", "threefry4x32", "philox4x32", "rbg")
 FUNCTIONS = {name: value for name, value in vars(interop).items() if callable(value)}
 HELPERS = {name: value for name, value in FUNCTIONS.items() if not isinstance(value, type)}
-NEEDED = "install keystream[interop]"
 
 
 def missing(name: str) -> bool:
@@ -47,7 +47,12 @@ def missing(name: str) -> bool:
 def needs(name: str) -> pytest.MarkDecorator:
     """Skip a test where a library isn't installed, and say which."""
     absent = importlib.util.find_spec(name) is None
-    return pytest.mark.skipif(absent, reason=f"no {name}: {NEEDED}")
+    return pytest.mark.skipif(absent, reason=no(name))
+
+
+def no(name: str) -> str:
+    """Say why a test is skipped."""
+    return f"no {name}: install {name if name == 'torch' else 'keystream[interop]'}"
 
 
 # The package
@@ -389,6 +394,101 @@ def test_torch_on_other_devices() -> None:
 # What the page says of libraries that take keys as they are
 
 
+@needs("flax")
+def test_linen_goes_by_path() -> None:
+    """A draw's key stays with modules beside it and other names, and goes with its path."""
+    from flax import linen
+
+    class Draw(linen.Module):
+        @linen.compact
+        def __call__(self) -> Any:
+            return self.make_rng("dropout")
+
+    class Net(linen.Module):
+        names: tuple[str | None, ...]
+
+        @linen.compact
+        def __call__(self) -> Any:
+            return [Draw(name=name)() for name in self.names][-1]
+
+    def key(*names: str | None, **others: Any) -> jax.Array:
+        return Net(names).apply({}, rngs={"dropout": KEY, **others})
+
+    assert bool(key("drop") == key("other", "drop"))
+    assert bool(key("drop") == key("drop", noise=ks.key(3)))
+    assert bool(key("drop") != key("drip"))
+    assert bool(key(None) != key(None, None))
+
+
+@needs("flax")
+def test_nnx_goes_by_order() -> None:
+    """A layer in front moves the layers behind it, and so does a name that has no stream."""
+    from flax import nnx
+
+    def dropped(front: int) -> np.ndarray:
+        rngs = nnx.Rngs(dropout=KEY)
+        layers = [nnx.Dropout(0.5, rngs=rngs) for _ in range(front + 1)]
+        return np.asarray(layers[-1](jnp.ones(64)))
+
+    assert (dropped(0) == dropped(0)).all()
+    assert (dropped(0) != dropped(1)).any()
+    one, other = nnx.Rngs(KEY), nnx.Rngs(KEY)
+    one.params()
+    assert bool(one.dropout() != other.dropout())
+
+
+@needs("haiku")
+def test_haiku_reserve() -> None:
+    """A sequence that has reserved keys gives others than one that draws them one by one."""
+    import haiku
+
+    one, other = haiku.PRNGSequence(KEY), haiku.PRNGSequence(KEY)
+    one.reserve(4)
+    assert bool(next(one) == next(other))
+    assert bool(next(one) != next(other))
+    cut = [next(haiku.PRNGSequence(seed)) for seed in (0, 2**32)]
+    assert bool((cut[0] == cut[1]).all())
+
+
+@needs("equinox")
+def test_equinox_by_path() -> None:
+    """A leaf's key stays when other leaves are added."""
+    import equinox
+
+    make = lambda depth: equinox.filter_eval_shape(
+        equinox.nn.MLP, 2, 2, width_size=4, depth=depth, key=KEY
+    )
+    few, many = (ks.split_tree(KEY, make(depth)) for depth in (1, 3))
+    for i in range(2):
+        assert bool(few.layers[i].bias == many.layers[i].bias)
+
+
+@needs("orbax")
+@needs("optax")
+def test_optax_state_through_orbax(tmp_path: pathlib.Path) -> None:
+    """The state of `add_noise`, with a typed key in it, is saved as it is."""
+    import optax
+    import orbax.checkpoint as ocp
+
+    state = optax.add_noise(1.0, 0.5, key=KEY).init(jnp.zeros(3))
+    with ocp.StandardCheckpointer() as checkpointer:
+        checkpointer.save(tmp_path / "state", state)
+        checkpointer.wait_until_finished()
+        assert_same(checkpointer.restore(tmp_path / "state", state), state)
+
+
+@needs("grain")
+def test_grain_takes_32_bits() -> None:
+    """Grain refuses a wider seed, so nothing is cut silently where a seed is its own argument."""
+    import grain
+    from grain.experimental import index_shuffle
+
+    with pytest.raises(ValueError, match="32"):
+        grain.MapDataset.range(5).shuffle(seed=2**32)
+    with pytest.raises(TypeError, match="index_shuffle"):
+        index_shuffle(0, max_index=4, seed=2**32, rounds=4)
+
+
 @needs("optax")
 def test_optax() -> None:
     """Noise goes by the place of a leaf; an int seed is cut, a key isn't."""
@@ -500,6 +600,12 @@ def sections(page: str) -> dict[str, str]:
     return dict(zip(parts[1::2], parts[2::2], strict=True))
 
 
+@functools.cache
+def page_alone() -> dict[str, Any]:
+    """Return what the blocks of the page define that need no library."""
+    return run_page(PAGE.read_text(), str(PAGE))
+
+
 @pytest.mark.fast
 def test_the_page_is_complete() -> None:
     """Every block of the page is run: by the tests of the docs, or by those below."""
@@ -521,10 +627,7 @@ def test_the_page_is_complete() -> None:
 def test_the_page_runs(library: str) -> None:
     """The blocks of each section run where its library is installed, after the page's own."""
     if missing(LIBRARIES[library]):
-        pytest.skip(f"no {LIBRARIES[library]}: {NEEDED}")
-    page = PAGE.read_text()
-    namespace: dict[str, Any] = {"__name__": "page"}
-    for _, block in blocks(page):
-        exec(block, namespace)
-    for _, block in blocks(sections(page)[library], r"python \S[^\n]*"):
+        pytest.skip(no(LIBRARIES[library]))
+    namespace = dict(page_alone())
+    for _, block in blocks(sections(PAGE.read_text())[library], r"python \S[^\n]*"):
         exec(compile(block, f"{PAGE} ({library})", "exec"), namespace)

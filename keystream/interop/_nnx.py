@@ -70,7 +70,7 @@ def to_nnx(streams: Streams, /) -> nnx.Rngs:
     held = {str(name): streams[name] for name in streams.names}
     keys = {name: narrow("to_nnx", stream, NARROW_END) for name, stream in held.items()}
     module = neighbor("to_nnx", "flax.nnx", _PACKAGE)
-    rngs: nnx.Rngs = module.Rngs(**{name: key for name, (key, _) in keys.items()})
+    rngs: nnx.Rngs = module.Rngs({name: key for name, (key, _) in keys.items()})
     for name, (_, count) in keys.items():
         rngs[name].count[...] = count
     warn_shared("to_nnx", "streams", {name: key for name, (key, _) in keys.items()})
