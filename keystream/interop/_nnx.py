@@ -61,7 +61,7 @@ def to_nnx(streams: Streams, /) -> nnx.Rngs:
         >>> bool(rngs.dropout() == streams.next("dropout")[0])  # doctest: +SKIP
         True
     """
-    cure = "For fresh ones: interop.to_nnx(ks.Streams(key, ('params', 'dropout')))."
+    cure = "For fresh ones: ks.Streams(key, ('params', 'dropout'))."
     instance("to_nnx", "streams", streams, Streams, "ks.Streams", cure)
     for name in streams.names:
         if isinstance(name, bytes):
