@@ -202,7 +202,8 @@ def test_stateful(impl: str) -> None:
 
 
 def test_stateful_of_a_seed() -> None:
-    """A generator that JAX seeded is a stream of the key of that seed."""
+    """A generator that JAX seeded is a stream of the key of that seed, which JAX cuts."""
+    assert bool(stateful.stateful_rng(2**32).key() == stateful.stateful_rng(0).key())
     rng = stateful.stateful_rng(7)
     rng.key()
     assert_same(interop.from_stateful(rng), ks.Stream(ks.key(7)).skip(1))
