@@ -10,7 +10,9 @@ together with another `keystream.SCHEME`; look at the difference before committi
 from __future__ import annotations
 
 import argparse
+import hashlib
 import itertools
+import random
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -49,6 +51,14 @@ HEADER = """\
 #                so is ks.shard_keys(key, mesh, spec) there
 #   process      ks.for_process(key) on the process of that index
 #   dumps        ks.dumps(ks.Stream(key).skip(skip)): all that stands behind the arrow
+#   int_seed     interop.int_seed(key, bits=bits), in decimal
+#   numpy        interop.seed_sequence(key).entropy, in 64 hexadecimal digits, and the first
+#                64 bits of interop.numpy_generator(key)
+#   python       the seed of interop.python_random(key), which can't be asked for, in as many
+#                digits, and the generator's first 32 bits
+#   torch        interop.torch_generator(key): initial_seed() in decimal, the SHA-256 of the
+#                624 words of the state (each 4 bytes, most significant first), and the
+#                first 32 bits
 """
 
 SEAMS = (
@@ -124,6 +134,18 @@ def later_questions() -> Iterator[str]:
     yield "\n# Helpers: rows of keys, streams, shards, processes, and what is saved."
     for impl, key in (("threefry2x32", KEYS[3]), *((i, k[-1]) for i, k in OTHERS.items())):
         yield from helper_questions(impl, key)
+    yield "\n# Other libraries: a SHA-256 of the key, one for each."
+    for impl, keys in (("threefry2x32", KEYS), *OTHERS.items()):
+        yield from interop_questions(impl, keys)
+
+
+def interop_questions(impl: str, keys: tuple[str, ...]) -> Iterator[str]:
+    """Yield the questions to what seeds other libraries."""
+    for key in keys:
+        for bits in (1, 32, 64, 256):
+            yield f"int_seed {impl} key={key} bits={bits}"
+        for what in ("numpy", "python", "torch"):
+            yield f"{what} {impl} key={key}"
 
 
 def helper_questions(impl: str, key: str) -> Iterator[str]:
@@ -243,8 +265,33 @@ def helper_answer(what: str, key: Any, given: dict[str, str]) -> str:
         case "process":
             assert int(given["index"]) == jax.process_index()
             return words(ks.for_process(key))
-    assert what == "dumps", what
-    return ks.dumps(ks.Stream(key).skip(int(given["skip"])))
+    if what == "dumps":
+        return ks.dumps(ks.Stream(key).skip(int(given["skip"])))
+    return interop_answer(what, key, given)
+
+
+def interop_answer(what: str, key: Any, given: dict[str, str]) -> str:
+    """Answer a question by what seeds other libraries; torch's by what is set in it."""
+    from keystream import interop
+    from keystream.interop._entropy import entropy
+    from keystream.interop._torch import mersenne
+
+    match what:
+        case "int_seed":
+            return str(interop.int_seed(key, bits=int(given["bits"])))
+        case "numpy":
+            seed = interop.seed_sequence(key).entropy
+            raw = interop.numpy_generator(key).bit_generator.random_raw()
+            return f"{seed:064x} first={raw:016x}"
+        case "python":
+            first = interop.python_random(key).getrandbits(32)
+            return f"{entropy('python_random', key, 'python'):064x} first={first:08x}"
+    assert what == "torch", what
+    seed = entropy("torch_generator", key, "torch")
+    words = mersenne(seed)
+    state = hashlib.sha256(b"".join(word.to_bytes(4, "big") for word in words)).hexdigest()
+    first = random.Random(seed).getrandbits(32)
+    return f"{seed % 2**64} state={state} first={first:08x}"
 
 
 def _scheme_impl() -> Any:

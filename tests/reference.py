@@ -2,12 +2,16 @@
 
 Slow and plain on purpose: no JAX, no NumPy, no keystream. (The ciphers, handed NumPy uint64
 arrays of 32-bit words, work on these too.) `answer` reads one line of `known_answers.txt`;
-`loads` and `dumps` read and write the saved form, as `docs/saving.md` has it.
+`loads` and `dumps` read and write the saved form, as `docs/saving.md` has it; what other
+libraries are seeded with is as in `docs/interop.md`.
 
 References:
     J. K. Salmon, M. A. Moraes, R. O. Dror, D. E. Shaw (2011), "Parallel random numbers:
     as easy as 1, 2, 3", SC'11, doi:10.1145/2063384.2063405: threefry and philox.
     M. E. O'Neill (2015), "Developing a seed_seq Alternative", pcg-random.org: SeedSequence.
+    M. E. O'Neill (2014), "PCG: A Family of Simple Fast Space-Efficient Statistically Good
+    Algorithms for Random Number Generation", HMC-CS-2014-0905: PCG64.
+    M. Matsumoto, T. Nishimura (1998), "Mersenne Twister", doi:10.1145/272991.272995.
 """
 
 from __future__ import annotations
@@ -202,6 +206,57 @@ def seed_sequence(entropy: list[int], width: int) -> Words:
     return tuple(made)
 
 
+def interop_seed(use: str, impl: str, key: Words) -> int:
+    """Return the 256 bits that a key gives for one use in another library."""
+    words = b"".join(word.to_bytes(4, "big") for word in key)
+    text = b"keystream:1:interop:%s:%s:" % (use.encode(), impl.encode()) + words
+    return int.from_bytes(hashlib.sha256(text).digest(), "big")
+
+
+def pcg64(seed: int) -> int:
+    """Return the first 64 bits of NumPy's PCG64 from a SeedSequence of one int."""
+    words = seed_sequence([seed], 8)
+    half = [words[2 * i] | words[2 * i + 1] << 32 for i in range(4)]
+    multiplier, whole = 0x2360ED051FC65DA44385DF649FCCF645, 2**128 - 1
+    step = ((half[2] << 64 | half[3]) << 1 | 1) & whole
+    state = (step + (half[0] << 64 | half[1])) & whole
+    for _ in range(2):
+        state = (state * multiplier + step) & whole
+    mixed, turn = (state >> 64 ^ state) & (2**64 - 1), state >> 122
+    return (mixed >> turn | mixed << (64 - turn)) & (2**64 - 1)
+
+
+def mersenne_state(seed: int) -> list[int]:
+    """Return the 624 words of a Mersenne Twister that Python's `random` seeds with an int."""
+    words = [seed >> 32 * i & MASK for i in range(max(1, (seed.bit_length() + 31) // 32))]
+    state = [19650218]
+    for i in range(1, 624):
+        state.append((1812433253 * (state[-1] ^ state[-1] >> 30) + i) & MASK)
+    i = 1
+    for turn in range(624 + 623):
+        before = state[i - 1] ^ state[i - 1] >> 30
+        if turn < 624:
+            j = turn % len(words)
+            state[i] = ((state[i] ^ before * 1664525) + words[j] + j) & MASK
+        else:
+            state[i] = ((state[i] ^ before * 1566083941) - i) & MASK
+        i += 1
+        if i == 624:
+            state[0], i = state[623], 1
+    state[0] = 2**31
+    return state
+
+
+def mersenne_first(state: list[int]) -> int:
+    """Return the first 32 bits that come out of a fresh state."""
+    word = state[0] & 2**31 | state[1] & (2**31 - 1)
+    word = state[397] ^ word >> 1 ^ (0x9908B0DF if word & 1 else 0)
+    word ^= word >> 11
+    word ^= word << 7 & 0x9D2C5680
+    word ^= word << 15 & 0xEFC60000
+    return word ^ word >> 18
+
+
 def dumps(tree: Any) -> str:
     """Put a node of a saved tree into its envelope, as `docs/saving.md` has it."""
     inner = {"format": "keystream", "version": 1, "scheme": 1, "tree": tree}
@@ -336,4 +391,24 @@ def helper_answer(what: str, impl: str, key: Words, given: dict[str, str]) -> st
         case "dumps":
             node = {"kind": "stream", "keys": key_node(impl, (), key), "position": given["skip"]}
             return dumps(node)
+    return interop_answer(what, impl, key, given)
+
+
+def interop_answer(what: str, impl: str, key: Words, given: dict[str, str]) -> str:
+    """Answer what other libraries are seeded with."""
+    match what:
+        case "int_seed":
+            return str(interop_seed("int", impl, key) % 2 ** int(given["bits"]))
+        case "numpy":
+            seed = interop_seed("numpy", impl, key)
+            return f"{seed:064x} first={pcg64(seed):016x}"
+        case "python":
+            seed = interop_seed("python", impl, key)
+            return f"{seed:064x} first={mersenne_first(mersenne_state(seed)):08x}"
+        case "torch":
+            seed = interop_seed("torch", impl, key)
+            words = mersenne_state(seed)
+            text = b"".join(word.to_bytes(4, "big") for word in words)
+            state, first = hashlib.sha256(text).hexdigest(), mersenne_first(words)
+            return f"{seed % 2**64} state={state} first={first:08x}"
     raise AssertionError(what)

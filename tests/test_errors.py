@@ -6,9 +6,11 @@ import contextlib
 import copy
 import functools
 import pickle
+import sys
 import threading
 import time
 from pathlib import Path
+from unittest import mock
 
 import jax
 import jax.numpy as jnp
@@ -19,7 +21,7 @@ from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 
 import keystream as ks
-from keystream import _document, _errors, _processes
+from keystream import _document, _errors, _processes, interop
 
 HERE = Path(__file__).parent
 BASES = {
@@ -137,6 +139,7 @@ def _scope(row):
     key = ks.key(42)
     scope = {
         "ks": ks,
+        "interop": interop,
         "jax": jax,
         "jnp": jnp,
         "np": np,
@@ -246,6 +249,7 @@ def _same_traced(row):
             "ks.iter_keys(",
             "jax.",
             "list(",
+            "interop.to_stateful(stream.skip",
         )
     ):
         return False
@@ -550,10 +554,24 @@ def _guilty():
     ks.audit(lambda key: (_fun(key), _fun(key)), ks.key(42)).raise_if_found()
 
 
+def _no_neighbor():
+    """Ask for a library that isn't there; tests/test_interop.py compares the message."""
+    with mock.patch.dict(sys.modules, {"torch": None}):
+        interop.torch_generator(ks.key(42))
+
+
+def _other_torch():
+    """Ask torch for a generator whose state has another layout than the one known."""
+    state = mock.Mock(numpy=lambda: np.zeros(5056, np.uint8))
+    one = mock.Mock(device=mock.Mock(type="cpu"), get_state=lambda: state)
+    with mock.patch.dict(sys.modules, {"torch": mock.Mock(Generator=lambda **_: one)}):
+        interop.torch_generator(ks.key(42))
+
+
 def _files():
     """Return the library's files, but for the command line and what pytest loads by its path."""
     home = Path(ks.__file__).parent
-    files = [*home.glob("_*.py"), *home.glob("_audit/**/*.py")]
+    files = [*home.glob("_*.py"), *home.glob("_audit/**/*.py"), *home.glob("interop/*.py")]
     return sorted(file for file in files if file.name != "plugin.py")
 
 
@@ -582,6 +600,7 @@ def test_complete():
     acts += [_absent, _left_behind, _broken, _elsewhere, lambda: _seeds("given 1", "fresh 2")]
     acts += [lambda: varying(ks.key(42), jnp.arange(8))]
     acts += [lambda: ks.split(_unknown()), _parted, _unrecordable, _guilty, _away]
+    acts += [_no_neighbor, _other_torch]
     reached = set()
     for act in acts:
         try:

@@ -304,6 +304,7 @@ USES = {
     "manifest": "ks.manifest()",
     "dumps": "ks.loads(ks.dumps(key))",
     "audit": "ks.audit(jax.random.normal, key)",
+    "interop": "import keystream.interop as i; i.from_stateful(i.to_stateful(ks.Stream(key)))",
     "liar": "jax.clear_caches()",
 }
 

@@ -1,0 +1,30 @@
+"""A neighbor is imported when it is asked for, and not before."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from keystream._errors import ArgumentTypeError, KeystreamError, Words, error
+
+
+class NeighborMissingError(KeystreamError, ImportError):
+    """A library that a conversion needs isn't installed, or can't be imported."""
+
+
+def neighbor(function: str, module: str, package: str) -> Any:
+    """Import a module of another library; where that fails, say how to install it."""
+    try:
+        return importlib.import_module(module)
+    except ImportError as reason:
+        got = Words(f"an ImportError ({reason})")
+        cure = f"In a shell: pip install '{package}'."
+        raise error(NeighborMissingError, function, module, "installed", got, cure) from reason
+
+
+def instance(
+    function: str, argument: str, value: object, cls: type, wanted: str, cure: str
+) -> None:
+    """Refuse what is no value of a class."""
+    if not isinstance(value, cls):
+        raise error(ArgumentTypeError, function, argument, wanted, value, cure)

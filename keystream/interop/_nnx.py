@@ -1,0 +1,157 @@
+"""Streams <-> flax `nnx.Rngs`: both count, so the keys are the same."""
+
+from __future__ import annotations
+
+import itertools
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import jax
+import numpy as np
+
+from keystream import _check, _check_key
+from keystream._errors import ArgumentTypeError, ArgumentValueError, Words, error
+from keystream._impl import NARROW_END
+from keystream._stream import Stream
+from keystream._streams import Streams
+from keystream.interop._neighbor import instance, neighbor
+
+if TYPE_CHECKING:
+    from flax import nnx
+
+_PACKAGE = "flax>=0.12"
+
+
+def to_nnx(streams: Streams, /) -> nnx.Rngs:
+    """Return the `nnx.Rngs` that hands out the keys of these streams, from here on.
+
+    For modules of flax nnx. Key i of a name is that of the streams: nnx folds a count into
+    the key of a name, and so does `Stream`. Fresh ones need no conversion:
+    `nnx.Rngs(**ks.split(key, names))` is `to_nnx(ks.Streams(key, names))`.
+
+    Args:
+        streams: Streams whose names are str and whose positions lie below 2**32.
+
+    Returns:
+        An `nnx.Rngs` with a stream for each name and no `default`.
+
+    Key use:
+        Hands the streams on: who goes on with both gets the same keys twice. The way back
+        is `from_nnx`.
+
+    Guarantees:
+        Works inside `jit`, where positions can't be looked at: one above 2**32 is cut. nnx
+        counts in 32 bits and starts again at 0 behind 2**32 - 1, silently. A name that isn't
+        there is an AttributeError of nnx, as there is no `default` to fall back on, unless
+        that is one of the names.
+
+    Raises:
+        ArgumentTypeError: No `Streams`, or one with a name in bytes.
+        ArgumentValueError: A position of 2**32 or above.
+        NeighborMissingError: flax isn't installed.
+
+    Warns:
+        RuntimeWarning: Two names have one key, as streams that came `from_nnx` may.
+
+    Example:
+        >>> import keystream as ks
+        >>> from keystream import interop
+        >>> streams = ks.Streams(ks.key(42), ("params", "dropout"))
+        >>> rngs = interop.to_nnx(streams)  # doctest: +SKIP
+        >>> bool(rngs.dropout() == streams.next("dropout")[0])  # doctest: +SKIP
+        True
+    """
+    cure = "For fresh ones: ks.Streams(key, ('params', 'dropout'))."
+    instance("to_nnx", "streams", streams, Streams, "ks.Streams", cure)
+    for name in streams.names:
+        if isinstance(name, bytes):
+            wanted, cure = "streams whose names are str", "For its text: name.decode()."
+            raise error(ArgumentTypeError, "to_nnx", "streams", wanted, name, cure)
+    held = {str(name): streams[name] for name in streams.names}
+    keys = {name: narrow("to_nnx", stream, NARROW_END) for name, stream in held.items()}
+    module = neighbor("to_nnx", "flax.nnx", _PACKAGE)
+    rngs: nnx.Rngs = module.Rngs({name: key for name, (key, _) in keys.items()})
+    for name, (_, count) in keys.items():
+        rngs[name].count[...] = count
+    warn_shared("to_nnx", "streams", {name: key for name, (key, _) in keys.items()})
+    return rngs
+
+
+def from_nnx(rngs: nnx.Rngs, /) -> Streams:
+    """Return the streams that hand out the keys of an `nnx.Rngs`, from here on.
+
+    To save the random state of an nnx module by `ks.dumps`, to carry it through a plain
+    `jax.lax.scan`, or to look up what key a step had: `interop.from_nnx(rngs).at(step)`.
+
+    Args:
+        rngs: An `nnx.Rngs` whose streams hold one key each (not split over lanes).
+
+    Returns:
+        Streams by the same names, at nnx's counts. Each has the key that nnx has for that
+        name, so item i is `ks.derive(rngs[name].key[...], i)`.
+
+    Key use:
+        Hands the streams on: who goes on with both gets the same keys twice. `rngs` isn't
+        changed.
+
+    Guarantees:
+        Works inside `jit`, where equal keys can't be seen.
+
+    Raises:
+        ArgumentTypeError: No `nnx.Rngs`.
+        KeyTypeError: A stream holds an array of keys.
+        KeyImplError: Keys of an implementation that keystream refuses.
+        NeighborMissingError: flax isn't installed.
+
+    Warns:
+        RuntimeWarning: Two names have one key. nnx takes seeds as they are and puts no name
+        into them, so `nnx.Rngs(params=0, dropout=0)` draws the same numbers for both, and
+        `nnx.Rngs(0, params=0)` for `params` and every name that isn't given.
+
+    Example:
+        >>> import keystream as ks
+        >>> from flax import nnx  # doctest: +SKIP
+        >>> from keystream import interop
+        >>> rngs = nnx.Rngs(**ks.split(ks.key(42), ("params", "dropout")))  # doctest: +SKIP
+        >>> text = ks.dumps(interop.from_nnx(rngs))  # doctest: +SKIP
+    """
+    module = neighbor("from_nnx", "flax.nnx", _PACKAGE)
+    cure = "For fresh ones: nnx.Rngs(**ks.split(key, ('params', 'dropout')))."
+    instance("from_nnx", "rngs", rngs, module.Rngs, "an nnx.Rngs", cure)
+    found: dict[str, Stream] = {}
+    keys: dict[str, jax.Array] = {}
+    for name, stream in rngs.items():
+        keys[name] = stream.key[...]
+        each = "jax.vmap(interop.from_nnx)(rngs)"
+        _check_key.one_key("from_nnx", keys[name], argument=f"rngs[{name!r}]", each=each)
+        found[name] = Stream(keys[name]).skip(stream.count[...])
+    warn_shared("from_nnx", "rngs", keys)
+    return Streams.tree_unflatten(tuple(found), tuple(found.values()))
+
+
+def narrow(function: str, stream: Stream, end: int) -> tuple[jax.Array, Any]:
+    """Return a stream's key and its position in one word; refuse one that needs more."""
+    if not _check.is_traced(stream.words) and stream.position >= end:
+        wanted = f"at a position below 2**{end.bit_length() - 1}"
+        got = Words(f"one at {stream.position}")
+        cure = "For a stream of its own: ks.Stream(ks.derive(key, 'more'))."
+        raise error(ArgumentValueError, function, "stream", wanted, got, cure)
+    key, words = jax.tree.leaves(stream.skip(0))  # a copy: the stream's own can be donated
+    return key, words[1]
+
+
+def warn_shared(function: str, argument: str, keys: dict[str, jax.Array]) -> None:
+    """Warn where two names have one key, if their words can be looked at."""
+    if _check.is_traced(*keys.values()):
+        return
+    words = {
+        name: (str(key.dtype), np.asarray(jax.random.key_data(key)).tobytes())
+        for name, key in keys.items()
+    }
+    for one, other in itertools.combinations(words, 2):
+        if words[one] == words[other]:
+            wanted = "a key of its own for each name"
+            got = Words(f"one key for {one!r} and {other!r}, which draw the same numbers")
+            cure = f"For keys of their own: nnx.Rngs(**ks.split(key, ({one!r}, {other!r})))."
+            told = error(ArgumentValueError, function, argument, wanted, got, cure, must="hold")
+            warnings.warn(str(told), RuntimeWarning, stacklevel=3)

@@ -1,0 +1,106 @@
+"""A stream <-> `jax.experimental.random.stateful_rng`: both count, so the keys are the same."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import jax
+import numpy as np
+
+from keystream import _check_key
+from keystream._stream import Stream
+from keystream.interop._neighbor import instance, neighbor
+from keystream.interop._nnx import narrow
+
+if TYPE_CHECKING:
+    from jax.experimental.random import StatefulPRNG
+
+_END = 2**31
+"""Its counter is an int32."""
+
+
+def to_stateful(stream: Stream, /) -> StatefulPRNG:
+    """Return JAX's stateful generator that goes on with the keys of a stream.
+
+    For code written in the style of NumPy, `rng.normal(size=3)`, inside and outside of
+    `jit`. `jax.experimental.random.stateful_rng` itself takes an int alone, and cuts it to
+    32 bits where 64-bit types are off.
+
+    `interop.to_stateful(ks.Stream(key)).key() == ks.derive(key, 0)`, and so on.
+
+    Args:
+        stream: One stream at a position below 2**31.
+
+    Returns:
+        A `jax.experimental.random.StatefulPRNG`, which changes as it is drawn from.
+
+    Key use:
+        Hands the stream on: who goes on with both gets the same keys twice. The way back
+        is `from_stateful`.
+
+    Guarantees:
+        The keys are those of the stream for every accepted implementation, eagerly and
+        under `jit`, where a position of 2**31 or above can't be seen. JAX calls the class
+        experimental: it may change or go.
+
+    Raises:
+        ArgumentTypeError: No `Stream`.
+        ArgumentValueError: A position of 2**31 or above.
+        KeyTypeError, KeyImplError: Several streams at once, or keys that are refused.
+        NeighborMissingError: This JAX has no `jax.experimental.random`.
+
+    Example:
+        >>> import keystream as ks
+        >>> from keystream import interop
+        >>> rng = interop.to_stateful(ks.Stream(ks.key(42)))
+        >>> bool(rng.key() == ks.derive(ks.key(42), 0))
+        True
+    """
+    cure = "For a fresh one: interop.to_stateful(ks.Stream(key))."
+    instance("to_stateful", "stream", stream, Stream, "a ks.Stream", cure)
+    key, count = narrow("to_stateful", stream, _END)
+    module = neighbor("to_stateful", "jax.experimental.random", "jax>=0.10")
+    rng: StatefulPRNG = module.StatefulPRNG(key, jax.new_ref(count.astype(np.int32)))
+    return rng
+
+
+def from_stateful(rng: StatefulPRNG, /) -> Stream:
+    """Return the stream that goes on with the keys of JAX's stateful generator.
+
+    To save it by `ks.dumps`, which takes no references, or to carry it through a loop,
+    which JAX's generator can't.
+
+    `interop.from_stateful(stateful_rng(seed)).next()[0] == stateful_rng(seed).key()`.
+
+    Args:
+        rng: A `jax.experimental.random.StatefulPRNG` that isn't split over lanes.
+
+    Returns:
+        A stream at the generator's position.
+
+    Key use:
+        Hands the generator on: who goes on with both gets the same keys twice. `rng` isn't
+        changed.
+
+    Guarantees:
+        As for `to_stateful`.
+
+    Raises:
+        ArgumentTypeError: No `StatefulPRNG`.
+        KeyTypeError, KeyImplError: One that was split, or keys that are refused.
+        NeighborMissingError: This JAX has no `jax.experimental.random`.
+
+    Example:
+        >>> import keystream as ks
+        >>> from keystream import interop
+        >>> rng = interop.to_stateful(ks.Stream(ks.key(42)).skip(5))
+        >>> _ = rng.key()
+        >>> interop.from_stateful(rng).position
+        6
+    """
+    module = neighbor("from_stateful", "jax.experimental.random", "jax>=0.10")
+    cure = "For a fresh one: interop.to_stateful(ks.Stream(key))."
+    instance("from_stateful", "rng", rng, module.StatefulPRNG, "a StatefulPRNG", cure)
+    key, counter = jax.tree.leaves(rng)
+    _check_key.one_key("from_stateful", key, argument="rng", each="rng.spawn(n)")
+    return Stream(key).skip(counter[...].astype(np.uint32))
