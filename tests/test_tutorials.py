@@ -114,15 +114,14 @@ def test_runs_as_a_notebook(page: Path) -> None:
     """Built as the site builds it, a tutorial runs in a kernel of its own and shows a picture."""
     read = pytest.importorskip("myst_nb.core.read", reason="needs pip install myst-nb")
     client = pytest.importorskip("nbclient", reason="needs pip install nbclient ipykernel")
-    config = pytest.importorskip("myst_nb.core.config").NbParserConfig()
-    reader = read.create_nb_reader(str(page), config, config, page.read_text())
-    notebook = reader.read(page.read_text())
-    assert sources(notebook) == [cell for _, cell in cells(page.read_text())]
+    text = page.read_text()
+    assert read.is_myst_markdown_notebook(text)
+    notebook = read.read_myst_markdown_notebook(text, path=str(page))
+    assert sources(notebook) == [cell for _, cell in cells(text)]
 
     place = {"metadata": {"path": str(ROOT)}}  # there `import keystream` finds this clone
     client.NotebookClient(notebook, timeout=600, kernel_name="python3", resources=place).execute()
     outputs = [out for cell in notebook.cells for out in cell.get("outputs", ())]
-    assert [
-        out for out in outputs if out.output_type == "error" or out.get("name") == "stderr"
-    ] == []
+    complaints = [out.text for out in outputs if out.get("name") == "stderr"]
+    assert [text for text in complaints if "font cache" not in text] == []  # Matplotlib's first run
     assert sum("image/png" in out.get("data", {}) for out in outputs) == 1
