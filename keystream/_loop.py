@@ -61,18 +61,18 @@ def fori_loop(lower: Any, upper: Any, body: Body, init: Any, *, key: jax.Array) 
     _check.function_of("fori_loop", "body", body, "body(key, i, val)")
     _check_tree.arrays("fori_loop", "init", init)
     lower, upper = _bound("lower", lower, impl), _bound("upper", upper, impl)
-    # A Python int has the dtype of the array beside it, unless that is a wide unsigned one.
+    # A Python int has the dtype of the array beside it, unless that is an unsigned one.
     kinds = [np.dtype(getattr(bound, "dtype", np.int32)) for bound in (lower, upper)]
     plain = any(isinstance(bound, int) for bound in (lower, upper))
-    wide = any(kind.kind == "u" and kind.itemsize >= 4 for kind in kinds)
-    if kinds[0] != kinds[1] and (wide or not plain):
+    unsigned = any(kind.kind == "u" for kind in kinds)
+    if kinds[0] != kinds[1] and (unsigned or not plain):
         wanted, got = "of lower's dtype", Words(f"{kinds[1]} for {kinds[0]}")
         raise error(ArgumentTypeError, "fori_loop", "upper", wanted, got)
-    if isinstance(lower, int) and isinstance(upper, int):
+    if not _check.is_traced(lower, upper):
         info = np.iinfo(jnp.result_type(int))
-        if upper - lower > info.max:
+        if int(upper) - int(lower) > info.max:
             wanted = f"at most {info.max} turns from lower"
-            raise error(ArgumentValueError, "fori_loop", "upper", wanted, upper)
+            raise error(ArgumentValueError, "fori_loop", "upper", wanted, int(upper))
 
     def turn(i: Any, val: Any) -> Any:
         counter = array_counter(jnp.asarray(i))

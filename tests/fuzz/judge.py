@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import keystream as ks
-from keystream import KeystreamError
+from keystream import KeystreamError, _called
 from tests.fuzz import contexts, hostile, scope
 
 LONGEST = 700
@@ -157,10 +157,11 @@ def _is_own(problem: BaseException) -> bool:
     """Did the user's code raise it, or Python at the call of the function itself?"""
     last, trace = "", problem.__traceback__
     while trace is not None:
-        file = trace.tb_frame.f_code.co_filename
+        code = trace.tb_frame.f_code
+        file = code.co_filename
         if file == "<fuzz>":
             last = "call"
-        elif "/fuzz/scope" in file or "/fuzz/hostile" in file:
+        elif "/fuzz/scope" in file or "/fuzz/hostile" in file or code is _CALLS:
             last = "user"
         elif file.startswith(_HOME) and not file.startswith(_RECORDER):
             last = "ours"
@@ -170,6 +171,8 @@ def _is_own(problem: BaseException) -> bool:
 
 
 _HOME = ks.__file__.removesuffix("__init__.py")
+_CALLS = _called.called.__code__
+"""Here the user's function is called, which may be JAX's own or a class of Python's."""
 _RECORDER = f"{_HOME}_audit/recorder/"
 """It stands between the user's code and JAX, and hands on what JAX raises."""
 
