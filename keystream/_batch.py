@@ -80,9 +80,8 @@ def vmap(
 
     @functools.wraps(fun)
     def mapped(key: jax.Array, /, *args: Any, **kwargs: Any) -> Any:
-        impl = _check_key.one_key(
-            "vmap", key, each="jax.vmap(lambda key: ks.vmap(fun)(key, xs))(keys)"
-        )
+        several = "For a key per lane that is there already: jax.vmap(fun)(keys, xs)."
+        impl = _check_key.one_key("vmap", key, several=several)
         _check_key.lanes("vmap", impl, key)
         _check_key.here("vmap", impl, key)
         _check_mesh.axes_in_context("vmap", "spmd_axis_name", spmd_axis_name)

@@ -14,12 +14,14 @@ from keystream._errors import ArgumentValueError, KeyImplError, KeyTypeError, Wo
 from keystream._impl import IMPLS, Impl, accepted, is_legacy_key, is_typed_key
 
 
-def one_key(function: str, key: object, *, each: str = "", argument: str = "key") -> Impl:
-    """Refuse all but one typed key; `each` is the cure for an array of them."""
+def one_key(
+    function: str, key: object, *, each: str = "", several: str = "", argument: str = "key"
+) -> Impl:
+    """Refuse all but one typed key; `each`, or in other words `several`, cures an array of them."""
     if not is_typed_key(key):
         raise error(KeyTypeError, function, argument, "one typed key", key, _to_key(key))
     if key.shape:
-        cure = f"For one {function} per key: {each or f'jax.vmap(ks.{function})(keys)'}."
+        cure = several or f"For one {function} per key: {each or f'jax.vmap(ks.{function})(keys)'}."
         raise error(KeyTypeError, function, argument, "one typed key", key, cure)
     _not_donated(function, key, argument)
     return implementation(function, key, argument=argument)
@@ -28,7 +30,8 @@ def one_key(function: str, key: object, *, each: str = "", argument: str = "key"
 def key_array(function: str, keys: object, *, argument: str = "keys") -> Impl:
     """Refuse all but an array of typed keys; a single key is an array of shape ()."""
     if not is_typed_key(keys):
-        raise error(KeyTypeError, function, argument, "typed keys", keys, _to_key(keys))
+        cure = "For an array of them: jnp.stack(keys)." if _hold_keys(keys) else _to_key(keys)
+        raise error(KeyTypeError, function, argument, "typed keys", keys, cure)
     _not_donated(function, keys, argument)
     return implementation(function, keys, argument=argument)
 
@@ -46,7 +49,30 @@ def _to_key(value: object) -> str:
         return "To wrap legacy keys: jax.random.wrap_key_data(keys, dtype='threefry2x32')."
     if isinstance(value, (int, str, bytes, np.random.SeedSequence)) and not isinstance(value, bool):
         return "To make a key from a seed: ks.key(seed)."
+    if isinstance(value, tuple) and len(value) == 2 and _hold_keys(value[:1]):
+        if _hold_keys(value):
+            return "To unpack what split returned: key, use = ks.split(key)."
+        if _next(value[1]):
+            return f"To unpack what next returned: {_next(value[1])}."
+    if _next(value):
+        return f"For its next key: {_next(value)}."
     return "To make one: ks.key(42)."
+
+
+def _hold_keys(value: object) -> bool:
+    return (
+        isinstance(value, (tuple, list))
+        and bool(value)
+        and all(is_typed_key(v) and not v.shape for v in value)
+    )
+
+
+def _next(value: object) -> str:
+    """Return the line that takes a key from a stream; the classes live on floors above."""
+    kind, names = type(value).__name__, getattr(value, "names", None)
+    if kind == "Streams" and names:
+        return f"key, streams = streams.next({names[0]!r})"
+    return "key, stream = stream.next()" if kind == "Stream" else ""
 
 
 def concrete_words(function: str, keys: jax.Array, cure: str, argument: str = "key") -> jax.Array:

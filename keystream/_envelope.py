@@ -129,7 +129,10 @@ def _parsed(source: Source, text: str) -> Any:
     if not odd and _nesting(found) > _NESTING:
         odd.append(f"JSON of more than {_NESTING} levels")
     if odd:
-        raise source.fault("JSON as keystream writes it", Words(odd[0]), source.earlier)
+        # What doesn't begin as JSON was never a document, and may be where one lies.
+        no_json = source.argument == "text" and text.strip() and "break at character 0 " in odd[0]
+        cure = "For a file: ks.loads(path.read_text())." if no_json else source.earlier
+        raise source.fault("JSON as keystream writes it", Words(odd[0]), cure)
     return found
 
 

@@ -190,7 +190,8 @@ def from_words(words: Mapping[str, Any], /, *, like: Any = None) -> Any:
     """
     given: object = words
     if not isinstance(given, Mapping):
-        cure = "For text: ks.loads(words)." if isinstance(given, str) else _FILE_CURE
+        a_text = isinstance(given, str) and "{" in given  # and not where a file lies
+        cure = "For text: ks.loads(words)." if a_text else _FILE_CURE
         wanted = "a mapping to arrays"
         raise error(ArgumentTypeError, "from_words", "words", wanted, _kind(given), cure)
     source = Source("from_words", "words")

@@ -239,6 +239,8 @@ def _length(function: str, xs: Any, length: Any) -> int:
     for leaf in _check_tree.leaves(function, "xs", xs):
         if not isinstance(leaf, (jax.Array, np.ndarray)):
             cure = "To make it one: jnp.asarray(x)."
+            if leaf is xs and _check.static_int(xs) is not None:  # A length, by position.
+                cure = _without_inputs(function)
             raise error(ArgumentTypeError, function, "xs", "of arrays", leaf, cure)
         shape = leaf.shape
         if not shape:
@@ -250,10 +252,9 @@ def _length(function: str, xs: Any, length: Any) -> int:
     if length is not None:
         sizes.add(_check.count(function, "length", length))
     if not sizes:
+        cure = _without_inputs(function)
         if function == "map":
-            cure = "For draws without inputs: ks.sample(sampler, key, n)."
             raise error(ArgumentValueError, function, "xs", "of at least one array", xs, cure)
-        cure = f"For steps without inputs: ks.{function}(body, init, key=key, length=n)."
         raise error(ArgumentValueError, function, "length", "given where xs has none", length, cure)
     if len(sizes) > 1:
         got = Words(" and ".join(builtins.map(str, sorted(sizes))))
@@ -261,3 +262,9 @@ def _length(function: str, xs: Any, length: Any) -> int:
         raise error(ArgumentValueError, function, "xs", wanted, got)
     _check.items(function, tuple(sizes), argument="length")
     return sizes.pop()
+
+
+def _without_inputs(function: str) -> str:
+    if function == "map":
+        return "For draws without inputs: ks.sample(sampler, key, n)."
+    return f"For steps without inputs: ks.{function}(body, init, key=key, length=n)."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import doctest
 import inspect
 import pathlib
@@ -15,6 +16,7 @@ import keystream as ks
 
 ROOT = pathlib.Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES += sorted((ROOT / "docs" / "guide").glob("*.md"))
 PUBLIC = {
     name: value
     for name, value in vars(ks).items()
@@ -41,8 +43,21 @@ def run_page(page: str, name: str) -> dict[str, Any]:
     """Run the Python blocks of a page in order, in one namespace."""
     namespace: dict[str, Any] = {"__name__": "page"}
     for line, block in blocks(page):
-        exec(compile("\n" * line + block, name, "exec"), namespace)
+        tree = ast.parse("\n" * line + block, name)
+        exec(compile(_expecting_errors(tree), name, "exec"), namespace)
     return namespace
+
+
+def _expecting_errors(tree: ast.Module) -> ast.Module:
+    """Where a block asserts what an error says, let it fail if none comes."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Try) and not node.orelse:
+            handled = [s for handler in node.handlers for s in handler.body]
+            if any(isinstance(s, ast.Assert) for s in handled):
+                node.orelse = ast.parse("raise AssertionError('no error came')").body
+                for new in ast.walk(node.orelse[0]):
+                    ast.copy_location(new, node)
+    return tree
 
 
 def links(page: str) -> list[str]:
@@ -110,6 +125,14 @@ def test_a_false_block_is_noticed() -> None:
     with pytest.raises(AssertionError) as caught:
         run_page(page, "page.md")
     assert caught.traceback[-1].lineno + 1 == 8
+
+
+@pytest.mark.fast
+def test_an_error_that_stays_away_is_noticed() -> None:
+    """A block that asserts what an error says fails where there is no error."""
+    block = "try:\n    pass\nexcept ValueError as found:\n    assert str(found) == 'a'\n"
+    with pytest.raises(AssertionError, match="no error came"):
+        run_page(f"```python\n{block}```\n", "page.md")
 
 
 @pytest.mark.fast
