@@ -40,15 +40,18 @@ nb_execution_timeout = 600
 # A signature shows its types, one argument a line where it is long.
 autodoc_typehints = "signature"
 autodoc_member_order = "bysource"
-python_maximum_signature_line_length = 80
+python_maximum_signature_line_length = 100
 python_use_unqualified_type_names = True
 napoleon_numpy_docstring = False
+napoleon_use_ivar = True
 napoleon_use_rtype = False
 
 copybutton_prompt_text = r">>> |\.\.\. "
 copybutton_prompt_is_regexp = True
 
 html_theme = "furo"
+pygments_style = "friendly"
+pygments_dark_style = "github-dark"
 html_title = "keystream"
 html_show_sphinx = False
 html_copy_source = False

@@ -14,8 +14,12 @@ import keystream
 
 SECTION = re.compile(r"^(Returns|Key use|Guarantees):$")
 CODE = re.compile(r"(?<!`)`([^`]+)`(?!`)")
-WORDS = {"key", "keys"}
-"""Public names that mean an argument wherever they stand alone."""
+JAX_TOO = {"fori_loop", "map", "pmap", "scan", "shard_map", "split", "vmap", "while_loop"}
+WORDS = {"key", "keys"} | JAX_TOO
+"""Public names that, standing alone, may mean an argument, or what JAX has by that name."""
+
+WHOLE = ("attribute", "data", "property")
+"""What has one sentence and no sections; napoleon would take a colon in it for a type's."""
 
 
 def linked(code: str, own: str) -> str:
@@ -41,13 +45,24 @@ def fields(lines: list[str]) -> list[str]:
     return made
 
 
-def process(app: Any, what: str, name: str, value: Any, options: Any, lines: list[str]) -> None:
+def before(app: Any, what: str, name: str, value: Any, options: Any, lines: list[str]) -> None:
     """Rewrite a docstring before napoleon sees it."""
-    del app, what, value, options
+    del value, options
     own = name.rpartition(".")[2]
     text, example, rest = "\n".join(lines).partition("\nExample:")
     text = CODE.sub(lambda found: linked(found[1], own), text)
     lines[:] = fields((text + example + rest).split("\n"))
+    if what in WHOLE:
+        app.env.temp_data[name] = list(lines)
+
+
+def after(app: Any, what: str, name: str, value: Any, options: Any, lines: list[str]) -> None:
+    """Put back what napoleon has nothing to do with."""
+    del value, options
+    if what in WHOLE:
+        lines[:] = app.env.temp_data.pop(name)
+    if lines and lines[0].startswith("Alias for field number"):  # Python's own, of a named tuple
+        lines.clear()
 
 
 class Private(SphinxTransform):
@@ -63,7 +78,8 @@ class Private(SphinxTransform):
 
 
 def setup(app: Any) -> dict[str, bool]:
-    """Join the build, before napoleon does."""
-    app.connect("autodoc-process-docstring", process, priority=400)
+    """Join the build, around napoleon."""
+    app.connect("autodoc-process-docstring", before, priority=400)
+    app.connect("autodoc-process-docstring", after, priority=600)
     app.add_transform(Private)
     return {"parallel_read_safe": True}
