@@ -28,8 +28,6 @@ exclude_patterns = ["_build", "_site"]
 
 # Pages are Markdown that also reads well on GitHub, whose names for headings are used.
 myst_heading_anchors = 4
-myst_enable_extensions = ["dollarmath", "html_image"]
-myst_links_external_new_tab = False
 
 # Pages with a head `file_format: mystnb` are notebooks, and run. The others run in the tests.
 nb_execution_mode = "auto"

@@ -45,11 +45,7 @@ SECTIONS = ("Args", "Returns", "Key use", "Guarantees", "Raises", "Example")
 SUMMARY_COLUMNS = 80
 
 
-CELL = r"\{code-cell\}(?: \w+)?(?:\n---\n.*?\n---)?(?:\n:[^\n]*)*"
-"""What opens a cell of a notebook, with its options."""
-
-
-def blocks(page: str, language: str = rf"(?:python|{CELL})") -> list[tuple[int, str]]:
+def blocks(page: str, language: str = "python") -> list[tuple[int, str]]:
     """Return the fenced blocks of a page, each with the line at which it begins."""
     found = re.finditer(rf"^```{language}\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
     return [(page.count("\n", 0, match.start(1)), match[1]) for match in found]
@@ -152,19 +148,6 @@ def test_a_false_block_is_noticed() -> None:
     with pytest.raises(AssertionError) as caught:
         run_page(page, "page.md")
     assert caught.traceback[-1].lineno + 1 == 8
-
-
-@pytest.mark.fast
-def test_a_false_cell_is_noticed() -> None:
-    """The cells of a notebook run as blocks do, whatever their options, and name their lines."""
-    page = (
-        "```{code-cell}\na = 1\n```\n\n"
-        "```{code-cell} python3\n:tags: [hide-input]\n\na += 1\n```\n\n"
-        "```{code-cell}\n---\ntags: [hide-input]\n---\nassert a == 1\n```\n"
-    )
-    with pytest.raises(AssertionError) as caught:
-        run_page(page, "page.md")
-    assert caught.traceback[-1].lineno + 1 == 15
 
 
 @pytest.mark.fast
