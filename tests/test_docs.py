@@ -263,5 +263,4 @@ def test_the_site_builds(tmp_path: pathlib.Path) -> None:
     out = [*command, "-d", str(tmp_path / "trees"), str(DOCS), str(tmp_path / "site")]
     built = subprocess.run(out, cwd=ROOT, capture_output=True, text=True, check=False)
     assert built.returncode == 0, built.stderr
-    assert not built.stderr.strip()
     assert (tmp_path / "site" / "index.html").is_file()
