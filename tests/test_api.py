@@ -41,9 +41,7 @@ def entries(page: str) -> list[str]:
 
 def offered(name: str) -> list[str]:
     """Return the public names of a module that are its own."""
-    module = importlib.import_module(name)
-    names = getattr(module, "__all__", None) or public(module)
-    return [f"{name}.{each}" for each in names]
+    return [f"{name}.{each}" for each in public(importlib.import_module(name))]
 
 
 def members(cls: type) -> dict[str, Any]:

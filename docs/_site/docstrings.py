@@ -1,7 +1,7 @@
 """Docstrings as the house writes them, in Sphinx's words; the rest is napoleon's.
 
-`Key use` and `Guarantees` become fields beside the parameters, and so does `Returns`, whose
-text may hold a colon. Text in backticks is code, and a link where it names another public name.
+`Key use` and `Guarantees` become fields beside the parameters, and so do `Returns` and `Warns`,
+whose text may hold a colon. Text in backticks is code, and a link where it names another public name.
 """
 
 import re
@@ -12,7 +12,7 @@ from sphinx.transforms import SphinxTransform
 
 import keystream
 
-SECTION = re.compile(r"^(Returns|Key use|Guarantees):$")
+SECTION = re.compile(r"^(Returns|Warns|Key use|Guarantees):$")
 CODE = re.compile(r"(?<!`)`([^`]+)`(?!`)")
 JAX_TOO = {"fori_loop", "map", "pmap", "scan", "shard_map", "split", "vmap", "while_loop"}
 WORDS = {"key", "keys"} | JAX_TOO
