@@ -1,7 +1,8 @@
 """Docstrings as the house writes them, in Sphinx's words; the rest is napoleon's.
 
 `Key use` and `Guarantees` become fields beside the parameters, and so do `Returns` and `Warns`,
-whose text may hold a colon. Text in backticks is code, and a link where it names another public name.
+whose text may hold a colon. Text in backticks is code, and a link where it names another
+public name.
 """
 
 import re
