@@ -29,7 +29,7 @@ exclude_patterns = ["_build", "_site"]
 # Pages are Markdown that also reads well on GitHub, whose names for headings are used.
 myst_heading_anchors = 4
 
-# Pages with a head `file_format: mystnb` are notebooks, and run. The others run in the tests.
+# Pages with a head of jupytext's are notebooks, and run. The others run in the tests.
 nb_execution_mode = "auto"
 nb_execution_in_temp = True
 nb_execution_raise_on_error = True
@@ -63,7 +63,7 @@ def setup(app):
 
     def there(app, name, source):
         if name == "index":
-            listed = re.compile(r"^[a-z-]+(/index)?\n", re.MULTILINE)
+            listed = re.compile(r"^[a-z][a-z-]*(/index)?\n", re.MULTILINE)
             source[0] = listed.sub(
                 lambda found: found[0] if found[0].strip() in app.env.found_docs else "", source[0]
             )

@@ -6,8 +6,6 @@ import doctest
 import inspect
 import pathlib
 import re
-import subprocess
-import sys
 import types
 from collections.abc import Sequence
 from typing import Any
@@ -253,14 +251,3 @@ def test_a_missing_section_is_noticed() -> None:
         """
 
     assert missing_sections(sloppy) == ["Key use", "Guarantees", "Raises", "argument num"]
-
-
-@pytest.mark.slow
-def test_the_site_builds(tmp_path: pathlib.Path) -> None:
-    """The site is built, notebooks and all, without a warning."""
-    pytest.importorskip("myst_nb")
-    command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-b", "html"]
-    out = [*command, "-d", str(tmp_path / "trees"), str(DOCS), str(tmp_path / "site")]
-    built = subprocess.run(out, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert built.returncode == 0, built.stderr
-    assert (tmp_path / "site" / "index.html").is_file()
