@@ -104,7 +104,7 @@ def test_a_wrong_cell_fails_the_build(tmp_path: pathlib.Path) -> None:
     page = f"{head}\n# A page\n\n```{{code-cell}}\nassert 1 == 2\n```\n"
     built = build(small(tmp_path / "docs", page), tmp_path)
     assert built.returncode != 0
-    assert "assert 1 == 2" in built.stderr
+    assert "ExecutionError" in built.stderr
 
 
 @pytest.mark.slow
