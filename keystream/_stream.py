@@ -89,10 +89,23 @@ class Stream:
             `(key, stream)`: a typed key of shape (), and the stream to go on with. To call
             `next` again on the old stream is to get the same key again.
 
+        Key use:
+            Hands out the child at the position, once for each position of a stream.
+
+        Guarantees:
+            The same key eagerly and under every transform; one dispatch eagerly. The old stream
+            stays as it was.
+
         Raises:
             ArgumentValueError: The stream is at its last position, which only `at` reaches.
             KeyTypeError: Several streams at once (`jax.vmap` them), or leaves that are no
                 longer a key and a position.
+
+        Example:
+            >>> import keystream as ks
+            >>> key, stream = ks.Stream(ks.key(42)).next()
+            >>> bool(key == ks.derive(ks.key(42), 0)), stream.position
+            (True, 1)
         """
         after = self._after("Stream.next", 1, each="stream.next()")
         use, key, words = _stream_steps.step(self._key, self._words)
@@ -107,9 +120,21 @@ class Stream:
         Returns:
             `(keys, stream)`: a typed key array of shape (n,), and the stream to go on with.
 
+        Key use:
+            Hands out the children at the next `n` positions.
+
+        Guarantees:
+            `take(n)` gives the keys of `n` calls of `next`, in their order, and the same stream.
+
         Raises:
             ArgumentTypeError, ArgumentValueError: `n` is no count, or leaves the positions.
             KeyTypeError: As for `next`.
+
+        Example:
+            >>> import keystream as ks
+            >>> keys, stream = ks.Stream(ks.key(42)).take(3)
+            >>> bool((keys == ks.keys(ks.key(42), 3)).all()), stream.position
+            (True, 3)
         """
         n = _check.count("Stream.take", "n", n)
         _check.items("Stream.take", (n,), argument="n")
@@ -127,9 +152,21 @@ class Stream:
         Returns:
             The stream to go on with.
 
+        Key use:
+            Hands out nothing: the keys between are left unused.
+
+        Guarantees:
+            `skip(n)` is where `n` calls of `next` lead, at the same cost for every `n`.
+
         Raises:
             ArgumentTypeError, ArgumentValueError: `n` is no count, or leaves the positions.
             KeyTypeError: As for `next`.
+
+        Example:
+            >>> import keystream as ks
+            >>> stream = ks.Stream(ks.key(42)).skip(2**40)
+            >>> stream.position == 2**40
+            True
         """
         n = _check.start("Stream.skip", n, 1, _stream_steps.WIDE, argument="n")
         known = 0 if is_traced(n) else n
@@ -147,9 +184,22 @@ class Stream:
         Returns:
             A typed key: `ks.derive(key, i)` for the key that the stream was made of.
 
+        Key use:
+            Hands out the child at `i`; so does `next` when the stream comes there. Use one of
+            the two for a position.
+
+        Guarantees:
+            Neither the position nor what was asked for before has a part in it.
+
         Raises:
             ArgumentTypeError, ArgumentValueError: `i` is no position of the implementation.
             KeyTypeError: As for `next`.
+
+        Example:
+            >>> import keystream as ks
+            >>> stream = ks.Stream(ks.key(42)).skip(5)
+            >>> bool(stream.at(0) == ks.derive(ks.key(42), 0))
+            True
         """
         impl = self._impl("Stream.at", each="stream.at(i)")
         _check_key.here("Stream.at", impl, self._key, argument="stream")

@@ -99,11 +99,24 @@ class Streams:
             `(key, streams)`: a typed key of shape (), and streams whose position of that
             name is one further.
 
+        Key use:
+            Hands out the child of that name at its position.
+
+        Guarantees:
+            No other stream moves, and no other name's keys depend on the call.
+
         Raises:
             UnknownNameError: There is no such name; proposes the nearest.
             ArgumentValueError: The stream is at its last position, which only `at` reaches.
             KeyTypeError: Several streams at once (`jax.vmap` them), or leaves that are no
                 longer keys and positions.
+
+        Example:
+            >>> import keystream as ks
+            >>> streams = ks.Streams(ks.key(42), ("params", "dropout"))
+            >>> key, streams = streams.next("dropout")
+            >>> streams["dropout"].position, streams["params"].position
+            (1, 0)
         """
         index = self._index(name)
         self._check_streams("Streams.next")
@@ -116,9 +129,28 @@ class Streams:
     def __getitem__(self, name: str | bytes) -> Stream:
         """Return the stream of one name, at its position.
 
+        Args:
+            name: One of `names`.
+
+        Returns:
+            A `Stream`, whose item i is `ks.derive(key, name, i)`.
+
+        Key use:
+            Hands out no key. The stream gives the keys that `next(name)` would give: go on with
+            one of the two.
+
+        Guarantees:
+            The stream has buffers of its own, as every stream has.
+
         Raises:
             UnknownNameError: There is no such name; proposes the nearest.
             KeyTypeError: As for `next`.
+
+        Example:
+            >>> import keystream as ks
+            >>> stream = ks.Streams(ks.key(42), ("params", "dropout"))["dropout"]
+            >>> bool(stream.next()[0] == ks.derive(ks.key(42), "dropout", 0))
+            True
         """
         index = self._index(name)
         self._check_streams("Streams")
@@ -142,10 +174,23 @@ class Streams:
             A dict in the order of `names`: `ks.derive(key, name, step)` each. (`jit` sorts
             the dicts that it returns, and can't sort str among bytes.)
 
+        Key use:
+            Hands out the child of each name at `step`; so does `next` when it comes there. Use
+            one of the two for a name.
+
+        Guarantees:
+            Neither the positions nor what was asked for before have a part in it.
+
         Raises:
             ArgumentTypeError, ArgumentValueError: `step` is no position of the
                 implementation.
             KeyTypeError: As for `next`.
+
+        Example:
+            >>> import keystream as ks
+            >>> keys = ks.Streams(ks.key(42), ("params", "dropout")).at(1000)
+            >>> bool(keys["dropout"] == ks.derive(ks.key(42), "dropout", 1000))
+            True
         """
         self._check_streams("Streams.at")
         impls = [s._impl("Streams.at", each="streams.at(step)") for s in self._streams]

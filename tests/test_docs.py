@@ -8,6 +8,7 @@ import inspect
 import pathlib
 import re
 import types
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -15,13 +16,23 @@ import pytest
 import keystream as ks
 
 ROOT = pathlib.Path(__file__).parent.parent
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-PAGES += sorted((ROOT / "docs" / "guide").glob("*.md"))
-PUBLIC = {
-    name: value
-    for name, value in vars(ks).items()
-    if not name.startswith("_") and not isinstance(value, types.ModuleType)
-}
+DOCS = ROOT / "docs"
+PAGES = [
+    ROOT / "README.md",
+    *(page for page in sorted(DOCS.rglob("*.md")) if "_build" not in page.parts),
+]
+
+
+def public(module: types.ModuleType) -> dict[str, Any]:
+    """Return what a module offers by name."""
+    return {
+        name: value
+        for name, value in vars(module).items()
+        if not name.startswith("_") and not isinstance(value, types.ModuleType)
+    }
+
+
+PUBLIC = public(ks)
 VALUES = ("Stream", "Streams")
 """The public classes that are no errors, documented as functions are."""
 
@@ -37,6 +48,23 @@ def blocks(page: str, language: str = "python") -> list[tuple[int, str]]:
     """Return the fenced blocks of a page, each with the line at which it begins."""
     found = re.finditer(rf"^```{language}\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
     return [(page.count("\n", 0, match.start(1)), match[1]) for match in found]
+
+
+def name_of(page: pathlib.Path) -> str:
+    """Name a page as one looks for it: `guide/keys.md`."""
+    return str(page.relative_to(DOCS if page.is_relative_to(DOCS) else ROOT))
+
+
+def without_example(value: Any) -> bool:
+    """Run the example in a docstring as a doctest; say whether there is none."""
+    tests = doctest.DocTestFinder(recurse=False).find(value, "example", globs={})
+    examples = [test for test in tests if test.examples]
+    runner = doctest.DocTestRunner(verbose=False)
+    for test in examples:
+        said: list[str] = []
+        failed = runner.run(test, out=said.append).failed
+        assert not failed, "".join(said)
+    return not examples
 
 
 def run_page(page: str, name: str) -> dict[str, Any]:
@@ -60,15 +88,22 @@ def _expecting_errors(tree: ast.Module) -> ast.Module:
     return tree
 
 
+def prose(page: str) -> str:
+    """Return a page without its fenced blocks."""
+    return re.sub(r"^(```+).*?^\1$", "", page, flags=re.MULTILINE | re.DOTALL)
+
+
 def links(page: str) -> list[str]:
-    """Return the targets of a page's links, without code blocks."""
-    text = re.sub(r"^```.*?^```$", "", page, flags=re.MULTILINE | re.DOTALL)
-    return re.findall(r"\[[^\]\n]+\]\(([^)\s]+)\)", text)
+    """Return the targets of a page's links and pictures, without those in code."""
+    text = prose(page)
+    directives = re.findall(r"^```\{(?:image|figure)\} (\S+)$", page, re.MULTILINE)
+    tags = re.findall(r'\b(?:src|srcset|href)="([^"\s]+)"', text)
+    return re.findall(r"\[[^\]\n]+\]\(([^)\s]+)\)", text) + tags + directives
 
 
 def anchors(page: str) -> set[str]:
     """Return the anchors that a page's headings make."""
-    heads = re.findall(r"^#+ (.*)$", page, re.MULTILINE)
+    heads = re.findall(r"^#+ (.*)$", prose(page), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", head.lower()).replace(" ", "-") for head in heads}
 
 
@@ -86,23 +121,23 @@ def broken(page: pathlib.Path) -> list[str]:
     return found
 
 
-def missing_sections(value: Any) -> list[str]:
+def missing_sections(value: Any, sections: Sequence[str] = SECTIONS) -> list[str]:
     """Return what the docstring of a public function lacks, by its own signature."""
     text = inspect.getdoc(value) or ""
     signature = inspect.signature(value)
-    wanted = [s for s in SECTIONS if s != "Args" or signature.parameters]
+    wanted = [s for s in sections if s != "Args" or set(signature.parameters) - {"self"}]
     if signature.return_annotation in (None, "None"):
-        wanted.remove("Returns")
+        wanted = [s for s in wanted if s != "Returns"]
     lacking = [s for s in wanted if not re.search(rf"^{s}:$", text, re.MULTILINE)]
     arguments = text.partition("Args:")[2].partition("\n\n")[0]
-    named = [name for name in signature.parameters if not name.startswith("_")]
+    named = [n for n in signature.parameters if n != "self" and not n.startswith("_")]
     lacking += [f"argument {name}" for name in named if not re.search(rf"\b{name}\b", arguments)]
     if len(text.partition("\n")[0]) > SUMMARY_COLUMNS:
         lacking.append("a summary of one line")
     return lacking
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_every_block_runs(page: pathlib.Path) -> None:
     """Every fenced Python block of a page runs as written, in order."""
     run_page(page.read_text(), str(page))
@@ -157,7 +192,7 @@ def test_readme_is_short() -> None:
 
 
 @pytest.mark.fast
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_links_resolve(page: pathlib.Path) -> None:
     """Every link of a page within the clone leads to a file, and to a heading that it has."""
     assert broken(page) == []
@@ -165,31 +200,39 @@ def test_links_resolve(page: pathlib.Path) -> None:
 
 @pytest.mark.fast
 def test_a_broken_link_is_noticed(tmp_path: pathlib.Path) -> None:
-    """A link to a file or a heading that isn't there is found; one that is there is not."""
+    """A link, or a picture, that isn't there is found, and so is a heading in code alone."""
     page = tmp_path / "page.md"
-    page.write_text("# One head\n[a](b.md) [c](page.md#one-head) [d](#two) [e](https://jax.dev)\n")
-    assert broken(page) == ["b.md", "#two"]
+    page.write_text(
+        "# One head\n[a](b.md) [c](page.md#one-head) [d](#two) [e](https://jax.dev)\n"
+        '![f](f.svg) <img src="g.svg">\n\n```{image} h.svg\n```\n\n```python\n# two\n```\n'
+    )
+    assert broken(page) == ["b.md", "#two", "f.svg", "g.svg", "h.svg"]
 
 
 @pytest.mark.fast
-def test_index_names_every_helper() -> None:
+def test_requirements_are_tested() -> None:
+    """The requirements are numbered without gaps, and each names tests that there are."""
+    page = (DOCS / "why.md").read_text()
+    numbered = re.split(r"^### (\d+)\. .*$", page, flags=re.MULTILINE)[1:]
+    assert [int(number) for number in numbered[::2]] == [*range(1, len(numbered) // 2 + 1)]
+    for text in numbered[1::2]:
+        named = re.findall(r"`(test_\w+\.py)(?:::(test_\w+))?`", text)
+        assert named
+        for file, test in named:
+            assert f"def {test}" in (ROOT / "tests" / file).read_text()
+
+
+@pytest.mark.fast
+def test_the_tour_names_every_helper() -> None:
     """The tour uses every public helper in a block that runs."""
-    code = "".join(block for _, block in blocks((ROOT / "docs" / "index.md").read_text()))
+    code = "".join(block for _, block in blocks((DOCS / "tour.md").read_text()))
     assert [name for name in HELPERS if not re.search(rf"\bks\.{name}\b", code)] == []
 
 
 @pytest.mark.parametrize("name", HELPERS)
 def test_docstring_example_runs(name: str) -> None:
     """The example in a public function's docstring runs and prints what it shows."""
-    value = HELPERS[name]
-    tests = doctest.DocTestFinder(recurse=False).find(value, name, globs={})
-    examples = [test for test in tests if test.examples]
-    assert examples, f"{name} has no example"
-    runner = doctest.DocTestRunner(verbose=False)
-    for test in examples:
-        said: list[str] = []
-        failed = runner.run(test, out=said.append).failed
-        assert not failed, "".join(said)
+    assert not without_example(HELPERS[name]), f"{name} has no example"
 
 
 @pytest.mark.fast

@@ -24,6 +24,23 @@ class Report:
 
     `print(report)` tells it like a compiler does. `report.ok` is true where there is no error.
     The report of `ks.recording()` is filled when the block ends, and can't be asked before.
+
+    Made by `ks.audit` and `ks.recording` alone. Two reports are equal that say the same.
+
+    Guarantees:
+        Plain values: it holds no array and no key, and can be copied, pickled and compared.
+
+    Raises:
+        RecordingError: The block of `ks.recording()` hasn't ended.
+        ImmutableError: An attribute is assigned to.
+
+    Example:
+        >>> import jax, keystream as ks
+        >>> def twice(key):
+        ...     return jax.random.uniform(key) + jax.random.normal(key)
+        >>> report = ks.audit(twice, ks.key(0))
+        >>> report.ok, [found.rule for found in report.findings]
+        (False, ['KS01'])
     """
 
     __slots__ = ("_content",)
@@ -75,6 +92,12 @@ class Report:
     def at_least(self, level: Severity = "error") -> tuple[Finding, ...]:
         """Return the findings that are at least as bad as `level`.
 
+        Args:
+            level: "error", "warning" or "note", from the worst to the mildest.
+
+        Returns:
+            A tuple of findings, in the order of `findings`.
+
         Raises:
             ArgumentValueError: `level` is none of "error", "warning" and "note".
         """
@@ -83,6 +106,9 @@ class Report:
 
     def raise_if_found(self, level: Severity = "error") -> None:
         """Raise where there are findings at least as bad as `level`.
+
+        Args:
+            level: "error", "warning" or "note", from the worst to the mildest.
 
         Raises:
             KeyAuditError: There are some; `.report` is this report.
