@@ -22,6 +22,7 @@ from tests import oracle
 from tests.test_docs import blocks
 
 PAGES = pathlib.Path(__file__).parent.parent / "docs" / "howto"
+COLLECTIVES = ("all-reduce", "all-gather", "all-to-all", "collective-permute", "reduce-scatter")
 AUTO = (jax.sharding.AxisType.Auto,)
 
 
@@ -137,11 +138,14 @@ def test_augmentation_is_keyed_by_example() -> None:
     for example in (3, 17):
         key = oracle.derive(page["root"], "augment", 3, example)
         assert (np.asarray(augment(key, images[example])) == page["third"][example]).all()
-    seen = np.zeros_like(images)
+    seen, compiled = np.zeros_like(images), None
     for ids in np.random.default_rng(0).permutation(64).reshape(-1, 8):
         keys = ks.derive(page["root"], "augment", 3, ids)
-        seen[ids] = page["augment_batch"](*jax.device_put((keys, images[ids]), rows_over(2)))
+        batch = jax.device_put((keys, images[ids]), rows_over(2))
+        compiled = compiled or page["augment_batch"].lower(*batch).compile()
+        seen[ids] = compiled(*batch)
     assert (seen == page["third"]).all()
+    assert not [word for word in COLLECTIVES if word in compiled.as_text()]
 
 
 def test_wide_ids() -> None:
