@@ -1,7 +1,7 @@
 """The examples run in a small size, and what they find is right within their error bars.
 
-Their seeds are fixed, so that a test is green or red for good. Bounds of four sigma would be
-passed by another seed 16,000 times in 16,001 for a single number.
+Their seeds are fixed, so that a test is green or red for good. A sound number is four standard
+errors off for about one seed in 16,000.
 """
 
 from __future__ import annotations

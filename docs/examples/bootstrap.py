@@ -163,7 +163,7 @@ def main(arguments: list[str] | None = None) -> Result:
     others = {devices: again(key, patients, 256, devices) for devices in (1, jax.device_count())}
     for devices, other in others.items():
         same = [np.array_equal(*pair) for pair in zip(other, (f[:256] for f in drawn), strict=True)]
-        print(f"256 of them again, in batches of 7 on {devices} devices: same", *same)
+        print(f"256 of them again, in batches of 7 on {devices} device(s): same", *same)
     if options.picture:
         draw(rows, options.picture)
     intervals = np.quantile(rows["median"][1], [0.025, 0.975]), interval
@@ -176,7 +176,8 @@ def draw(rows: dict[str, tuple[float, np.ndarray]], file: str) -> None:
 
     figure, panels = plt.subplots(1, len(rows), figsize=(9, 3), layout="constrained")
     for axes, (name, (value, many)) in zip(panels, rows.items(), strict=True):
-        axes.hist(many, bins=60, density=True)
+        bins = np.arange(many.min() - 0.5, many.max() + 1) if name == "median" else 60
+        axes.hist(many, bins=bins, density=True)
         axes.axvline(value, color="black", linestyle="--", label="all patients")
         axes.set(title=name, yticks=[])
     panels[0].legend()

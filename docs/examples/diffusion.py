@@ -180,6 +180,7 @@ def draw(rows: np.ndarray, file: str) -> None:
     import matplotlib.pyplot as plt  # noqa: PLC0415 - only where a picture is asked for
 
     figure, panels = plt.subplots(8, 10, figsize=(6, 5), layout="constrained")
+    figure.suptitle("Each row is one key")
     for axes, image in zip(panels.flat, rows.reshape(-1, 8, 8), strict=False):
         axes.imshow(image, cmap="gray_r", vmin=-1, vmax=1)
         axes.set_axis_off()

@@ -2,19 +2,19 @@
 
     python docs/examples/digits_flax.py                       15 epochs
     python docs/examples/digits_flax.py --small               4
-    python docs/examples/digits_flax.py --state digits.npz    save each epoch, and go on from there
+    python docs/examples/digits_flax.py --state digits.state  save each epoch, and go on from there
     python docs/examples/digits_flax.py --picture digits.svg  and what the network got wrong
 
 1,797 handwritten digits of 8 x 8 pixels (they come with scikit-learn), a small convolutional
 network. While it learns, each image is shifted at random and half of its features are dropped.
 
-The usual dropout draws one mask for a batch. Here example i of epoch e draws from
-`derive(key, "dropout", e, i)`, so what happens to an image doesn't depend on the batch it is in:
-gradients of eight small batches add up to that of the large one. With one mask for each
-batch they can't, and the program shows by how much.
+Dropout usually draws by an image's place in the batch. Here example i of epoch e draws from
+`derive(key, "noise", e, "dropout", i)`, so what happens to an image doesn't depend on the batch
+that it is in, and the gradients of eight small batches add up to that of the large one. With keys
+by the place they can't, and the program shows by how much.
 
-What a run was is in its parameters, its optimizer and the number of the epoch: killed after any
-epoch, it goes on bit for bit.
+Parameters, optimizer and the number of the epoch are all that there is to save: a run that was
+killed goes on bit for bit.
 """
 
 from __future__ import annotations
@@ -84,6 +84,9 @@ def loss(params: Any, key: jax.Array, ids: jax.Array, examples: jax.Array) -> ja
     return each(params, keys, jnp.asarray(IMAGES)[examples], jnp.asarray(LABELS)[examples]).mean()
 
 
+SLOPE = jax.jit(jax.grad(loss))
+
+
 @jax.jit
 def train(key: jax.Array, state: State) -> tuple[State, jax.Array]:
     """Learn from every example once; return the losses, too."""
@@ -108,22 +111,15 @@ def begin(key: jax.Array) -> State:
 
 @jax.jit
 def guesses(params: Any) -> jax.Array:
-    """Return the digit that the network sees in each image that was held out."""
+    """Return the digit that the network sees in each held-out image."""
     return NETWORK.apply(params, jnp.asarray(IMAGES)[HELD_OUT]).argmax(axis=1)
 
 
 def split_up(params: Any, key: jax.Array, *, by_place: bool) -> float:
-    """Compare the gradient of one batch with the mean over its eighths.
-
-    Keys go by example, or by the place in a batch as a batch's own masks do.
-
-    Returns:
-        How far they are apart, relative to the gradient.
-    """
-    slope = jax.jit(jax.grad(loss))
+    """Return how far the gradient of a batch is from the mean of its eighths', relatively."""
 
     def of(batch: np.ndarray) -> Any:
-        return slope(params, key, np.arange(len(batch)) if by_place else batch, batch)
+        return SLOPE(params, key, np.arange(len(batch)) if by_place else batch, batch)
 
     batch = LEARNED[:BATCH]
     parts = [of(part) for part in np.split(batch, 8)]
@@ -172,8 +168,8 @@ def main(arguments: list[str] | None = None) -> Result:
     print(f"{accuracy:.3f} ± {error:.3f} of {len(HELD_OUT)} held-out digits are read right")
 
     apart = [split_up(state.params, ks.derive(key, "check"), by_place=how) for how in (False, True)]
-    print("a gradient from eight small batches differs from that of the large one by")
-    print(f"{apart[0]:.0e} of itself with keys by example, by {apart[1]:.0e} with keys by place")
+    print("a gradient summed from eight small batches is off, relative to that of the large one,")
+    print(f"by {apart[0]:.0e} with keys by example, by {apart[1]:.1f} with keys by place")
     if options.picture:
         draw(seen, options.picture)
     return Result(state, accuracy, *apart)

@@ -159,7 +159,7 @@ def draw(draws: np.ndarray, file: str) -> None:
     axes.errorbar(places + 0.1, middle, [middle - low, high - middle], fmt="o", label="sampled")
     axes.axhline(0, color="gray", linewidth=0.5)
     axes.set(xticks=places, xticklabels=NAMES, ylabel="weight", title="95 % intervals")
-    axes.legend()
+    axes.legend(loc="lower right")
     figure.savefig(file)
     plt.close(figure)
 

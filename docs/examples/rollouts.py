@@ -182,9 +182,10 @@ def draw(plan: np.ndarray, file: str) -> None:
     axes.imshow(np.where(ICE == "O", 0.0, 0.75).reshape(SIZE, SIZE), cmap="Blues_r", vmax=1)
     y, x = np.divmod(PLACES, SIZE)
     down, right = DIRECTIONS[plan].T
-    axes.quiver(x[~OVER], y[~OVER], right[~OVER], -down[~OVER], pivot="mid")
-    axes.text(*np.divmod(START, SIZE), "start\n", ha="center", va="center")
-    axes.text(*np.divmod(GOAL, SIZE)[::-1], "goal", ha="center", va="center", weight="bold")
+    shown = ~OVER & (PLACES != START)
+    axes.quiver(x[shown], y[shown], right[shown], -down[shown], pivot="mid")
+    for name, place in (("start", START), ("goal", GOAL)):
+        axes.text(x[place], y[place], name, ha="center", va="center", weight="bold")
     axes.set(xticks=[], yticks=[], title="What was learned of the lake")
     figure.savefig(file)
     plt.close(figure)
