@@ -1,6 +1,6 @@
 """Teach a network to turn noise into handwritten digits: a small diffusion model.
 
-    python docs/examples/diffusion.py                         6,000 steps of learning
+    python docs/examples/diffusion.py                         3,000 steps of learning
     python docs/examples/diffusion.py --small                 600
     python docs/examples/diffusion.py --picture digits.png    and a page of new digits
 
@@ -11,7 +11,7 @@ real digits says how many of the new ones are what was asked for.
 
 Row i of new digits draws from child i of one key, its step t from child t of that, for all ten
 digits the same. So a row is the same one whether one is made or a thousand, and its digits look
-as if one hand had written them. Learning goes by position too: step 5,000 has its key however
+as if one hand had written them. Learning goes by position too: step 2,000 has its key however
 many steps are made at once.
 """
 
@@ -146,7 +146,7 @@ def main(arguments: list[str] | None = None) -> Result:
     parser.add_argument("--seed", type=int, default=42)
     parser.add_argument("--picture", metavar="FILE", help="save a picture")
     options = parser.parse_args(arguments)
-    steps = options.steps or (600 if options.small else 6_000)
+    steps = options.steps or (600 if options.small else 3_000)
 
     keys = ks.split(ks.key(options.seed), ("params", "steps", "new digits"))
     params = begin(keys["params"])

@@ -1,6 +1,6 @@
 """Train an ensemble of equinox networks side by side, and add members later.
 
-    python docs/examples/ensemble_equinox.py                           16 members
+    python docs/examples/ensemble_equinox.py                           8 members
     python docs/examples/ensemble_equinox.py --small                   4
     python docs/examples/ensemble_equinox.py --picture ensemble.svg    and what it is unsure of
 
@@ -9,8 +9,8 @@ and differ where they guess: their mean reads digits better than most of them, a
 says when not to trust it.
 
 Member i lives on child i of one key: its weights, the order in which it sees the examples, and
-its dropout in each step. So members 8 ... 15 can be trained next week on another machine
-(`start=8`), and are what they would have been in a run of sixteen.
+its dropout in each step. So members 4 ... 7 can be trained next week on another machine
+(`start=4`), and are what they would have been in a run of eight.
 """
 
 from __future__ import annotations
@@ -127,8 +127,8 @@ def main(arguments: list[str] | None = None) -> Result:
     parser.add_argument("--seed", type=int, default=42)
     parser.add_argument("--picture", metavar="FILE", help="save a picture")
     options = parser.parse_args(arguments)
-    count = options.members or (4 if options.small else 16)
-    epochs = options.epochs or (8 if options.small else 25)
+    count = options.members or (4 if options.small else 8)
+    epochs = options.epochs or (8 if options.small else 15)
 
     key = ks.derive(ks.key(options.seed), "members")
     members = train(key, 0, count, epochs)
