@@ -19,6 +19,7 @@ from keystream._errors import (
     summary,
 )
 from keystream._impl import NARROW_END, POSITIONS_END, Impl, is_typed_key
+from keystream._public import members
 from keystream._scheme import Counter
 
 
@@ -212,6 +213,14 @@ class Stream:
 
     def __delattr__(self, name: str) -> None:
         raise frozen("Stream", name, "stream.skip(1)")
+
+    def __dir__(self) -> list[str]:
+        return members(self)
+
+    def _repr_html_(self) -> str:
+        from keystream import _html  # noqa: PLC0415 - asked for by notebooks alone
+
+        return _html.of_stream(self)
 
     def __repr__(self) -> str:
         whole = _is_words(self._words) and _is_one(self) and not _is_donated(self)

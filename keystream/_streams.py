@@ -11,6 +11,7 @@ import numpy as np
 from keystream import _check, _check_key, _children, _impl, _stream_steps, _tree
 from keystream._errors import ArgumentTypeError, KeyTypeError, error, summary, unknown_name
 from keystream._impl import Impl
+from keystream._public import members
 from keystream._scheme import Counter
 from keystream._stream import Stream, frozen, made
 from keystream._stream_steps import make_begun
@@ -188,6 +189,14 @@ class Streams:
 
     def __delattr__(self, name: str) -> None:
         raise frozen("Streams", name, "key, streams = streams.next('params')")
+
+    def __dir__(self) -> list[str]:
+        return members(self)
+
+    def _repr_html_(self) -> str:
+        from keystream import _html  # noqa: PLC0415 - asked for by notebooks alone
+
+        return _html.of_streams(self)
 
     def __repr__(self) -> str:
         pairs = zip(self._names, self._streams, strict=True)

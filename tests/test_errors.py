@@ -19,7 +19,7 @@ from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 
 import keystream as ks
-from keystream import _document, _errors, _processes
+from keystream import _document, _errors, _processes, testing
 
 HERE = Path(__file__).parent
 BASES = {
@@ -28,7 +28,7 @@ BASES = {
     "ArgumentTypeError": (TypeError,),
     "ArgumentValueError": (ValueError,),
     "ImmutableError": (AttributeError,),
-    "UnknownNameError": (KeyError,),
+    "UnknownNameError": (KeyError, AttributeError),
     "BodyError": (TypeError,),
     "MeshAxisError": (ValueError, NameError),
     "ManifestError": (ValueError,),
@@ -67,7 +67,7 @@ class Row:
         self.cls, *message = lines[len(self.setup) :]
         self.message = " ".join(message)
         self.cures = [line.partition(": ")[2] for line in message[1:]]
-        self.cures = [c if c.endswith("...") else c.removesuffix(".") for c in self.cures]
+        self.cures = [c if c.endswith("...") else c.rstrip(".?") for c in self.cures]
 
 
 def _rows():
@@ -137,6 +137,7 @@ def _scope(row):
     key = ks.key(42)
     scope = {
         "ks": ks,
+        "testing": testing,
         "jax": jax,
         "jnp": jnp,
         "np": np,
@@ -582,6 +583,7 @@ def test_complete():
     acts += [_absent, _left_behind, _broken, _elsewhere, lambda: _seeds("given 1", "fresh 2")]
     acts += [lambda: varying(ks.key(42), jnp.arange(8))]
     acts += [lambda: ks.split(_unknown()), _parted, _unrecordable, _guilty, _away]
+    acts += [lambda: ks.__wrapped__]
     reached = set()
     for act in acts:
         try:
