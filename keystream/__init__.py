@@ -5,7 +5,7 @@ hidden state, hands out ordinary typed JAX keys, and every number still comes ou
 `jax.random`. Not for cryptography.
 """
 
-from typing import TYPE_CHECKING as _TYPE_CHECKING
+import typing as _typing
 
 from keystream._accelerate import accelerate as accelerate
 from keystream._agreement import check_distinct as check_distinct
@@ -63,7 +63,7 @@ from keystream._split import split_tree as split_tree
 from keystream._stream import Stream as Stream
 from keystream._streams import Streams as Streams
 
-if _TYPE_CHECKING:
+if _typing.TYPE_CHECKING:
     __version__: str
 else:
     from keystream._public import doors as _doors

@@ -3,7 +3,7 @@
 It needs the extra: `pip install 'keystream[testing]'`. The guide is `docs/testing.md`.
 """
 
-from typing import TYPE_CHECKING as _TYPE_CHECKING
+import typing as _typing
 
 import keystream.testing._extra  # noqa: F401 - says what is missing, before it is
 from keystream.testing._bits import check_uniform_bits as check_uniform_bits
@@ -29,7 +29,7 @@ from keystream.testing._strategies import names as names
 from keystream.testing._strategies import paths as paths
 from keystream.testing._strategies import seeds as seeds
 
-if not _TYPE_CHECKING:
+if not _typing.TYPE_CHECKING:
     from keystream._public import doors as _doors
 
     __getattr__, __dir__ = _doors(__name__)
