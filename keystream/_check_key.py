@@ -46,6 +46,8 @@ def _to_key(value: object) -> str:
         return "To wrap legacy keys: jax.random.wrap_key_data(keys, dtype='threefry2x32')."
     if isinstance(value, (int, str, bytes, np.random.SeedSequence)) and not isinstance(value, bool):
         return "To make a key from a seed: ks.key(seed)."
+    if isinstance(value, (list, tuple)) and value and all(map(is_typed_key, value)):
+        return "For an array of them: jax.numpy.stack(keys)."
     return "To make one: ks.key(42)."
 
 

@@ -68,7 +68,7 @@ TRAIN = """
 import jax
 def main():
     key = jax.random.key(0)
-    jax.random.normal(key), jax.random.normal(jax.random.split(key)[0])
+    return jax.random.normal(key), jax.random.normal(key)
 if __name__ == "__main__":
     main()
     print("trained")
