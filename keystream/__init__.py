@@ -5,6 +5,8 @@ hidden state, hands out ordinary typed JAX keys, and every number still comes ou
 `jax.random`. Not for cryptography.
 """
 
+import typing as _typing
+
 from keystream._accelerate import accelerate as accelerate
 from keystream._agreement import check_distinct as check_distinct
 from keystream._agreement import check_replicated as check_replicated
@@ -60,3 +62,10 @@ from keystream._split import split as split
 from keystream._split import split_tree as split_tree
 from keystream._stream import Stream as Stream
 from keystream._streams import Streams as Streams
+
+if _typing.TYPE_CHECKING:
+    __version__: str
+else:
+    from keystream._public import doors as _doors
+
+    __getattr__, __dir__ = _doors(__name__)

@@ -7,7 +7,8 @@ import sys
 from collections.abc import Sequence
 from types import ModuleType
 
-from keystream.cli import audit, bench, bits, demo, doctor, run
+from keystream._public import version
+from keystream.cli import _misspelt, audit, bench, bits, demo, doctor, run
 
 COMMANDS: tuple[ModuleType, ...] = (demo, doctor, bench, bits, audit, run)
 
@@ -29,27 +30,39 @@ examples:
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the whole command line, one subparser for each command."""
+    return parsers()[0]
+
+
+def parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
+    """Return the parser of the whole command line, and that of each command by its name."""
     top = argparse.ArgumentParser(
-        prog="python -m keystream",
+        prog=_misspelt.PROGRAM,
         description="keystream: who gets which key?",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    top.add_argument("--version", action="version", version=f"keystream {version()}")
     commands = top.add_subparsers(title="commands", metavar="COMMAND")
+    each: dict[str, argparse.ArgumentParser] = {}
     for module in COMMANDS:
         name = module.__name__.rpartition(".")[2]
         first = str(module.__doc__).splitlines()[0]
-        command = commands.add_parser(name, help=first.rstrip("."), description=first)
-        module.arguments(command)
-        command.set_defaults(run=module.run)
-    return top
+        each[name] = commands.add_parser(name, help=first.rstrip("."), description=first)
+        module.arguments(each[name])
+        each[name].set_defaults(run=module.run, command=name)
+    return top, each
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status; without a command, show the help."""
-    top = parser()
+    top, commands = parsers()
     words = list(sys.argv[1:] if argv is None else argv)
-    options = top.parse_args(words)
+    if words and not words[0].startswith("-") and words[0] not in commands:
+        top.error(_misspelt.command(words[0], tuple(commands)))
+    options, unknown = top.parse_known_args(words)
+    if unknown:
+        told = commands[options.command] if hasattr(options, "command") else top
+        told.error(_misspelt.arguments(told, unknown))
     options.words = words
     if not hasattr(options, "run"):
         top.print_help()

@@ -30,10 +30,13 @@ def one_key(
 def key_array(function: str, keys: object, *, argument: str = "keys") -> Impl:
     """Refuse all but an array of typed keys; a single key is an array of shape ()."""
     if not is_typed_key(keys):
-        cure = "For an array of them: jnp.stack(keys)." if _hold_keys(keys) else _to_key(keys)
+        cure = _STACK if _hold_keys(keys) else _to_key(keys)
         raise error(KeyTypeError, function, argument, "typed keys", keys, cure)
     _not_donated(function, keys, argument)
     return implementation(function, keys, argument=argument)
+
+
+_STACK = "For an array of them: jnp.stack(keys)."
 
 
 def _not_donated(function: str, keys: jax.Array, argument: str) -> None:
@@ -56,6 +59,8 @@ def _to_key(value: object) -> str:
             return f"To unpack what next returned: {_next(value[1])}."
     if _next(value):
         return f"For its next key: {_next(value)}."
+    if _hold_keys(value):
+        return _STACK
     return "To make one: ks.key(42)."
 
 

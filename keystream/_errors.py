@@ -33,8 +33,8 @@ class ImmutableError(KeystreamError, AttributeError):
     """A value that doesn't change was assigned to."""
 
 
-class UnknownNameError(KeystreamError, KeyError):
-    """A name that isn't among those that were given before."""
+class UnknownNameError(KeystreamError, KeyError, AttributeError):
+    """A name that isn't among those that were given before, or that keystream doesn't have."""
 
     # KeyError shows its argument quoted.
     __str__ = Exception.__str__

@@ -22,7 +22,7 @@ from keystream._check import is_integer_dtype, is_traced, name, not_donated, sta
 from keystream._errors import ArgumentTypeError, ArgumentValueError, Words, error, summary
 from keystream._impl import NARROW_END, POSITIONS_END, Impl, is_typed_key
 
-SCHEME = 1
+SCHEME: int = 1
 """Version of the derivation. Its published vectors never change within a version."""
 
 NAME_TAG = 0x84D591EC

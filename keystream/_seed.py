@@ -154,9 +154,13 @@ def fingerprint(key: jax.Array, /) -> str:
     """
     one_key("fingerprint", key, each="[ks.fingerprint(k) for k in keys.ravel()]")
     held = concrete_words("fingerprint", key, "Outside of jit: ks.fingerprint(key).")
-    kind = str(jax.random.key_impl(key))
-    words = np.asarray(held).astype("<u4")
-    digest = hashlib.sha256(f"keystream:fingerprint:{kind}:".encode() + words.tobytes())
+    return printed(str(jax.random.key_impl(key)), np.asarray(held))
+
+
+def printed(kind: str, words: np.ndarray) -> str:
+    """Return the fingerprint of a key, from the name of its implementation and its words."""
+    content = words.astype("<u4").tobytes()
+    digest = hashlib.sha256(f"keystream:fingerprint:{kind}:".encode() + content)
     return f"{kind}:{digest.hexdigest()[:16]}"
 
 

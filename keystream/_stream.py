@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
@@ -19,6 +19,7 @@ from keystream._errors import (
     summary,
 )
 from keystream._impl import NARROW_END, POSITIONS_END, Impl, is_typed_key
+from keystream._public import members
 from keystream._scheme import Counter
 
 
@@ -263,6 +264,22 @@ class Stream:
     def __delattr__(self, name: str) -> None:
         raise frozen("Stream", name, "stream.skip(1)")
 
+    if not TYPE_CHECKING:  # which finds these calls, as long as it doesn't see the methods
+
+        def __iter__(self):
+            raise _asked("iteration", f"{_ONE} For an iterator: ks.iter_keys(key).")
+
+        def __next__(self):
+            raise _asked("next(stream)", _ONE)
+
+    def __dir__(self) -> list[str]:
+        return members(self)
+
+    def _repr_html_(self) -> str:
+        from keystream import _html  # noqa: PLC0415 - asked for by notebooks alone
+
+        return _html.of_stream(self)
+
     def __repr__(self) -> str:
         whole = _is_words(self._words) and _is_one(self) and not _is_donated(self)
         place = self._place() if whole else None
@@ -311,6 +328,14 @@ def frozen(function: str, name: str, cure: str) -> ImmutableError:
     cure = f"For another one: {cure}."
     name = name if name.isidentifier() and len(name) < 40 else summary(name)
     return error(ImmutableError, function, name, "left as it is", Words("an assignment"), cure)
+
+
+_ONE = "For a key: key, stream = stream.next()."
+
+
+def _asked(got: str, cure: str) -> ArgumentTypeError:
+    wanted = "asked by a method, since it doesn't change"
+    return error(ArgumentTypeError, "Stream", "stream", wanted, Words(got), cure)
 
 
 def _is_words(value: Any) -> bool:

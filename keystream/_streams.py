@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
 
 from keystream import _check, _check_key, _children, _impl, _stream_steps, _tree
-from keystream._errors import ArgumentTypeError, KeyTypeError, error, summary, unknown_name
+from keystream._errors import (
+    ArgumentTypeError,
+    KeyTypeError,
+    UnknownNameError,
+    Words,
+    error,
+    summary,
+    unknown_name,
+)
 from keystream._impl import Impl
+from keystream._public import members
 from keystream._scheme import Counter
 from keystream._stream import Stream, frozen, made
 from keystream._stream_steps import make_begun
@@ -233,6 +242,26 @@ class Streams:
 
     def __delattr__(self, name: str) -> None:
         raise frozen("Streams", name, "key, streams = streams.next('params')")
+
+    if not TYPE_CHECKING:  # to which any name would be one
+
+        def __getattr__(self, name):
+            if not name.startswith("_") and name in self._names:
+                cure = f"For that stream: streams[{name!r}]."
+                got = Words(f"the name {name!r}")
+                raise error(
+                    UnknownNameError, "Streams", "attribute", "at, names or next", got, cure
+                )
+            told = f"'Streams' object has no attribute {name!r}"
+            raise AttributeError(told, name=name, obj=self)
+
+    def __dir__(self) -> list[str]:
+        return members(self)
+
+    def _repr_html_(self) -> str:
+        from keystream import _html  # noqa: PLC0415 - asked for by notebooks alone
+
+        return _html.of_streams(self)
 
     def __repr__(self) -> str:
         pairs = zip(self._names, self._streams, strict=True)

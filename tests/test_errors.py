@@ -21,7 +21,7 @@ from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 
 import keystream as ks
-from keystream import _document, _errors, _processes, interop
+from keystream import _document, _errors, _processes, interop, testing
 
 HERE = Path(__file__).parent
 BASES = {
@@ -30,7 +30,7 @@ BASES = {
     "ArgumentTypeError": (TypeError,),
     "ArgumentValueError": (ValueError,),
     "ImmutableError": (AttributeError,),
-    "UnknownNameError": (KeyError,),
+    "UnknownNameError": (KeyError, AttributeError),
     "BodyError": (TypeError,),
     "MeshAxisError": (ValueError, NameError),
     "ManifestError": (ValueError,),
@@ -69,7 +69,7 @@ class Row:
         self.cls, *message = lines[len(self.setup) :]
         self.message = " ".join(message)
         self.cures = [line.partition(": ")[2] for line in message[1:]]
-        self.cures = [c if c.endswith("...") else c.removesuffix(".") for c in self.cures]
+        self.cures = [c if c.endswith("...") else c.rstrip(".?") for c in self.cures]
 
 
 def _rows():
@@ -140,6 +140,7 @@ def _scope(row):
     scope = {
         "ks": ks,
         "interop": interop,
+        "testing": testing,
         "jax": jax,
         "jnp": jnp,
         "np": np,
@@ -601,6 +602,7 @@ def test_complete():
     acts += [lambda: varying(ks.key(42), jnp.arange(8))]
     acts += [lambda: ks.split(_unknown()), _parted, _unrecordable, _guilty, _away]
     acts += [_no_neighbor, _other_torch]
+    acts += [lambda: ks.__wrapped__, lambda: ks.Streams(ks.key(42), ("a",)).b]
     reached = set()
     for act in acts:
         try:

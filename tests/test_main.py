@@ -1,11 +1,16 @@
 """The command line: help, exit statuses, and no backend before a command needs one."""
 
+import re
+import shlex
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from keystream.__main__ import COMMANDS, main
+import keystream as ks
+from keystream.__main__ import COMMANDS, EXAMPLES, main, parser
+from tests.demo_runs import environment
 
 NAMES = [module.__name__.rpartition(".")[2] for module in COMMANDS]
 
@@ -34,6 +39,112 @@ def test_unknown_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert stop.value.code == 2
     told = capsys.readouterr().err
     assert all(name in told for name in NAMES)
+
+
+EXAMPLE_LINES = [line.strip() for line in EXAMPLES.splitlines() if "python -m" in line]
+
+
+def words(line: str) -> list[str]:
+    """Return what stands behind `python -m keystream`, without what it is for."""
+    command = re.split(r"  +", line)[0]
+    assert command.startswith("python -m keystream ")
+    return shlex.split(command)[3:]
+
+
+@pytest.mark.parametrize("line", EXAMPLE_LINES)
+def test_examples_are_read(line: str) -> None:
+    """Every example of the help is a command line that is understood."""
+    if words(line)[-1] == "--help":
+        with pytest.raises(SystemExit) as stop:
+            main(words(line))
+        assert stop.value.code == 0
+    else:
+        options, unknown = parser().parse_known_args(words(line))
+        assert unknown == []
+        assert options.command == words(line)[0]
+
+
+TRAIN = """
+import jax
+def main():
+    key = jax.random.key(0)
+    return jax.random.normal(key), jax.random.normal(key)
+if __name__ == "__main__":
+    main()
+    print("trained")
+"""
+FOUND = ("audit", "run --audit")
+"""They tell the key bug of that program, and end with status 1."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("line", EXAMPLE_LINES)
+def test_examples_run(line: str, tmp_path: Path) -> None:
+    """Every example of the help runs as written, and ends as it should."""
+    (tmp_path / "train.py").write_text(TRAIN)
+    told = subprocess.run(
+        [sys.executable, "-m", "keystream", *words(line)],
+        cwd=tmp_path,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=1200,
+        check=False,
+    )
+    expected = int(" ".join(words(line)).startswith(FOUND))
+    assert told.returncode == expected, told.stderr
+    assert told.stdout or told.stderr
+
+
+def refused(capsys: pytest.CaptureFixture[str], *given: str) -> str:
+    """Return what is said of a command line that is wrong, without the usage."""
+    with pytest.raises(SystemExit) as stop:
+        main(given)
+    assert stop.value.code == 2
+    return capsys.readouterr().err.rpartition("error: ")[2].strip()
+
+
+@pytest.mark.parametrize(
+    ("given", "cure"),
+    [
+        ("dmo", "python -m keystream demo"),
+        ("Doctor", "python -m keystream doctor"),
+        ("benchmark", "python -m keystream bench"),
+        ("demo --deivces 1,8", "--devices"),
+        ("demo --epoch=3 --sede=7", "--seed=7"),
+        ("bits --layuot name", "--layout"),
+        ("audit train:main --rnu", "--run"),
+        ("bench --qick", "--quick"),
+        ("--verison", "--version"),
+    ],
+)
+def test_misspelt(given: str, cure: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """A misspelt command or option is answered with the nearest that there is."""
+    told = refused(capsys, *given.split())
+    assert told.endswith(f". Did you mean: {cure}")
+    assert "must be " in told
+
+
+@pytest.mark.parametrize(
+    ("given", "cure"),
+    [
+        ("frobnicate", "To see what they do: python -m keystream"),
+        ("demo 8", "To see its options: python -m keystream demo --help"),
+        ("doctor --fix", "To see its options: python -m keystream doctor --help"),
+        ("--frobnicate", "To see its options: python -m keystream --help"),
+    ],
+)
+def test_far_from_all(given: str, cure: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Where nothing is near, it is said where all there is can be seen."""
+    assert refused(capsys, *given.split()).endswith(f". {cure}")
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    """`--version` prints the version that `keystream.__version__` is."""
+    with pytest.raises(SystemExit) as stop:
+        main(["--version"])
+    assert stop.value.code == 0
+    assert capsys.readouterr().out == f"keystream {ks.__version__}\n"
 
 
 def test_help_starts_no_backend() -> None:

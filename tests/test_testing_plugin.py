@@ -14,11 +14,11 @@ import jax
 import pytest
 
 import keystream as ks
+from tests.door import DOOR
 
 pytest_plugins = ["pytester"]
 
 ROOT = Path(__file__).parent.parent
-DOOR = ROOT / "keystream" / "_audit" / "entry.py"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 ENTRY = "keystream_pytest"
 

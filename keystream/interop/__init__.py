@@ -4,6 +4,8 @@ What takes JAX keys as they are (flax linen, haiku, equinox, numpyro, blackjax, 
 needs nothing from here: `docs/interop.md` shows it, and says what stays reproducible.
 """
 
+import typing as _typing
+
 from keystream.interop._entropy import int_seed as int_seed
 from keystream.interop._neighbor import NeighborMissingError as NeighborMissingError
 from keystream.interop._nnx import from_nnx as from_nnx
@@ -14,3 +16,8 @@ from keystream.interop._python import python_random as python_random
 from keystream.interop._stateful import from_stateful as from_stateful
 from keystream.interop._stateful import to_stateful as to_stateful
 from keystream.interop._torch import torch_generator as torch_generator
+
+if not _typing.TYPE_CHECKING:
+    from keystream._public import doors as _doors
+
+    __getattr__, __dir__ = _doors(__name__)

@@ -3,6 +3,8 @@
 It needs the extra: `pip install 'keystream[testing]'`. The guide is `docs/testing.md`.
 """
 
+import typing as _typing
+
 import keystream.testing._extra  # noqa: F401 - says what is missing, before it is
 from keystream.testing._bits import check_uniform_bits as check_uniform_bits
 from keystream.testing._device_invariant import check_device_invariant as check_device_invariant
@@ -26,3 +28,8 @@ from keystream.testing._strategies import meshes as meshes
 from keystream.testing._strategies import names as names
 from keystream.testing._strategies import paths as paths
 from keystream.testing._strategies import seeds as seeds
+
+if not _typing.TYPE_CHECKING:
+    from keystream._public import doors as _doors
+
+    __getattr__, __dir__ = _doors(__name__)

@@ -25,6 +25,33 @@ def write(whole: Content) -> str:
     body = element("main")
     _head(body, whole)
     _findings(body, "Findings", whole.findings, html_tree.first_marks(whole.lineage))
+    _rest(body, whole)
+    title = html.escape(words.clean(f"Key audit of {whole.subject}"))
+    return _filled("page.html", body, title=title)
+
+
+def fragment(whole: Content) -> str:
+    """Return a report for a notebook: in its colors, and with no anchor that could meet another."""
+    body = element("div")
+    _head(body, whole)
+    _findings(body, "Findings", whole.findings, {})
+    if whole.lineage or whole.counts or whole.unseen or whole.silenced:
+        more = add(body, "details", kind="more")
+        add(more, "summary", "Keys and counts")
+        _rest(more, whole)
+    for each in body.iter():
+        each.attrib.pop("id", None)
+        each.attrib.pop("href", None)
+        if each.tag in _PLAIN:  # A notebook lists headings, and follows links itself.
+            each.attrib.setdefault("class", each.tag)
+            each.tag = _PLAIN[each.tag]
+    return _filled("notebook.html", body)
+
+
+_PLAIN = {"h1": "div", "h2": "div", "a": "span"}
+
+
+def _rest(body: ET.Element, whole: Content) -> None:
     if whole.lineage:
         html_tree.add_trees(body, whole)
     if whole.counts:
@@ -35,15 +62,15 @@ def write(whole: Content) -> str:
         for each in whole.unseen:
             add(listed, "li", each)
     _findings(body, "Silenced", whole.silenced, {}, "silenced")
-    page = (
-        importlib.resources.files("keystream._audit.reporting")
-        .joinpath("page.html")
-        .read_text("utf-8")
-    )
-    title = html.escape(words.clean(f"Key audit of {whole.subject}"))
+
+
+def _filled(form: str, body: ET.Element, **more: str) -> str:
+    home = importlib.resources.files("keystream._audit.reporting")
+    style = home.joinpath("report.css").read_text("utf-8")
     # A lone surrogate can't be written to a file; it is a backslash escape already.
     written = ET.tostring(body, encoding="unicode", method="html")
-    return string.Template(page).substitute(title=title, body=written)
+    page = string.Template(home.joinpath(form).read_text("utf-8"))
+    return page.substitute(style=style, body=written, **more)
 
 
 def _head(body: ET.Element, whole: Content) -> None:

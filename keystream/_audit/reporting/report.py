@@ -16,6 +16,7 @@ from keystream._errors import (
     Words,
     error,
 )
+from keystream._public import members
 from keystream._stream import frozen
 
 
@@ -141,10 +142,17 @@ class Report:
         """Return a page that needs nothing but itself: the findings, and the keys as a tree."""
         return html.write(self._asked("to_html"))
 
+    def _repr_html_(self) -> str | None:
+        # Of one that is still recording, its text is all that there is to show.
+        return None if self._content is None else html.fragment(self._content)
+
     def __str__(self) -> str:
         if self._content is None:
             return "still recording: the report is filled when the block ends"
         return text.write(self._content)
+
+    def __dir__(self) -> list[str]:
+        return members(self)
 
     def __repr__(self) -> str:
         if self._content is None:

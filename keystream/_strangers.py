@@ -1,0 +1,89 @@
+"""Names that people try and that keystream doesn't have, and what to write instead."""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import importlib.util
+from collections.abc import Iterable
+from pathlib import Path
+from types import ModuleType
+
+import jax
+
+from keystream._errors import UnknownNameError, error
+from keystream._public import PARTS, names
+
+_KEY = "To make a key: ks.key(42)."
+_CHILD = "For a child by number or name: ks.derive(key, 3)."
+_SPLIT = "To split a key: ks.split(key, 3)."
+_KEYS = "For an array of keys: ks.keys(key, 3)."
+_STREAM = "For keys in order, as a value to pass on: ks.Stream(ks.key(42))."
+_STREAMS = "For such streams by name: ks.Streams(ks.key(42), ('params', 'dropout'))."
+_NEXT = "For the next one of a stream: key, stream = ks.Stream(key).next()."
+_SAVE = "As a text: ks.dumps(key). As arrays: ks.to_words(key)."
+_LOAD = "From the text of ks.dumps: ks.loads(ks.dumps(key))."
+_AUDIT = "To find a key that is used twice: ks.audit(fun, key)."
+
+CURES = {
+    **dict.fromkeys(("PRNGKey", "prng_key", "make_key", "new_key", "random_key"), _KEY),
+    **dict.fromkeys(("seed", "set_seed", "manual_seed", "random_seed"), _KEY),
+    **dict.fromkeys(("fold_in", "fold", "child", "subkey", "named"), _CHILD),
+    **dict.fromkeys(("random_split", "split_key", "split_keys"), _SPLIT),
+    **dict.fromkeys(("split_n", "subkeys", "spawn", "fork", "key_array"), _KEYS),
+    **dict.fromkeys(("default_rng", "Generator", "RandomState", "Random", "RNG"), _STREAM),
+    **dict.fromkeys(("Rngs", "rngs", "RngStream", "RngStreams"), _STREAMS),
+    **dict.fromkeys(("PRNGSequence", "KeySequence"), "To iterate: ks.iter_keys(ks.key(42))."),
+    **dict.fromkeys(("next_key", "next_rng_key", "get_key", "make_rng", "next"), _NEXT),
+    **dict.fromkeys(("save", "dump", "serialize", "to_json"), _SAVE),
+    **dict.fromkeys(("load", "restore", "deserialize", "from_json"), _LOAD),
+    **dict.fromkeys(("check", "lint", "check_reuse", "debug_key_reuse"), _AUDIT),
+    "version": "For it: ks.__version__.",
+}
+"""By the names of jax.random, NumPy, flax, haiku and torch."""
+
+
+def stranger(package: str, name: str, known: Iterable[str]) -> UnknownNameError:
+    """Word the error of a name that a package doesn't have."""
+    wanted = f"one that dir({package}) lists"
+    raised = error(UnknownNameError, package, "name", wanted, name, _cure(package, name, known))
+    # Told its name, Python adds no proposal of its own behind ours.
+    raised.name = name
+    return raised
+
+
+def _cure(package: str, name: str, known: Iterable[str]) -> str:
+    if package == "keystream":
+        short = "ks"
+        cure = CURES.get(name) or _part(name) or _alike(name, known, short) or _tested(name)
+    else:
+        short = package.rpartition(".")[2]
+        cure = _alike(name, known, short) or _alike(name, names("keystream"), "ks")
+    return cure or _jax(name) or f"For all that there are: dir({short})."
+
+
+def _part(name: str) -> str:
+    there = name in PARTS and importlib.util.find_spec(f"keystream.{name}")
+    return f"To have it: import keystream.{name}." if there else ""
+
+
+def _alike(name: str, known: Iterable[str], short: str) -> str:
+    """Propose the nearest name: of two that are as near, one that differs by capitals alone."""
+    by_lower = {each.lower(): each for each in known}
+    near = difflib.get_close_matches(name.lower(), by_lower, 1, 0.7)
+    return f"Did you mean: {short}.{by_lower[near[0]]}?" if near else ""
+
+
+def _tested(name: str) -> str:
+    """Propose a name of keystream.testing, which may not be imported, nor be able to be."""
+    source = Path(__file__).with_name("testing").joinpath("__init__.py").read_text("utf-8")
+    nodes = (node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.ImportFrom))
+    there = any(alias.asname == name for node in nodes for alias in node.names)
+    return f"To have it: from keystream.testing import {name}." if there else ""
+
+
+def _jax(name: str) -> str:
+    for module in (jax.random, jax, jax.lax, jax.numpy):
+        if hasattr(module, name) and not isinstance(getattr(module, name), ModuleType):
+            return f"It is JAX's: {module.__name__}.{name}."
+    return ""
