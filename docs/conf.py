@@ -3,7 +3,6 @@
 import importlib.metadata
 import os
 import pathlib
-import re
 import sys
 
 HERE = pathlib.Path(__file__).parent
@@ -56,16 +55,3 @@ html_copy_source = False
 html_show_sourcelink = False
 html_static_path = ["_site/static"]
 html_css_files = ["site.css"]
-
-
-def setup(app):
-    """Leave out of the first page's lists what isn't written yet. Goes when all is."""
-
-    def there(app, name, source):
-        if name == "index":
-            listed = re.compile(r"^[a-z][a-z-]*(/index)?\n", re.MULTILINE)
-            source[0] = listed.sub(
-                lambda found: found[0] if found[0].strip() in app.env.found_docs else "", source[0]
-            )
-
-    app.connect("source-read", there)

@@ -135,7 +135,7 @@ def shard_map(
             mesh=mesh,
             in_specs=(PartitionSpec(), in_specs),
             out_specs=out_specs,
-            axis_names=axis_names,
+            axis_names=frozenset(chosen),
             check_vma=check_vma,
         )
         placed = (

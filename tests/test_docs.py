@@ -222,13 +222,6 @@ def test_requirements_are_tested() -> None:
             assert f"def {test}" in (ROOT / "tests" / file).read_text()
 
 
-@pytest.mark.fast
-def test_the_tour_names_every_helper() -> None:
-    """The tour uses every public helper in a block that runs."""
-    code = "".join(block for _, block in blocks((DOCS / "tour.md").read_text()))
-    assert [name for name in HELPERS if not re.search(rf"\bks\.{name}\b", code)] == []
-
-
 @pytest.mark.parametrize("name", HELPERS)
 def test_docstring_example_runs(name: str) -> None:
     """The example in a public function's docstring runs and prints what it shows."""
