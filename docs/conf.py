@@ -1,4 +1,4 @@
-"""How the site is built: `python -m sphinx -W --keep-going -b html docs docs/_build`."""
+"""How the site is built: `python -m sphinx -W --keep-going -b html docs docs/_build/html`."""
 
 import importlib.metadata
 import os
