@@ -5,7 +5,8 @@ licence of its own; nothing of it is here. This file is run as a program of its 
 words from standard input, and hands them to the library in blocks: the library's own reader
 of binary files takes a pipe as well, so that no word goes through Python.
 
-Written by the library's guide, and run with version 1.2.3 as Debian has it, by SmallCrush.
+Written by the library's guide, and run with version 1.2.3 as Debian has it, by SmallCrush and
+Crush; BigCrush is as untried as it is long.
 """
 
 from __future__ import annotations
