@@ -87,6 +87,34 @@ def test_accelerated_into_a_file(program: Path) -> None:
     assert (found["subject"], found["ok"]) == ("inside", False)
 
 
+@pytest.mark.parametrize("first", ["import keystream as ks", "import keystream.testing"])
+def test_keystream_before_jax(first: str, tmp_path: Path) -> None:
+    """A program that imports keystream first, which imports jax, is recorded and accelerated."""
+    lines = [
+        first,
+        "import jax",
+        "step = jax.jit(lambda key: jax.random.bits(key, (3,)))",
+        "key = jax.random.key(1)",
+        "step(key), step(key)",
+        "print('inlineable' in step.lower(key).as_text())",
+    ]
+    (tmp_path / "train.py").write_text("\n".join(lines))
+    words = "-m", "keystream", "run", "--audit", "--accelerate", "train.py"
+    code, out, said = _run(*words, folder=tmp_path)
+    assert (code, out) == (1, ["True"])
+    assert "train.py: 1 error; looked at 2 draws" in said
+
+
+def test_another_keystream(tmp_path: Path) -> None:
+    """A package of the program's own by the name of keystream is named, not taken for ours."""
+    (tmp_path / "keystream.py").write_text("import jax\n")
+    (tmp_path / "train.py").write_text("import keystream\n")
+    launcher = Path(ks.__file__).parent / "cli" / "_launcher.py"
+    code, _, said = _run(launcher, "--audit", "text", "", "--", "train.py", folder=tmp_path)
+    assert code == 1
+    assert said == f"audit: not audited, keystream is {tmp_path / 'keystream.py'}\n"
+
+
 def test_without_jax(tmp_path: Path) -> None:
     """A program that draws nothing with JAX runs as it is, which is said."""
     (tmp_path / "plain.py").write_text("import sys\nprint('jax' in sys.modules)\n")

@@ -29,7 +29,7 @@ class _After(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
     def __init__(self, name: str, then: Sequence[Callable[[], None]]) -> None:
         self._name, self._then = name, then
-        self._asking = False
+        self._asking = self.halfway = False
         self._loader: importlib.abc.Loader | None = None
 
     def find_spec(
@@ -58,10 +58,27 @@ class _After(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         assert self._loader is not None
         assert module.__spec__ is not None
         module.__spec__.loader = module.__loader__ = self._loader
-        self._loader.exec_module(module)
+        self.halfway = True
+        try:
+            self._loader.exec_module(module)
+        finally:
+            self.halfway = False
         sys.meta_path.remove(self)
         for then in self._then:
             then()
+
+
+def _after_jax(begin: Sequence[Callable[[], None]]) -> None:
+    """Call functions once jax has been imported, and keystream, if it was that which did so."""
+    left = list(begin)
+
+    def go() -> None:
+        if "jax" in sys.modules and not keystream.halfway:
+            while left:
+                left.pop(0)()
+
+    keystream = _After("keystream", [go])
+    sys.meta_path[:0] = [_After("jax", [go]), keystream]
 
 
 def _keystream() -> ModuleType:
@@ -141,7 +158,7 @@ def main(argv: list[str]) -> None:
         begin.append(audit.begin)
         around = audit.around
     if begin:
-        sys.meta_path.insert(0, _After("jax", begin))
+        _after_jax(begin)
     kind, program, *args = argv
     sys.argv = [program, *args]
     if not sys.flags.safe_path:
