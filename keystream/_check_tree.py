@@ -94,10 +94,14 @@ def arrays(
     apart = "return" if must == "return" else "be"
     for leaf in leaves(function, argument, tree, must=apart):
         try:
-            jax.typeof(leaf)
+            shape = getattr(jax.typeof(leaf), "shape", ())
         except (TypeError, ValueError, OverflowError):
             wanted = "arrays and numbers that fit JAX's types"
             raise error(cls, function, argument, wanted, leaf, must=must) from None
+        # JAX's samplers make them, while they are traced (0.10.2 and 0.12).
+        if any(isinstance(size, int) and size < 0 for size in shape):
+            wanted = "arrays without negative sizes"
+            raise error(cls, function, argument, wanted, leaf, must=must)
         not_donated(function, argument, leaf)
 
 
