@@ -122,7 +122,7 @@ def pmap(
         if {number % len(args) for number in static} & {number % len(args) for number in donated}:
             wanted = "of other arguments than static_broadcasted_argnums"
             raise error(ArgumentValueError, "pmap", "donate_argnums", wanted, donated)
-        _check_mapped(axes, args, static, axis_size, devices)
+        _check_mapped(axes, args, static, axis_size, devices, backend)
         placed = key if _check.is_traced(key) else _uncommitted(key)
         if _any_mapped(axes, args, static):
             return build((None, *axes))(placed, None, *args)
@@ -204,6 +204,7 @@ def _check_mapped(
     static: tuple[int, ...],
     axis_size: Any,
     devices: Any,
+    backend: str | None,
 ) -> None:
     sizes = set() if axis_size is None else {int(axis_size)}
     for number, (axis, arg) in enumerate(zip(axes, args, strict=True)):
@@ -226,6 +227,12 @@ def _check_mapped(
         raise error(ArgumentValueError, "pmap", "args", "of one number of lanes", got)
     if sizes == {0}:
         raise error(ArgumentValueError, "pmap", "args", "of at least one lane", 0)
+    # Of several processes each hands in its own lanes, and axis_size counts those of all.
+    most = (jax.device_count if jax.process_count() > 1 else jax.local_device_count)(backend)
+    if devices is None and sizes and max(sizes) > most:
+        given, wanted = "args" if axis_size is None else "axis_size", f"at most {most} lanes"
+        cure = "For more of them: ks.vmap(fun)(key, *args)."
+        raise error(ArgumentValueError, "pmap", given, f"of {wanted}", max(sizes), cure)
     if devices is not None and sizes:
         here = sum(device.process_index == jax.process_index() for device in devices)
         if sizes != {here}:
