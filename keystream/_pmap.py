@@ -222,6 +222,11 @@ def _check_mapped(
                 wanted, cure = "counted from the front", f"For it: in_axes={where + len(shape)}."
                 raise error(ArgumentValueError, "pmap", "in_axes", wanted, where, cure)
             sizes.add(shape[where])
+    _check_lanes(sizes, "args" if axis_size is None else "axis_size", devices, backend)
+
+
+def _check_lanes(sizes: set[int], given: str, devices: Any, backend: str | None) -> None:
+    """Refuse several numbers of lanes, and one for which there are no devices."""
     if len(sizes) > 1:
         got = Words(" and ".join(map(str, sorted(sizes))))
         raise error(ArgumentValueError, "pmap", "args", "of one number of lanes", got)
@@ -230,9 +235,8 @@ def _check_mapped(
     # Of several processes each hands in its own lanes, and axis_size counts those of all.
     most = (jax.device_count if jax.process_count() > 1 else jax.local_device_count)(backend)
     if devices is None and sizes and max(sizes) > most:
-        given, wanted = "args" if axis_size is None else "axis_size", f"at most {most} lanes"
         cure = "For more of them: ks.vmap(fun)(key, *args)."
-        raise error(ArgumentValueError, "pmap", given, f"of {wanted}", max(sizes), cure)
+        raise error(ArgumentValueError, "pmap", given, f"of at most {most} lanes", max(sizes), cure)
     if devices is not None and sizes:
         here = sum(device.process_index == jax.process_index() for device in devices)
         if sizes != {here}:
