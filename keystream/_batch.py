@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from keystream import _check, _check_key, _check_mesh, _check_tree, _children
-from keystream._call import bound, over_keys
+from keystream._call import bound, few_dims, over_keys
 from keystream._called import drawn
 from keystream._errors import ArgumentTypeError, ArgumentValueError, Words, error
 
@@ -210,6 +210,7 @@ def batched(sampler: Callable[..., Any]) -> Callable[..., Any]:
         impl = _check_key.key_array("batched", keys)
         if keys.shape:
             _check_key.lanes("batched", impl, keys, argument="keys")
+            few_dims("batched", "keys", keys.shape)
         return over_keys(bound("batched", sampler, args, kwargs), keys)
 
     return call

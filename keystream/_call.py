@@ -10,6 +10,7 @@ import numpy as np
 
 from keystream import _check, _check_tree
 from keystream._called import drawn
+from keystream._errors import ArgumentValueError, Words, error
 
 
 def bound(
@@ -18,6 +19,17 @@ def bound(
     """Return what still wants its key."""
     form = "sampler(key, *args)"
     return lambda key: drawn(function, "sampler", sampler, form, key, *args, **kwargs)
+
+
+_MOST_DIMS = 32
+"""Dimensions of a key array: Python's stack holds about 60 `vmap`s inside of each other."""
+
+
+def few_dims(function: str, argument: str, shape: tuple[int, ...]) -> None:
+    """Refuse a key array of more dimensions than there can be `vmap`s."""
+    if len(shape) > _MOST_DIMS:
+        wanted, got = f"of at most {_MOST_DIMS} dimensions", Words(f"{len(shape)} of them")
+        raise error(ArgumentValueError, function, argument, wanted, got)
 
 
 def over_keys(fun: Callable[..., Any], keys: jax.Array) -> Any:

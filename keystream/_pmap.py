@@ -212,6 +212,9 @@ def _check_mapped(
             continue
         _check_tree.arrays("pmap", "args", arg)
         for where, leaf in _axis_pairs(axis, arg):
+            if isinstance(leaf, jax.Ref):
+                wanted, cure = "of arrays where they are mapped", "For its value: ref[...]."
+                raise error(ArgumentTypeError, "pmap", "args", wanted, Words("a Ref"), cure)
             shape = jax.typeof(leaf).shape
             if not -len(shape) <= where < len(shape):
                 wanted = f"of arrays with an axis {where} to map over"

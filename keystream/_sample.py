@@ -12,7 +12,7 @@ import numpy as np
 from jax import lax
 
 from keystream import _check, _check_key, _children, _placement
-from keystream._call import Frozen, bound, freeze, over_keys
+from keystream._call import Frozen, bound, few_dims, freeze, over_keys
 from keystream._placement import Placement
 from keystream._scheme import Counter, advance
 
@@ -88,6 +88,7 @@ def sample(
     )
     _check_key.lanes("sample", impl, key)
     sizes = _check.shape("sample", shape)
+    few_dims("sample", "shape", sizes)
     total = _check.size_of(sizes)
     first = _children.base(_check.start("sample", start, total, impl), total, impl)
     batch = None if batch_size is None else _check.batch_size("sample", batch_size)

@@ -141,8 +141,9 @@ REFUSALS = {
     "Did you mean: --arg key=...",
     "audited:wrong --arg key=1": "--arg must be left out, got 'key'.",
     "audited:right --arg key=ks.kay(0)": "--arg key must be a Python expression of jax, jnp, np "
-    "and ks, got 'ks.kay(0)', which raised AttributeError: module 'keystream' has no attribute "
-    "'kay'. For a key: --arg key=ks.key(0)",
+    "and ks, got 'ks.kay(0)', which raised UnknownNameError: keystream: name must be one that "
+    "dir(keystream) lists, got 'kay'. For all that there are: dir(ks). "
+    "For a key: --arg key=ks.key(0)",
 }  # fmt: skip
 
 

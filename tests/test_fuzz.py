@@ -12,12 +12,14 @@ import jax.numpy as jnp
 import pytest
 
 import keystream as ks
+from keystream import interop
 from tests.fuzz import engine, judge, laws, scope
 from tests.fuzz.contexts import BY_NAME
 from tests.fuzz.judge import Trial
 from tests.fuzz.row import KEY, Row
 from tests.fuzz.table import ROWS
 from tests.fuzz.values import of
+from tests.test_docs import public
 
 INPUTS = 50
 """Of a row with a whole share."""
@@ -35,11 +37,14 @@ def _surface():
         if name.startswith("_") or name in NO_CALLS or error or inspect.ismodule(value):
             continue
         found.add(name)
+    found |= {
+        f"interop.{name}" for name, value in public(interop).items() if inspect.isfunction(value)
+    }
     for cls in (ks.Stream, ks.Streams, type(scope.report)):
         for name, value in vars(cls).items():
-            public = not name.startswith("_") or (name.startswith("__") and callable(value))
+            shown = not name.startswith("_") or (name.startswith("__") and callable(value))
             slot = inspect.ismemberdescriptor(value)
-            if public and not slot and name not in {*NO_METHODS, "__init__", "__deepcopy__"}:
+            if shown and not slot and name not in {*NO_METHODS, "__init__", "__deepcopy__"}:
                 found.add(f"{cls.__name__}.{name}")
     return found
 

@@ -18,6 +18,7 @@ import keystream as ks
 from tests import catalogue, test_laws
 from tests.catalogue import BY_NAME, Row
 from tests.oracle import IMPLS, bits
+from tests.test_docs import PUBLIC
 
 TESTS = pathlib.Path(__file__).parent
 PAGE = (TESTS.parent / "docs" / "guarantees.md").read_text()
@@ -79,7 +80,7 @@ def laws() -> set[tuple[str, str, str]]:
 
 def helpers() -> set[str]:
     """Return the names of the public functions, and of the values with methods."""
-    functions = {name for name, value in vars(ks).items() if inspect.isfunction(value)}
+    functions = {name for name, value in PUBLIC.items() if inspect.isfunction(value)}
     return functions | {"Stream", "Streams"}
 
 

@@ -26,12 +26,12 @@ import keystream as ks
 from keystream import interop
 from tests.fresh import python
 from tests.oracle import assert_same
-from tests.test_docs import blocks, missing_sections, run_page
+from tests.test_docs import blocks, missing_sections, public, run_page
 
 PAGE = pathlib.Path(__file__).parent.parent / "docs" / "interop.md"
 KEY = ks.key(42)
 IMPLS = ("threefry2x32", "threefry4x32", "philox4x32", "rbg")
-FUNCTIONS = {name: value for name, value in vars(interop).items() if callable(value)}
+FUNCTIONS = {name: value for name, value in public(interop).items() if callable(value)}
 HELPERS = {name: value for name, value in FUNCTIONS.items() if not isinstance(value, type)}
 
 

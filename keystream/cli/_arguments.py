@@ -92,7 +92,8 @@ def _evaluated(name: str, expression: str) -> Any:
     try:
         return eval(expression, dict(NAMES))
     except Exception as problem:
-        got = Words(f"{expression!r}, which raised {type(problem).__name__}: {problem}")
+        told = str(problem).removesuffix(".")
+        got = Words(f"{expression!r}, which raised {type(problem).__name__}: {told}")
         wanted = "a Python expression of jax, jnp, np and ks"
         cure = "For a key: --arg key=ks.key(0)"
         raise error(TargetError, "audit", f"--arg {name}", wanted, got, cure) from problem

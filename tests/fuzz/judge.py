@@ -126,7 +126,7 @@ def _within(
 
 def _of_error(problem: BaseException, speaks: tuple[str, ...]) -> Verdict:
     if isinstance(problem, KeystreamError):
-        if str(problem).startswith(_ASKED):
+        if "Stream" not in speaks and str(problem).startswith(_ASKED):
             return Verdict("own")
         wrong = broken_rule(str(problem), speaks)
         return Verdict("escape", f"message: {wrong}", str(problem)) if wrong else Verdict("refused")

@@ -217,6 +217,7 @@ ROWS = (
             ("__str__", "str({report})"),
             ("__repr__", "repr({report})"),
             ("__hash__", "hash({report})"),
+            ("__dir__", "dir({report})"),
             ("__eq__", "{report} == report"),
             ("__reduce__", "pickle.loads(pickle.dumps({report}))"),
         )

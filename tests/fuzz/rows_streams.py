@@ -69,6 +69,9 @@ ROWS = (
             "copy.copy({stream})",
         )
     ),
+    Row("Stream.__iter__", "list({stream})", laws.anything, _STREAM, speaks=("Stream",), share=0.1),
+    Row("Stream.__next__", "next({stream})", laws.anything, _STREAM, speaks=("Stream",), share=0.1),
+    Row("Stream.__dir__", "dir({stream})", laws.anything, _STREAM, share=0.1),
     Row("Stream.__repr__", "repr({stream})", laws.a_text, _STREAM, share=0.3),
     Row(
         "Stream.__setattr__",
@@ -168,6 +171,14 @@ ROWS = (
             "copy.deepcopy({streams})",
             "copy.copy({streams})",
         )
+    ),
+    Row("Streams.__dir__", "dir({streams})", laws.anything, _STREAMS, share=0.1),
+    Row(
+        "Streams.__getattr__",
+        "getattr({streams}, {attribute}, None)",
+        laws.anything,
+        {**_STREAMS, "attribute": values.plain_names},
+        share=0.2,
     ),
     Row("Streams.__repr__", "repr({streams})", laws.a_text, _STREAMS, share=0.2),
     Row(

@@ -27,6 +27,7 @@ from jax.sharding import AbstractMesh, AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 import keystream as ks
+from keystream import interop
 from tests.fuzz import hostile
 from tests.fuzz.hostile import Mine
 
@@ -308,6 +309,7 @@ _USED = (
     copy,
     collections,
     contextlib,
+    interop,
     datetime,
     decimal,
     fractions,
