@@ -46,6 +46,7 @@ def pictures() -> Iterator[Any]:
     plt.close("all")
 
 
+@pytest.mark.slow  # the gate runs them once, where it builds the site
 @each_page
 def test_cells_run(page: Path, pictures: Any) -> None:
     """Every cell of a tutorial runs as written, in order, in plain Python."""
