@@ -106,7 +106,7 @@ def axis_child(key: jax.Array, names: tuple[Any, ...]) -> jax.Array:
 def settled(keys: jax.Array) -> jax.Array:
     """Have keys computed before they are used, where XLA would do worse than that."""
     # XLA fuses chained blocks of a cipher that is lowered unrolled into one expression
-    # that grows exponentially: three vectorised folds of threefry4x32 keys on a CPU ran
+    # that grows exponentially: three vectorized folds of threefry4x32 keys on a CPU ran
     # for more than ten minutes (jax 0.10.2). threefry2x32 is lowered as a loop there,
     # and accelerated (`_lowering`) as a call, which isn't inlined.
     if jax.random.key_impl(keys) == "threefry2x32":

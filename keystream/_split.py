@@ -182,7 +182,7 @@ def derive(key: jax.Array, /, *path: Any) -> jax.Array:
         are -2**62 ... 2**63 - 1 there, static and traced alike; other ints are hashed.
         Other implementations have no public cipher: there positions are 0 ... 2**32 - 1,
         and a name is three folds, a tag and the hash, disjoint from positions as long as
-        the tag (2,228,589,036) isn't used as one. Names are not normalised: "é" as one
+        the tag (2,228,589,036) isn't used as one. Names are not normalized: "é" as one
         code point and as two are different names. A traced int64 below -2**62 can't be
         seen and falls among the names; what `jit` cuts at its boundary neither (pass ids
         above 2**31 as NumPy int64 to `derive` outside of it, or with 64-bit types on).
@@ -229,7 +229,7 @@ def split_tree(
 ) -> Any:
     """Return the same pytree with one key per leaf, derived from the leaf's path.
 
-    Reach for it to initialise parameters: adding a layer changes no other layer's key.
+    Reach for it to initialize parameters: adding a layer changes no other layer's key.
 
     `ks.split_tree(key, tree)["b"][1] == ks.derive(key, "b", 1)`.
 
@@ -247,7 +247,7 @@ def split_tree(
 
     Guarantees:
         A leaf's key depends on its path alone: dict keys and attribute names are names,
-        places in a list or tuple positions. Every key is made once, in one vectorised
+        places in a list or tuple positions. Every key is made once, in one vectorized
         step for each level of the tree. Eagerly one dispatch, compiled once for each
         structure, whatever the names; above 32 leaves the keys are made on the host and
         handed out 16 at a time, and no structure is compiled: 1,000 leaves take about

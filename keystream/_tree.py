@@ -135,7 +135,7 @@ def on_host(key: jax.Array, tree: Tree) -> bool:
 def make_ends(
     key: jax.Array, counters: tuple[Counter, ...], structure: tuple[Any, ...]
 ) -> tuple[jax.Array, ...]:
-    """Return the key at each end of a tree: one vectorised step for each level."""
+    """Return the key at each end of a tree: one vectorized step for each level."""
     parents, ends = structure
     levels = [key]
     for depth, (step, whose) in enumerate(zip(counters, parents, strict=True)):

@@ -14,7 +14,7 @@ TOLERANCE = 1e-4
 """How far trained weights may lie apart: sums over devices are in another order."""
 
 ENOUGH = 0.95
-"""The share of held-out digits that a full training must recognise."""
+"""The share of held-out digits that a full training must recognize."""
 
 
 @dataclass(frozen=True)

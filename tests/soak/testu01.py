@@ -1,7 +1,7 @@
 """TestU01's SmallCrush, Crush and BigCrush, where the machine has the library.
 
 TestU01 (P. L'Ecuyer, R. Simard, 2007, doi:10.1145/1268776.1268777) is an outside tool with a
-licence of its own; nothing of it is here. This file is run as a program of its own, reads
+license of its own; nothing of it is here. This file is run as a program of its own, reads
 words from standard input, and hands them to the library in blocks: the library's own reader
 of binary files takes a pipe as well, so that no word goes through Python.
 
