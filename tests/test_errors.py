@@ -561,6 +561,13 @@ def _no_neighbor():
         interop.torch_generator(ks.key(42))
 
 
+def _at_once():
+    """Make a reference in a mapped body that runs at once."""
+    body = lambda key: interop.to_stateful(ks.Stream(key)).key()
+    mapped = {"in_specs": (), "out_specs": P(), "vary": (), "mesh": jax.make_mesh((1,), ("data",))}
+    ks.shard_map(body, **mapped)(ks.key(42))
+
+
 def _other_torch():
     """Ask torch for a generator whose state has another layout than the one known."""
     state = mock.Mock(numpy=lambda: np.zeros(5056, np.uint8))
@@ -601,7 +608,7 @@ def test_complete():
     acts += [_absent, _left_behind, _broken, _elsewhere, lambda: _seeds("given 1", "fresh 2")]
     acts += [lambda: varying(ks.key(42), jnp.arange(8))]
     acts += [lambda: ks.split(_unknown()), _parted, _unrecordable, _guilty, _away]
-    acts += [_no_neighbor, _other_torch]
+    acts += [_no_neighbor, _other_torch, _at_once]
     acts += [lambda: ks.__wrapped__, lambda: ks.Streams(ks.key(42), ("a",)).b]
     reached = set()
     for act in acts:

@@ -8,6 +8,7 @@ import jax
 import numpy as np
 
 from keystream import _check_key
+from keystream._errors import ArgumentValueError, Words, error
 from keystream._stream import Stream
 from keystream.interop._neighbor import instance, neighbor
 from keystream.interop._nnx import narrow
@@ -45,7 +46,7 @@ def to_stateful(stream: Stream, /) -> StatefulPRNG:
 
     Raises:
         ArgumentTypeError: No `Stream`.
-        ArgumentValueError: A position of 2**31 or above.
+        ArgumentValueError: A position of 2**31 or above; in a `shard_map` that isn't compiled.
         KeyTypeError, KeyImplError: Several streams at once, or keys that are refused.
         NeighborMissingError: This JAX has no `jax.experimental.random`.
 
@@ -60,7 +61,15 @@ def to_stateful(stream: Stream, /) -> StatefulPRNG:
     instance("to_stateful", "stream", stream, Stream, "a ks.Stream", cure)
     key, count = narrow("to_stateful", stream, _END)
     module = neighbor("to_stateful", "jax.experimental.random", "jax>=0.10")
-    rng: StatefulPRNG = module.StatefulPRNG(key, jax.new_ref(count.astype(np.int32)))
+    try:
+        counter = jax.new_ref(count.astype(np.int32))
+    except ValueError as cause:  # A shard_map that runs at once has no place for one.
+        wanted, got = "where a Ref can be made", Words("a shard_map that isn't compiled")
+        cure = "To compile it: jax.jit(fun)(key)."
+        raise error(
+            ArgumentValueError, "to_stateful", "stream", wanted, got, cure, must="be converted"
+        ) from cause
+    rng: StatefulPRNG = module.StatefulPRNG(key, counter)
     return rng
 
 

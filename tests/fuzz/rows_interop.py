@@ -54,7 +54,11 @@ ROWS = (
         "interop.to_stateful({stream})",
         laws.anything,
         {"stream": of("stream", "later", "last", "several", "holed", "gone_stream")},
-        speaks=("to_stateful", "Stream", "Stream.position", "Stream.words"),
+        speaks=(
+            "to_stateful",
+            "Stream",
+            *(f"Stream.{name}" for name in ("position", "words", "skip")),
+        ),
         share=0.5,
     ),
     Row(
