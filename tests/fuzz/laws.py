@@ -41,7 +41,11 @@ def _words(key: Any) -> tuple[int, ...] | None:
 def _at(keys: Any, index: int) -> Any:
     place = np.unravel_index(index % keys.size, keys.shape)
     with jax.ensure_compile_time_eval():
-        return keys[place]
+        if len(keys.devices()) == 1:
+            return keys[place]
+        # JAX indexes no dimension that an explicit axis cuts; what is cut is small here.
+        data = np.asarray(jax.random.key_data(keys))[place]
+        return jax.random.wrap_key_data(data, dtype=keys.dtype)
 
 
 def _follows(got: Any, key: Any, *path: Any) -> None:
