@@ -90,7 +90,7 @@ def arrays(
     cls: type[KeystreamError] = ArgumentTypeError,
     must: str = "hold",
 ) -> None:
-    """Refuse a pytree with leaves that JAX can't make arrays of, or that were donated."""
+    """Refuse leaves that JAX can't make arrays of, of negative sizes, or donated."""
     apart = "return" if must == "return" else "be"
     for leaf in leaves(function, argument, tree, must=apart):
         try:
