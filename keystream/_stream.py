@@ -264,13 +264,13 @@ class Stream:
     def __delattr__(self, name: str) -> None:
         raise frozen("Stream", name, "stream.skip(1)")
 
-    if not TYPE_CHECKING:  # which finds these calls, as long as it doesn't see the methods
-
-        def __iter__(self):
-            raise _asked("iteration", f"{_ONE} For an iterator: ks.iter_keys(key).")
+    if not TYPE_CHECKING:  # which finds this call, as long as it doesn't see the method
 
         def __next__(self):
-            raise _asked("next(stream)", _ONE)
+            # Without an __iter__ beside it, nobody takes a stream for an iterator.
+            wanted, got = "asked by a method, since it doesn't change", Words("next(stream)")
+            cure = "For a key: key, stream = stream.next(). For an iterator: ks.iter_keys(key)."
+            raise error(ArgumentTypeError, "Stream", "stream", wanted, got, cure)
 
     def __dir__(self) -> list[str]:
         return members(self)
@@ -328,14 +328,6 @@ def frozen(function: str, name: str, cure: str) -> ImmutableError:
     cure = f"For another one: {cure}."
     name = name if name.isidentifier() and len(name) < 40 else summary(name)
     return error(ImmutableError, function, name, "left as it is", Words("an assignment"), cure)
-
-
-_ONE = "For a key: key, stream = stream.next()."
-
-
-def _asked(got: str, cure: str) -> ArgumentTypeError:
-    wanted = "asked by a method, since it doesn't change"
-    return error(ArgumentTypeError, "Stream", "stream", wanted, Words(got), cure)
 
 
 def _is_words(value: Any) -> bool:

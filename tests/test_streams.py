@@ -6,6 +6,7 @@ it: interleavings, the seams and the end of the positions, carries, buffers, cop
 
 from __future__ import annotations
 
+import collections.abc
 import copy
 import pickle
 from typing import Any
@@ -517,3 +518,12 @@ def test_continue_is_never_stopped(seed: int, cuts: list[int]) -> None:
         stream = jax.tree.unflatten(structure, (jax.random.wrap_key_data(key), jnp.asarray(words)))
     joined = np.concatenate([np.zeros((0, 2), np.uint32), *parts])
     oracle.assert_same(joined, oracle.words(whole)[: sum(cuts)])
+
+
+@pytest.mark.fast
+def test_a_stream_is_no_iterator():
+    """Nothing takes a stream for something to go through, though `next` of it says what to write."""
+    stream = ks.Stream(ks.key(42))
+    assert not isinstance(stream, (collections.abc.Iterable, collections.abc.Iterator))
+    with pytest.raises(ks.ArgumentTypeError, match=r"stream.next\(\)"):
+        next(stream)

@@ -126,8 +126,6 @@ def _within(
 
 def _of_error(problem: BaseException, speaks: tuple[str, ...]) -> Verdict:
     if isinstance(problem, KeystreamError):
-        if "Stream" not in speaks and str(problem).startswith(_ASKED):
-            return Verdict("own")
         wrong = broken_rule(str(problem), speaks)
         return Verdict("escape", f"message: {wrong}", str(problem)) if wrong else Verdict("refused")
     if isinstance(problem, hostile.Mine) or _is_own(problem):
@@ -173,8 +171,6 @@ def _is_own(problem: BaseException) -> bool:
 
 
 _HOME = ks.__file__.removesuffix("__init__.py")
-_ASKED = "Stream: stream must be asked by a method"
-"""What a stream says for itself where JAX, in a function of the user's, takes it for a shape."""
 _CALLS = _called.called.__code__
 """Here the user's function is called, which may be JAX's own or a class of Python's."""
 _RECORDER = f"{_HOME}_audit/recorder/"
