@@ -522,7 +522,7 @@ def test_continue_is_never_stopped(seed: int, cuts: list[int]) -> None:
 
 @pytest.mark.fast
 def test_a_stream_is_no_iterator():
-    """Nothing takes a stream for something to go through, though `next` of it says what to write."""
+    """Nobody takes a stream for an iterator, though `next` of it says what to write."""
     stream = ks.Stream(ks.key(42))
     assert not isinstance(stream, (collections.abc.Iterable, collections.abc.Iterator))
     with pytest.raises(ks.ArgumentTypeError, match=r"stream.next\(\)"):
