@@ -19,16 +19,8 @@ if count > 1:
 import numpy as np  # noqa: E402 - after JAX knows its devices
 
 import keystream as ks  # noqa: E402
+from tests.spawn import refused  # noqa: E402
 from tests.test_howto import program  # noqa: E402
-
-
-def refused(call):
-    """Return the name and the message of the error that a call ends in."""
-    try:
-        call()
-    except ks.KeystreamError as error:
-        return f"{type(error).__name__} {error}"
-    return "no error"
 
 
 def multi_host():

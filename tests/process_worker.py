@@ -18,6 +18,7 @@ if count > 1:
     jax.distributed.initialize(f"127.0.0.1:{port}", count, index)
 
 import keystream as ks  # noqa: E402 - after JAX knows its devices
+from tests.spawn import refused  # noqa: E402
 
 KEY = ks.key(42)
 
@@ -31,15 +32,6 @@ def held(array):
         where = ",".join(str(piece.start or 0) for piece in shard.index)
         parts[where] = np.asarray(shard.data).ravel().tolist()
     return parts
-
-
-def refused(call):
-    """Return the message of the error that a call ends in."""
-    try:
-        call()
-    except ks.KeystreamError as error:
-        return f"{type(error).__name__} {error}"
-    return "no error"
 
 
 def draws(mesh):

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -92,3 +92,12 @@ def _lines(file: Path) -> list[dict]:
 def _environment() -> dict[str, str]:
     root = str(Path(ks.__file__).parent.parent)
     return {**os.environ, "PYTHONPATH": root, "XLA_FLAGS": ""}
+
+
+def refused(call: Callable[[], object]) -> str:
+    """Return the name and the message of the error that a call ends in."""
+    try:
+        call()
+    except ks.KeystreamError as error:
+        return f"{type(error).__name__} {error}"
+    return "no error"
