@@ -90,8 +90,9 @@ def _lines(file: Path) -> list[dict]:
 
 
 def _environment() -> dict[str, str]:
-    root = str(Path(ks.__file__).parent.parent)
-    return {**os.environ, "PYTHONPATH": root, "XLA_FLAGS": ""}
+    package = Path(ks.__file__).parent.parent  # elsewhere where the installed one is tested
+    places = os.pathsep.join(map(str, (HERE.parent, package)))
+    return {**os.environ, "PYTHONPATH": places, "XLA_FLAGS": ""}
 
 
 def refused(call: Callable[[], object]) -> str:
