@@ -317,6 +317,46 @@ def test_implementations(impl: str) -> None:
     assert named == (set() if impl == "threefry2x32" else {("KS06", "error")})
 
 
+@pytest.mark.parametrize(
+    ("fun", "found"),
+    [
+        (lambda key, i: (_child(key), _folded(key, i)), {("KS04", "warning")}),
+        (
+            lambda key, i: (_child(key), jax.vmap(jax.random.bits)(ks.derive(key, i[None]))),
+            {("KS04", "warning")},
+        ),
+        (
+            lambda key, i: (jax.random.randint(key, (3,), 0, 9), _folded(key, i)),
+            {("KS06", "error")},
+        ),
+        (lambda key, i: (jax.random.permutation(key, 9), _folded(key, i)), {("KS06", "error")}),
+        (lambda key, i: (_child(key), _dropped(ks.derive(key, i))), set()),
+        (lambda key, i: (_dropped(ks.split(key)), _folded(key, i)), set()),
+        (lambda key, i: (_child(key), _folded(ks.derive(key, "steps"), i)), set()),
+        (lambda key, _: (_child(key), _folded(key, 5)), set()),
+        (lambda key, _: (_child(key), _folded(key, 1)), {("KS04", "error")}),
+    ],
+)
+def test_a_number_that_is_not_known(fun: Callable[..., Any], found: set[tuple[str, str]]) -> None:
+    """Beside a split, a fold of a number that the program doesn't tell is a warning."""
+    number = jnp.int32(7)
+    assert rules(fun, ks.key(0), number) == found
+    with jax.threefry_partitionable(False):  # a split's children are no folds
+        assert not rules(fun, ks.key(0), number)
+
+
+def _child(key: jax.Array) -> jax.Array:
+    return jax.random.bits(jax.random.split(key)[1])
+
+
+def _dropped(_: Any) -> None:
+    return None
+
+
+def _folded(key: jax.Array, number: Any) -> jax.Array:
+    return jax.random.bits(jax.random.fold_in(key, number))
+
+
 def test_settings() -> None:
     """Without prefixes the children of two splits are different keys."""
 

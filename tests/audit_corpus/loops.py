@@ -135,6 +135,41 @@ def fold_of_counter(key):
     return lax.scan(step, 0, jnp.arange(4))
 
 
+@wrong("KS04", mode="run")
+def split_and_fold_of_counter(key):
+    """The first steps fold the numbers of the children that the key was split into."""
+
+    def step(carry, i):
+        return carry, random.normal(random.fold_in(key, i), (3,))
+
+    params, dropout = random.split(key)
+    _, noise = lax.scan(step, 0, jnp.arange(4))
+    return [random.normal(each, (3,)) for each in (params, dropout)], noise
+
+
+@right()
+def split_and_fold_of_counter_apart(key):
+    """One child is split further, and the counter folded into the other."""
+
+    def step(carry, i):
+        return carry, random.normal(random.fold_in(steps, i), (3,))
+
+    parts, steps = random.split(key)
+    _, noise = lax.scan(step, 0, jnp.arange(4))
+    return [random.normal(each, (3,)) for each in random.split(parts)], noise
+
+
+@wrong("KS06", shows=None)
+def shuffled_and_fold_of_counter(key):
+    """A permutation draws from children of its key, and a step folds the number of each."""
+
+    def step(carry, i):
+        return carry, random.normal(random.fold_in(key, i), (3,))
+
+    order = random.permutation(key, 4)
+    return order, lax.scan(step, 0, jnp.arange(4))[1]
+
+
 @right()
 def constant_fold_of_a_step_key(key):
     """A constant tells two uses apart within a step, whose key is its own."""

@@ -11,7 +11,7 @@ import numpy as np
 from keystream._audit.judging.taken import Seen, Taken, View
 from keystream._audit.judging.wording import Findings
 from keystream._audit.reading.body import Use
-from keystream._audit.reading.lineage import Handles, Lineage, Step
+from keystream._audit.reading.lineage import CHILD, FOLD, Handles, Lineage, Step
 
 MANY = 8
 """Uses of one key that are compared with each other: of a hundred one needs no 4,950 pairs."""
@@ -37,6 +37,12 @@ class Pairs:
         self.lineage, self.uses, self.view, self.findings = lineage, uses, view, findings
         self.order = {id(use): place for place, use in enumerate(uses)}
         self.used = used
+        self.unknown = {step.where for step in lineage.steps if step.kind == FOLD}
+        """Where a number is folded in that the program alone doesn't tell."""
+        self.counted = {
+            step.where for step in lineage.steps if step.kind == CHILD and step.what == "split"
+        }
+        """Where a key is split into children that folds could make."""
 
     def look(self) -> None:
         """Compare all that is done with each key."""
@@ -51,6 +57,10 @@ class Pairs:
                     others += kinds[kind][:MANY]
                 for second in others:
                     self.compare(first, second)
+            splits = [seen for seen in kinds["split"] if seen.use.where in self.counted]
+            folds = [seen for seen in kinds["fold"] if seen.use.where in self.unknown]
+            for pair in itertools.product(splits[:MANY], folds[:MANY]):
+                self.compare(*pair)
 
     def shared(self) -> Iterator[list[Seen]]:
         """Yield what is done with each key with which several things are done."""
@@ -131,7 +141,10 @@ class Pairs:
             step = self.lineage.step(longer.way[len(shorter.way)])
             if shorter.what == "draw":
                 self._drawn_and_made(shorter, longer, step)
-            return
+        else:
+            self._tell_of_one(one, other)
+
+    def _tell_of_one(self, one: Taken, other: Taken) -> None:
         kinds = {one.what, other.what}
         if kinds == {"draw"}:
             self._drawn_twice(one, other)
@@ -139,6 +152,12 @@ class Pairs:
             split = one if one.what == "split" else other
             if self._children_are_used(split):
                 self.findings.add("KS02", [one, other], one.way)
+        elif kinds == {"split", "fold"}:
+            if self._children_are_used(one) and self._children_are_used(other):
+                message = "a key is split, and a number is folded in that may be a child's"
+                self.findings.add(
+                    "KS04", [one, other], one.way, message=message, severity="warning"
+                )
         elif "draw" in kinds:
             self._beside(one, other, named="name" in kinds)
 
@@ -177,12 +196,12 @@ class Pairs:
             severity="note" if harmless else None,
         )
 
-    def _children_are_used(self, split: Taken) -> bool:
+    def _children_are_used(self, parent: Taken) -> bool:
         # Steps that were added since then repeat others, for choices.
         return any(
             used.any()
             for used, step in zip(self.used, self.lineage.steps, strict=False)
-            if step.where == split.use.where and step.what == "split"
+            if step.where == parent.use.where and step.what == _MADE[parent.use.what]
         )
 
 
@@ -192,6 +211,8 @@ def _large(order: np.ndarray, borders: np.ndarray) -> Iterator[np.ndarray]:
     for place in np.flatnonzero(ends - starts > 1):
         yield order[starts[place] : ends[place]]
 
+
+_MADE = {"split": "split", "fold": "fold_in"}
 
 _MADE_TWICE = {
     frozenset(("split",)): "KS03",
