@@ -388,17 +388,17 @@ PLANTED = {
 def test_every_planted_bug_is_found() -> None:
     """With any one bug left in, the audit finds that one; with none left, nothing."""
     page = program("inherited", 4)
-    mends = page["mends"]
-    assert set(PLANTED) == set(mends)
+    fixes = page["fixes"]
+    assert set(PLANTED) == set(fixes)
     for number, (left, rules) in enumerate(PLANTED.items()):
-        page["mend"](f"left{number}", {name: mends[name] for name in mends if name != left})
+        page["fix"](f"left{number}", {name: fixes[name] for name in fixes if name != left})
         assert page["rules"](f"left{number}") == rules
-    page["mend"]("clean", mends)
+    page["fix"]("clean", fixes)
     assert page["rules"]("clean") == set()
 
 
 @pytest.mark.slow
-def test_the_mended_program_on_the_command_line() -> None:
-    """The mended program passes `run --audit`, which the inherited one doesn't."""
+def test_the_fixed_program_on_the_command_line() -> None:
+    """The fixed program passes `run --audit`, which the inherited one doesn't."""
     ended = program("inherited", 4)["audited"]("new.py")
     assert ended.returncode == 0, ended.stderr

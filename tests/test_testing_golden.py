@@ -68,7 +68,7 @@ def test_the_program_changed(folder: Path) -> None:
     assert told("draws", value, folder) == (
         f"check_golden: value must be what {file} holds, got key threefry2x32:2241665166810deb in "
         "the file and key threefry2x32:293769dde59c2142 now at value['keys'][0]; 2 of 2 differ. No "
-        "setting or version that changes numbers is another one: the program changed them. To take "
+        "setting or version that changes numbers has changed, so the program changed them. To take "
         "the new value: pytest --keystream-update-golden."
     )
 

@@ -72,10 +72,10 @@ _ROWS = (
     ),
     Rule(
         "KS06",
-        "a key is drawn from beside the children folded out of it",
+        "a key is drawn from, and children are folded out of it",
         "error",
         "A draw reads the blocks that the children are made of, so a child can meet it.",
-        'use = ks.derive(key, "draw")  # draw from use instead of key',
+        'draw_key = ks.derive(key, "draw")  # draw from draw_key, not from key',
         "ks06-drawn-beside-its-children",
     ),
     Rule(

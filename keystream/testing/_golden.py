@@ -68,7 +68,7 @@ def check_golden(
         Keys, bits, integers, bools and str must be equal; dtypes and shapes too. Floats
         are stored without loss. A file is JSON, one value a line, written whole or not at
         all, and never without being asked; an update leaves files alone whose values still
-        pass. When a value differs, each setting that is another one than in the file's
+        pass. When a value differs, each setting that differs from the file's
         manifest is tried by itself with `ks.check_manifest`: those that change keys or
         draws are named with the line that sets them back, then the draws of JAX itself that
         changed, then what can change last digits; or the program is all that is left.
@@ -159,7 +159,7 @@ def cause(saved: dict[str, Any]) -> str:
         return f"JAX's own draws changed, of {', '.join(draws)}{with_it}."
     if digits:
         return f"Last digits may differ by {perhaps}; beyond them, the program changed the numbers."
-    return "No setting or version that changes numbers is another one: the program changed them."
+    return "No setting or version that changes numbers has changed, so the program changed them."
 
 
 def _change(here: dict[str, Any], name: str, saved: Any) -> str:
