@@ -159,7 +159,7 @@ def split_and_fold_of_counter_apart(key):
     return [random.normal(each, (3,)) for each in random.split(parts)], noise
 
 
-@wrong("KS06", shows=None)
+@wrong("KS06", shows=None, mode="run")
 def shuffled_and_fold_of_counter(key):
     """A permutation draws from children of its key, and a step folds the number of each."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import itertools
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from keystream._audit.judging.taken import Seen, Taken, View
 from keystream._audit.judging.wording import Findings
 from keystream._audit.reading.body import Use
 from keystream._audit.reading.lineage import CHILD, FOLD, Handles, Lineage, Step
+from keystream._audit.values import Severity
 
 MANY = 8
 """Uses of one key that are compared with each other: of a hundred one needs no 4,950 pairs."""
@@ -57,10 +59,10 @@ class Pairs:
                     others += kinds[kind][:MANY]
                 for second in others:
                     self.compare(first, second)
-            splits = [seen for seen in kinds["split"] if seen.use.where in self.counted]
-            folds = [seen for seen in kinds["fold"] if seen.use.where in self.unknown]
+            splits = [seen for seen in kinds["split"] if self._counts(seen, self.counted)]
+            folds = [seen for seen in kinds["fold"] if self._counts(seen, self.unknown)]
             for pair in itertools.product(splits[:MANY], folds[:MANY]):
-                self.compare(*pair)
+                self._may_meet(*pair)
 
     def shared(self) -> Iterator[list[Seen]]:
         """Yield what is done with each key with which several things are done."""
@@ -117,6 +119,23 @@ class Pairs:
             return
         self._tell(self.view.taken(one), self.view.taken(other))
 
+    def _counts(self, seen: Seen, places: set[Any]) -> bool:
+        return seen.use.where in places and self._children_are_used(seen.use)
+
+    def _may_meet(self, split: Seen, fold: Seen) -> None:
+        """Warn of a number that may be a child's, whichever ways led to the key."""
+        if self.view.apart(split, fold):
+            return
+        one, other = sorted((split, fold), key=lambda seen: self.order[id(seen.use)])
+        takens = [self.view.taken(one), self.view.taken(other)]
+        if len(takens[0].way) != len(takens[1].way):
+            self._tell(*takens)  # one of them stands inside of a sampler
+        elif "draw" in (takens[0].what, takens[1].what):
+            self._beside(*takens, named=False, severity="warning")
+        else:
+            message = "a key is split, and a number is folded in that may be a child's"
+            self.findings.add("KS04", takens, takens[0].way, message=message, severity="warning")
+
     def _repeated(self, first: Seen, second: Seen) -> None:
         """Tell of a line that a loop runs again with the key that it had before."""
         one, other = self.view.taken(first), self.view.taken(second)
@@ -150,14 +169,8 @@ class Pairs:
             self._drawn_twice(one, other)
         elif kinds == {"draw", "split"}:
             split = one if one.what == "split" else other
-            if self._children_are_used(split):
+            if self._children_are_used(split.use):
                 self.findings.add("KS02", [one, other], one.way)
-        elif kinds == {"split", "fold"}:
-            if self._children_are_used(one) and self._children_are_used(other):
-                message = "a key is split, and a number is folded in that may be a child's"
-                self.findings.add(
-                    "KS04", [one, other], one.way, message=message, severity="warning"
-                )
         elif "draw" in kinds:
             self._beside(one, other, named="name" in kinds)
 
@@ -184,7 +197,13 @@ class Pairs:
             self._beside(drawn, used, named=step.what == "a name", steps=(step,))
 
     def _beside(
-        self, one: Taken, other: Taken, *, named: bool, steps: tuple[Step, ...] = ()
+        self,
+        one: Taken,
+        other: Taken,
+        *,
+        named: bool,
+        steps: tuple[Step, ...] = (),
+        severity: Severity | None = None,
     ) -> None:
         harmless = named and self.lineage.step(one.handle).impl == "threefry2x32"
         self.findings.add(
@@ -193,15 +212,15 @@ class Pairs:
             min(one.way, other.way, key=len),
             message="a key is drawn from beside a name made of it" if named else "",
             steps=steps,
-            severity="note" if harmless else None,
+            severity="note" if harmless else severity,
         )
 
-    def _children_are_used(self, parent: Taken) -> bool:
+    def _children_are_used(self, parent: Use) -> bool:
         # Steps that were added since then repeat others, for choices.
         return any(
             used.any()
             for used, step in zip(self.used, self.lineage.steps, strict=False)
-            if step.where == parent.use.where and step.what == _MADE[parent.use.what]
+            if step.where == parent.where and step.what == _MADE[parent.what]
         )
 
 
