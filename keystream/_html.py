@@ -83,7 +83,7 @@ def _cells(stream: Any) -> tuple[str, str]:
         return "…", prints
     if key.shape:
         return "…", f"several, {summary(key)}"
-    place = repr(stream).rpartition("position=")[2].rstrip(")")
+    place = repr(stream).rpartition("position=")[2].rstrip(")") if stream is not key else "…"
     return place, f"{jax.random.key_impl(key)}:{prints[0]}"
 
 

@@ -6,6 +6,7 @@ put into the one IPython that asks. Nothing is changed elsewhere, and unloading 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -15,13 +16,30 @@ from keystream._html import of_keys
 FORM = "text/html"
 
 
+class _OfArrays:
+    """The form of arrays: ours for typed keys, for all others the one that was there before."""
+
+    def __init__(self, before: Callable[[Any], str | None] | None) -> None:
+        self.before = before
+
+    def __call__(self, array: Any) -> str | None:
+        found = of_keys(array)
+        return self.before(array) if found is None and self.before is not None else found
+
+
 def load_ipython_extension(shell: Any) -> None:
     """Show typed keys as HTML in this IPython from now on."""
-    shell.display_formatter.formatters[FORM].for_type(jax.Array, of_keys)
+    formatter = shell.display_formatter.formatters[FORM]
+    before = formatter.for_type(jax.Array)
+    if not isinstance(before, _OfArrays):
+        formatter.for_type(jax.Array, _OfArrays(before))
 
 
 def unload_ipython_extension(shell: Any) -> None:
     """Show typed keys as text again, unless somebody has taken another form since."""
     formatter = shell.display_formatter.formatters[FORM]
-    if formatter.for_type(jax.Array) is of_keys:
+    ours = formatter.for_type(jax.Array)
+    if isinstance(ours, _OfArrays):
         formatter.pop(jax.Array)
+        if ours.before is not None:
+            formatter.for_type(jax.Array, ours.before)

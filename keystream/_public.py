@@ -1,7 +1,7 @@
 """The names of a package: which it shows, and what to write for one that it doesn't have.
 
-`keystream` and `keystream.testing` end with the functions that `doors` returns. A type checker
-doesn't see them: to it, a module with a `__getattr__` has every name.
+`keystream`, `keystream.testing` and `keystream.interop` end with the functions that `doors`
+returns. A type checker doesn't see them: to it, a module with a `__getattr__` has every name.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def names(package: str) -> list[str]:
     """Return the public names of a package that is imported."""
     return sorted(
         name
-        for name, value in vars(sys.modules[package]).items()
+        for name, value in list(vars(sys.modules[package]).items())  # others may import
         if not name.startswith("_") and (name in PARTS or not isinstance(value, ModuleType))
     )
 

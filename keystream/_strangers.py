@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import difflib
 import importlib.util
+import warnings
 from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
@@ -76,14 +77,19 @@ def _alike(name: str, known: Iterable[str], short: str) -> str:
 
 def _tested(name: str) -> str:
     """Propose a name of keystream.testing, which may not be imported, nor be able to be."""
-    source = Path(__file__).with_name("testing").joinpath("__init__.py").read_text("utf-8")
+    try:
+        source = Path(__file__).with_name("testing").joinpath("__init__.py").read_text("utf-8")
+    except OSError:  # installed without its source
+        return ""
     nodes = (node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.ImportFrom))
     there = any(alias.asname == name for node in nodes for alias in node.names)
     return f"To have it: from keystream.testing import {name}." if there else ""
 
 
 def _jax(name: str) -> str:
-    for module in (jax.random, jax, jax.lax, jax.numpy):
-        if hasattr(module, name) and not isinstance(getattr(module, name), ModuleType):
-            return f"It is JAX's: {module.__name__}.{name}."
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of deprecated names, which nobody has written
+        for module in (jax.random, jax, jax.lax, jax.numpy):
+            if not isinstance(getattr(module, name, module), ModuleType):
+                return f"It is JAX's: {module.__name__}.{name}."
     return ""

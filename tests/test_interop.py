@@ -105,6 +105,18 @@ def test_missing(call: Any, module: str, package: str) -> None:
     assert isinstance(caught.value, (ks.KeystreamError, ImportError))
 
 
+@pytest.mark.fast
+def test_broken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A library that is there and fails while it is imported is told alike."""
+
+    def fails(name: str) -> None:
+        raise AttributeError(f"no attribute of {name}")
+
+    monkeypatch.setattr("importlib.import_module", fails)
+    with pytest.raises(interop.NeighborMissingError, match=r"got an AttributeError \(no attribute"):
+        interop.from_nnx(None)
+
+
 # Seeds
 
 
@@ -201,14 +213,27 @@ def test_stateful(impl: str) -> None:
     assert_same(interop.from_stateful(rng), stream)
 
 
+def test_stateful_with_wide_types() -> None:
+    """With 64-bit types on it draws, and goes on, as without them."""
+    with jax.enable_x64(True):
+        rng = interop.to_stateful(ks.Stream(KEY).skip(2**31 - 1))
+        assert bool(rng.key() == ks.derive(KEY, 2**31 - 1))
+        assert bool(jax.jit(rng.key)() == ks.derive(KEY, 2**31))
+        assert interop.from_stateful(rng).position == 2**31 + 1
+
+
 def test_stateful_of_a_seed() -> None:
     """A generator that JAX seeded is a stream of the key of that seed, which JAX cuts."""
     assert bool(stateful.stateful_rng(2**32).key() == stateful.stateful_rng(0).key())
     rng = stateful.stateful_rng(7)
     rng.key()
     assert_same(interop.from_stateful(rng), ks.Stream(ks.key(7)).skip(1))
-    with pytest.raises(ks.KeyTypeError, match="rng must be one typed key"):
-        interop.from_stateful(rng.split(3))
+    several = rng.split(3)
+    with pytest.raises(ks.KeyTypeError, match=r"jax\.vmap\(interop\.from_stateful\)\(rng\)"):
+        interop.from_stateful(several)
+    assert len(jax.tree.leaves(jax.vmap(interop.from_stateful)(several))[0]) == 3
+    with pytest.raises(ks.KeyTypeError, match=r"jax\.vmap\(interop\.to_stateful\)\(several\)"):
+        interop.to_stateful(jax.vmap(ks.Stream)(ks.keys(KEY, 3)))
     with pytest.raises(ks.ArgumentTypeError, match="rng must be a StatefulPRNG, got 7"):
         interop.from_stateful(7)  # type: ignore[arg-type]
 
@@ -318,8 +343,36 @@ def test_nnx_refused() -> None:
         interop.from_nnx(nnx.Rngs(params=0).split(3))
     far = jax.tree.map(lambda x: x, ks.Streams(KEY, ("a",)))
     far = ks.Streams.tree_unflatten(("a",), (far["a"].skip(2**32),))
-    with pytest.raises(ks.ArgumentValueError, match=r"position below 2\*\*32"):
+    with pytest.raises(
+        ks.ArgumentValueError, match=r"to_nnx: streams\['a'\] must be at a position below 2\*\*32"
+    ):
         interop.to_nnx(far)
+    several = jax.vmap(lambda key: ks.Streams(key, ("a",)))(ks.keys(KEY, 3))
+    with pytest.raises(ks.KeyTypeError, match=r"jax\.vmap\(interop\.to_nnx\)\(several\)"):
+        interop.to_nnx(several)
+    assert jax.vmap(lambda one: interop.to_nnx(one).a())(several).shape == (3,)
+
+
+@needs("flax")
+@pytest.mark.parametrize("name", ["items", "fork", "normal", "__class__", "_pytree__nodes"])
+def test_nnx_names_that_are_taken(name: str) -> None:
+    """A name that nnx.Rngs uses itself is refused, and the cure's isn't."""
+    with pytest.raises(ks.ArgumentValueError, match="for something else") as caught:
+        interop.to_nnx(ks.Streams(KEY, (name,)))
+    cure = str(caught.value).rpartition(": ")[2].rstrip(".")
+    assert interop.to_nnx(eval(cure, {"ks": ks, "key": KEY})) is not None
+
+
+@needs("flax")
+def test_nnx_closed_over() -> None:
+    """An nnx.Rngs that a trace closes over is converted, with the warning where it is due."""
+    from flax import nnx
+
+    rngs, alike = nnx.Rngs(params=0, dropout=1), nnx.Rngs(params=0, dropout=0)
+    use = jax.jit(lambda: interop.from_nnx(rngs).next("params")[0])()
+    assert bool(use == ks.derive(ks.key(0), 0))
+    with pytest.warns(RuntimeWarning, match="one key for 'params' and 'dropout'"):
+        jax.jit(lambda: interop.from_nnx(alike).next("params")[0])()
 
 
 @needs("flax")

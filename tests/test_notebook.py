@@ -124,6 +124,9 @@ def test_keys_that_cannot_be_read() -> None:
     several = jax.vmap(ks.Stream)(ks.keys(ks.key(42), 3))
     assert "several" in of(several)
     assert of(jax.tree.map(lambda _: 1, several)) == "Stream position key … 1"
+    names = ks.Streams(ks.key(42), ("a",))
+    used = jax.tree.map(lambda s: s.next()[0], names, is_leaf=lambda x: isinstance(x, ks.Stream))
+    assert of(used).endswith(f"'a' … {ks.fingerprint(ks.derive(ks.key(42), 'a', 0))}")
     placed = jax.device_put(ks.Streams(ks.key(42), ("a",)), NamedSharding(mesh, P()))
     assert "'a' 0 threefry2x32:" in of(placed)
 
@@ -219,6 +222,11 @@ html = shell.display_formatter.formatters["text/html"]
 html.for_type(jax.Array, lambda value: "another")
 shell.run_line_magic("unload_ext", "keystream")
 assert shown("jnp.arange(3)")["text/html"] == "another"
+shell.run_line_magic("load_ext", "keystream")
+assert shown("jnp.arange(3)")["text/html"] == "another"
+assert ks_print in shown("ks.key(42)")["text/html"]
+shell.run_line_magic("unload_ext", "keystream")
+assert shown("ks.key(42)")["text/html"] == "another"
 """
 
 
@@ -238,7 +246,9 @@ def test_loading_starts_nothing() -> None:
         "assert 'keystream._ipython' not in sys.modules and 'keystream._html' not in sys.modules\n"
         "class Forms(dict):\n"
         "    def for_type(self, kind, form=None):\n"
-        "        return self.setdefault(kind, form)\n"
+        "        before = self.get(kind)\n"
+        "        self.update({kind: form} if form else {})\n"
+        "        return before\n"
         "forms = Forms()\n"
         "display = types.SimpleNamespace(formatters={'text/html': forms})\n"
         "shell = types.SimpleNamespace(display_formatter=display)\n"

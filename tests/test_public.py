@@ -6,6 +6,7 @@ import subprocess
 import sys
 import traceback
 import types
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -121,6 +122,17 @@ def test_what_tools_ask_for() -> None:
     ):
         ks.__wrapped__  # type: ignore[attr-defined]  # noqa: B018
     assert ks.__version__ == _public.version()
+
+
+@pytest.mark.fast
+def test_hasattr_asks_quietly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`hasattr` is false without the source beside it, and of a name that JAX deprecates."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert not any(hasattr(ks, name) for name in dir(jax.lax) if not hasattr(ks, name))
+        assert not hasattr(ks, "psend")
+    monkeypatch.setattr(_strangers, "__file__", "/nowhere/_strangers.py")
+    assert not hasattr(ks, "nothing_of_the_kind")
 
 
 def test_parts_are_not_imported() -> None:

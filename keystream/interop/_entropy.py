@@ -20,9 +20,9 @@ def entropy(function: str, key: jax.Array, use: str) -> int:
     The uses are kept apart by a prefix, since Python's `random`, NumPy's `RandomState` and
     torch all run a Mersenne Twister: from one int they would give one sequence.
     """
-    each = f"[interop.{function}(key) for key in keys.ravel()]"
-    _check_key.one_key(function, key, each=each)
-    held = _check_key.concrete_words(function, key, f"Outside of jit: interop.{function}(key).")
+    call = f"interop.{function}(key{', bits=32' if function == 'int_seed' else ''})"
+    _check_key.one_key(function, key, each=f"[{call} for key in keys.ravel()]")
+    held = _check_key.concrete_words(function, key, f"Outside of jit: {call}.")
     prefix = f"keystream:1:interop:{use}:{jax.random.key_impl(key)}:".encode()
     digest = hashlib.sha256(prefix + np.asarray(held).astype(">u4").tobytes())
     return int.from_bytes(digest.digest(), "big")

@@ -16,8 +16,9 @@ def neighbor(function: str, module: str, package: str) -> Any:
     """Import a module of another library; where that fails, say how to install it."""
     try:
         return importlib.import_module(module)
-    except ImportError as reason:
-        got = Words(f"an ImportError ({reason})")
+    except Exception as reason:  # one of another version may fail in any way
+        kind = "ImportError" if isinstance(reason, ImportError) else type(reason).__name__
+        got = Words(f"{'an' if kind[0] in 'AEIOU' else 'a'} {kind} ({reason})")
         cure = f"In a shell: pip install '{package}'."
         raise error(NeighborMissingError, function, module, "installed", got, cure) from reason
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from keystream import _check, _check_key
 from keystream._errors import ArgumentTypeError, ArgumentValueError, Words, error
-from keystream._impl import NARROW_END
+from keystream._impl import NARROW_END, concrete_words
 from keystream._stream import Stream
 from keystream._streams import Streams
 from keystream.interop._neighbor import instance, neighbor
@@ -47,7 +47,9 @@ def to_nnx(streams: Streams, /) -> nnx.Rngs:
 
     Raises:
         ArgumentTypeError: No `Streams`, or one with a name in bytes.
-        ArgumentValueError: A position of 2**32 or above.
+        ArgumentValueError: A position of 2**32 or above, or a name that `nnx.Rngs` has for a
+            method or another use of its own, as "normal" or "split".
+        KeyTypeError: Several `Streams` at once.
         NeighborMissingError: flax isn't installed.
 
     Warns:
@@ -67,9 +69,14 @@ def to_nnx(streams: Streams, /) -> nnx.Rngs:
         if isinstance(name, bytes):
             wanted, cure = "streams whose names are str", "For its text: name.decode()."
             raise error(ArgumentTypeError, "to_nnx", "streams", wanted, name, cure)
-    held = {str(name): streams[name] for name in streams.names}
-    keys = {name: narrow("to_nnx", stream, NARROW_END) for name, stream in held.items()}
     module = neighbor("to_nnx", "flax.nnx", _PACKAGE)
+    keys: dict[str, tuple[jax.Array, Any]] = {}
+    for name, stream in zip(map(str, streams.names), streams._streams, strict=True):
+        _refuse_taken(module, name)
+        cure = (
+            "For streams of their own: ks.Streams(ks.derive(key, 'more'), ('params', 'dropout'))."
+        )
+        keys[name] = narrow("to_nnx", f"streams[{name!r}]", stream, NARROW_END, cure)
     rngs: nnx.Rngs = module.Rngs({name: key for name, (key, _) in keys.items()})
     for name, (_, count) in keys.items():
         rngs[name].count[...] = count
@@ -129,13 +136,24 @@ def from_nnx(rngs: nnx.Rngs, /) -> Streams:
     return Streams.tree_unflatten(tuple(found), tuple(found.values()))
 
 
-def narrow(function: str, stream: Stream, end: int) -> tuple[jax.Array, Any]:
+def _refuse_taken(module: Any, name: str) -> None:
+    if name in dir(module.Rngs) or name.startswith("_pytree__"):
+        wanted = "streams whose names nnx.Rngs doesn't have for something else"
+        cure = f"By another name: ks.Streams(key, ({'stream_' + name!r},))."
+        raise error(ArgumentValueError, "to_nnx", "streams", wanted, name, cure)
+
+
+def narrow(
+    function: str, argument: str, stream: Stream, end: int, cure: str
+) -> tuple[jax.Array, Any]:
     """Return a stream's key and its position in one word; refuse one that needs more."""
+    instance(function, argument, stream, Stream, "a ks.Stream", "")
+    each = f"jax.vmap(interop.{function})(several)"
+    _check_key.one_key(function, stream._key, argument=f"the key of {argument}", each=each)
     if not _check.is_traced(stream.words) and stream.position >= end:
         wanted = f"at a position below 2**{end.bit_length() - 1}"
         got = Words(f"one at {stream.position}")
-        cure = "For a stream of its own: ks.Stream(ks.derive(key, 'more'))."
-        raise error(ArgumentValueError, function, "stream", wanted, got, cure)
+        raise error(ArgumentValueError, function, argument, wanted, got, cure)
     key, words = jax.tree.leaves(stream.skip(0))  # a copy: the stream's own can be donated
     return key, words[1]
 
@@ -144,10 +162,10 @@ def warn_shared(function: str, argument: str, keys: dict[str, jax.Array]) -> Non
     """Warn where two names have one key, if their words can be looked at."""
     if _check.is_traced(*keys.values()):
         return
-    words = {
-        name: (str(key.dtype), np.asarray(jax.random.key_data(key)).tobytes())
-        for name, key in keys.items()
-    }
+    held = {name: concrete_words(key) for name, key in keys.items()}
+    if _check.is_traced(*held.values()):  # in an eager mapped body even those are
+        return
+    words = {name: (str(keys[name].dtype), np.asarray(held[name]).tobytes()) for name in keys}
     for one, other in itertools.combinations(words, 2):
         if words[one] == words[other]:
             wanted = "a key of its own for each name"

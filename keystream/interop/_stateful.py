@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from keystream import _check_key
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from jax.experimental.random import StatefulPRNG
 
 _END = 2**31
-"""Its counter is an int32."""
+"""Its counter is an int32, or an int64 where 64-bit types are on: as wide as JAX's own."""
 
 
 def to_stateful(stream: Stream, /) -> StatefulPRNG:
@@ -59,10 +60,11 @@ def to_stateful(stream: Stream, /) -> StatefulPRNG:
     """
     cure = "For a fresh one: interop.to_stateful(ks.Stream(key))."
     instance("to_stateful", "stream", stream, Stream, "a ks.Stream", cure)
-    key, count = narrow("to_stateful", stream, _END)
+    cure = "For a stream of its own: ks.Stream(ks.derive(key, 'more'))."
+    key, count = narrow("to_stateful", "stream", stream, _END, cure)
     module = neighbor("to_stateful", "jax.experimental.random", "jax>=0.10")
     try:
-        counter = jax.new_ref(count.astype(np.int32))
+        counter = jax.new_ref(count.astype(jnp.result_type(int)))
     except ValueError as cause:  # A shard_map that runs at once has no place for one.
         wanted, got = "where a Ref can be made", Words("a shard_map that isn't compiled")
         cure = "To compile it: jax.jit(fun)(key)."
@@ -111,5 +113,7 @@ def from_stateful(rng: StatefulPRNG, /) -> Stream:
     cure = "For a fresh one: interop.to_stateful(ks.Stream(key))."
     instance("from_stateful", "rng", rng, module.StatefulPRNG, "a StatefulPRNG", cure)
     key, counter = jax.tree.leaves(rng)
-    _check_key.one_key("from_stateful", key, argument="rng", each="rng.spawn(n)")
+    _check_key.one_key(
+        "from_stateful", key, argument="rng", each="jax.vmap(interop.from_stateful)(rng)"
+    )
     return Stream(key).skip(counter[...].astype(np.uint32))
