@@ -568,6 +568,13 @@ def _at_once():
     ks.shard_map(body, **mapped)(ks.key(42))
 
 
+def _taken_name():
+    """Name a stream as nnx.Rngs names a method; tests/test_interop.py asks the real one."""
+    flax = {"flax": mock.Mock(), "flax.nnx": mock.Mock(Rngs=dict)}
+    with mock.patch.dict(sys.modules, flax):
+        interop.to_nnx(ks.Streams(ks.key(42), ("items",)))
+
+
 def _other_torch():
     """Ask torch for a generator whose state has another layout than the one known."""
     state = mock.Mock(numpy=lambda: np.zeros(5056, np.uint8))
@@ -608,7 +615,7 @@ def test_complete():
     acts += [_absent, _left_behind, _broken, _elsewhere, lambda: _seeds("given 1", "fresh 2")]
     acts += [lambda: varying(ks.key(42), jnp.arange(8))]
     acts += [lambda: ks.split(_unknown()), _parted, _unrecordable, _guilty, _away]
-    acts += [_no_neighbor, _other_torch, _at_once]
+    acts += [_no_neighbor, _other_torch, _taken_name, _at_once]
     acts += [lambda: ks.__wrapped__, lambda: ks.Streams(ks.key(42), ("a",)).b]
     reached = set()
     for act in acts:
