@@ -8,7 +8,8 @@ import sys
 HERE = pathlib.Path(__file__).parent
 sys.path[:0] = [str(HERE.parent), str(HERE / "_site")]
 # The kernels of the notebooks start elsewhere, and import the same keystream as this build.
-os.environ["PYTHONPATH"] = str(HERE.parent)
+places = str(HERE.parent), os.environ.get("PYTHONPATH", "")
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, places))
 
 project = "keystream"
 author = "the keystream developers"

@@ -51,7 +51,7 @@ def of_streams(streams: Streams) -> str:
     """Return streams as a card, a row for each name."""
     names = streams.names[:NAMES]
     rows = [(repr(n), *_cells(s)) for n, s in zip(names, streams._streams, strict=False)]
-    note = f"{len(streams.names)} names"
+    note = f"{len(streams.names)} name{'s' * (len(streams.names) != 1)}"
     return _card("Streams", note, ("name", "position", "key"), rows, len(streams.names) - NAMES)
 
 

@@ -12,6 +12,7 @@ from sphinx import addnodes
 from sphinx.transforms import SphinxTransform
 
 import keystream
+from keystream import interop, testing
 
 SECTION = re.compile(r"^(Returns|Warns|Key use|Guarantees):$")
 CODE = re.compile(r"(?<!`)`([^`]+)`(?!`)")
@@ -26,24 +27,19 @@ WHOLE = ("attribute", "data", "property")
 def linked(code: str, own: str) -> str:
     """Write one piece of code: a link if it is the name of something else that is public."""
     bare = code.removeprefix("ks.")
-    known = bare.isidentifier() and not bare.startswith("_") and hasattr(keystream, bare)
-    if known and bare != own and (code != bare or bare not in WORDS):
-        return f":py:obj:`{code} <keystream.{bare}>`"
+    if bare == own or (code == bare and bare in WORDS):
+        return f"``{code}``"
+    for room in (keystream, interop, testing):
+        name = bare.removeprefix(room.__name__.rpartition(".")[2] + ".")
+        if name in dir(room):
+            return f":py:obj:`{code} <{room.__name__}.{name}>`"
     return f"``{code}``"
 
 
 def fields(lines: list[str]) -> list[str]:
     """Make fields of the sections that napoleon would take for something else."""
-    made: list[str] = []
-    inside = False
-    for line in lines:
-        head = SECTION.match(line)
-        if head:
-            made += [f":{head[1]}:"]
-        inside = bool(head) or (inside and (not line or line.startswith(" ")))
-        if not head:
-            made.append(line)
-    return made
+    heads = ((line, SECTION.match(line)) for line in lines)
+    return [f":{head[1]}:" if head else line for line, head in heads]
 
 
 def before(app: Any, what: str, name: str, value: Any, options: Any, lines: list[str]) -> None:

@@ -27,7 +27,9 @@ class Pairs(SphinxTransform):
             found = PICTURE.fullmatch(raw.astext())
             if found:
                 said = dict(re.findall(r'(\w+)="([^"]*)"', found[1]))
-                raw.replace_self(nodes.image(uri=said["src"], alt=html.unescape(said["alt"])))
+                raw.replace_self(
+                    nodes.image(uri=said["src"], alt=html.unescape(said.get("alt", "")))
+                )
         folder = pathlib.Path(self.env.doc2path(self.env.docname)).parent
         for light in list(self.document.findall(nodes.image)):
             name = light["uri"].replace(LIGHT, DARK)
