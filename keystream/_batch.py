@@ -81,7 +81,8 @@ def vmap(
     @functools.wraps(fun)
     def mapped(key: jax.Array, /, *args: Any, **kwargs: Any) -> Any:
         several = "For a key per lane that is there already: jax.vmap(fun)(keys, xs)."
-        impl = _check_key.one_key("vmap", key, several=several)
+        call = "ks.vmap(fun)(key, xs)"
+        impl = _check_key.one_key("vmap", key, *args, call=call, several=several)
         _check_key.lanes("vmap", impl, key)
         _check_key.here("vmap", impl, key)
         _check_mesh.axes_in_context("vmap", "spmd_axis_name", spmd_axis_name)
@@ -92,7 +93,7 @@ def vmap(
         lanes = _count_lanes(axes, args, kwargs, axis_size)
         first = _children.base(_check.start("vmap", start, lanes, impl), lanes, impl)
         keys = _children.eager_row(key, (lanes,), first)
-        call = jax.vmap(
+        over_lanes = jax.vmap(
             lane,
             in_axes=(0, *_check_tree.whole_axes(axes)),
             out_axes=_check_tree.whole_axes(out_axes),
@@ -101,7 +102,7 @@ def vmap(
             spmd_axis_name=spmd_axis_name,
         )
         try:
-            return call(keys, *args, **kwargs)
+            return over_lanes(keys, *args, **kwargs)
         except ValueError as cause:
             # Whether a result differs between lanes only JAX knows.
             if "out_axes" not in str(cause) or "None" not in str(cause):

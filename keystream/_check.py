@@ -108,7 +108,7 @@ def count(
     if number is None:
         if is_traced(value):
             wanted = "a static count"
-            cure = f"To mark it static: jax.jit(fun, static_argnames={argument!r})."
+        cure = _to_int(argument, value) or cure
         raise error(ArgumentTypeError, function, argument, wanted, value, cure)
     if number < 0:
         raise error(ArgumentValueError, function, argument, f"{wanted}, zero or more", number)
@@ -127,13 +127,23 @@ def shape(function: str, value: object, *, argument: str = "shape") -> tuple[int
     else:
         sizes = (None,)
     if any(size is None for size in sizes):
-        raise error(
-            ArgumentTypeError, function, argument, "an int or a tuple of static ints", value
-        )
+        wanted, cure = "an int or a tuple of static ints", _to_int(argument, value)
+        raise error(ArgumentTypeError, function, argument, wanted, value, cure)
     if any(size < 0 for size in sizes if size is not None):
         wanted = "sizes of zero or more"
         raise error(ArgumentValueError, function, argument, wanted, value, must="hold")
     return tuple(size for size in sizes if size is not None)
+
+
+def _to_int(argument: str, value: object) -> str:
+    """Return the cure for what stands in the place of static ints and could be one."""
+    if is_traced(value) and not is_typed_key(value):
+        return "To mark it static, by the name of your argument: jax.jit(fun, static_argnames='n')."
+    if isinstance(value, (jax.Array, np.ndarray)):
+        an_int = value.shape == () and is_integer_dtype(value)
+    else:
+        an_int = isinstance(value, (float, np.floating)) and value.is_integer()
+    return f"To make it an int: int({argument})." if an_int else ""
 
 
 def name(
@@ -164,15 +174,9 @@ def distinct_names(
     seen: set[str | bytes] = set()
     for each in names:
         if each in seen:
-            raise error(
-                ArgumentValueError,
-                function,
-                argument,
-                "distinct",
-                Words(f"{summary(each)} twice"),
-                "For the same key at two places: key = ks.derive(key, "
-                f"{repr(each) if len(each) <= 40 else 'name'}).",
-            )
+            got = Words(f"{summary(each)} twice")
+            cure = f"For each of them once: ks.{function}(key, tuple(dict.fromkeys(names)))."
+            raise error(ArgumentValueError, function, argument, "distinct", got, cure)
         seen.add(each)
     return names
 

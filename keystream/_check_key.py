@@ -15,13 +15,25 @@ from keystream._impl import IMPLS, Impl, accepted, is_legacy_key, is_typed_key
 
 
 def one_key(
-    function: str, key: object, *, each: str = "", several: str = "", argument: str = "key"
+    function: str,
+    key: object,
+    *others: object,
+    call: str = "",
+    each: str = "",
+    several: str = "",
+    argument: str = "key",
 ) -> Impl:
-    """Refuse all but one typed key; `each`, or in other words `several`, cures an array of them."""
+    """Refuse all but one typed key.
+
+    `call` is the helper's call as it should be, the cure where the key is among the `others`,
+    the arguments by position; `each`, or in other words `several`, cures an array of keys.
+    """
     if not is_typed_key(key):
-        raise error(KeyTypeError, function, argument, "one typed key", key, _to_key(key))
+        cure = _to_key(key, others, call)
+        raise error(KeyTypeError, function, argument, "one typed key", key, cure)
     if key.shape:
-        cure = several or f"For one {function} per key: {each or f'jax.vmap(ks.{function})(keys)'}."
+        mapped = f"lambda key: {call}" if call else f"ks.{function}"
+        cure = several or f"For one {function} per key: {each or f'jax.vmap({mapped})(keys)'}."
         raise error(KeyTypeError, function, argument, "one typed key", key, cure)
     _not_donated(function, key, argument)
     return implementation(function, key, argument=argument)
@@ -30,13 +42,10 @@ def one_key(
 def key_array(function: str, keys: object, *, argument: str = "keys") -> Impl:
     """Refuse all but an array of typed keys; a single key is an array of shape ()."""
     if not is_typed_key(keys):
-        cure = _STACK if _hold_keys(keys) else _to_key(keys)
-        raise error(KeyTypeError, function, argument, "typed keys", keys, cure)
+        wanted, cure = "a typed key or a key array", _stacked(keys) or _to_key(keys)
+        raise error(KeyTypeError, function, argument, wanted, keys, cure)
     _not_donated(function, keys, argument)
     return implementation(function, keys, argument=argument)
-
-
-_STACK = "For an array of them: jnp.stack(keys)."
 
 
 def _not_donated(function: str, keys: jax.Array, argument: str) -> None:
@@ -45,13 +54,9 @@ def _not_donated(function: str, keys: jax.Array, argument: str) -> None:
         raise error(ArgumentValueError, function, argument, wanted, Words("a donated one"))
 
 
-def _to_key(value: object) -> str:
-    if is_legacy_key(value):
-        if getattr(value, "shape", ()) == (2,):
-            return "To wrap a legacy key: ks.key(key)."
-        return "To wrap legacy keys: jax.random.wrap_key_data(keys, dtype='threefry2x32')."
-    if isinstance(value, (int, str, bytes, np.random.SeedSequence)) and not isinstance(value, bool):
-        return "To make a key from a seed: ks.key(seed)."
+def _to_key(value: object, others: tuple[object, ...] = (), call: str = "") -> str:
+    if cure := legacy(value):
+        return cure
     if isinstance(value, tuple) and len(value) == 2 and _hold_keys(value[:1]):
         if _hold_keys(value):
             return "To unpack what split returned: key, use = ks.split(key)."
@@ -59,9 +64,44 @@ def _to_key(value: object) -> str:
             return f"To unpack what next returned: {_next(value[1])}."
     if _next(value):
         return f"For its next key: {_next(value)}."
-    if _hold_keys(value):
-        return _STACK
+    if isinstance(value, dict) and _hold_keys([*value.values()]):
+        name = repr(next(iter(value)))
+        return f"For one of them: keys[{name if len(name) <= 40 else 'name'}]."
+    if cure := _stacked(value):
+        return cure
+    if call and any(is_typed_key(other) and not other.shape for other in others):
+        return f"The key comes {'first' if '(key' in call else 'second'}: {call}."
+    a_seed = isinstance(value, (str, bytes, np.random.SeedSequence))
+    if a_seed or _check.static_int(value) is not None:
+        return "To make a key from a seed: ks.key(seed)."
     return "To make one: ks.key(42)."
+
+
+_LEGACY = {2: "threefry2x32", 4: "rbg"}
+"""What raw keys are taken for by the number of their words."""
+
+
+def legacy(value: object, name: str = "key", impl: str = "") -> str:
+    """Return the cure for what could be raw uint32 keys, of `impl` if that fits; else nothing."""
+    if not is_legacy_key(value):
+        return ""
+    words = value.shape[-1] if value.shape else 0
+    kind = impl if impl and IMPLS[impl].words == words else _LEGACY.get(words)
+    if kind is None:
+        return ""
+    if len(value.shape) > 1:
+        return f"To wrap legacy keys: jax.random.wrap_key_data(keys, dtype={kind!r})."
+    if words == 2:
+        return f"To wrap a legacy key: ks.key({name})."
+    return f"For a legacy {kind} key: ks.key({name}, impl={kind!r})."
+
+
+def _stacked(value: object) -> str:
+    if _hold_keys(value):
+        return "For an array of them: jnp.stack(keys)."
+    if isinstance(value, dict) and _hold_keys([*value.values()]):
+        return "For an array of them: jnp.stack([*keys.values()])."
+    return ""
 
 
 def _hold_keys(value: object) -> bool:
@@ -73,10 +113,12 @@ def _hold_keys(value: object) -> bool:
 
 
 def _next(value: object) -> str:
-    """Return the line that takes a key from a stream; the classes live on floors above."""
+    """Return the line that takes a key from a stream or an iterator, of floors above."""
     kind, names = type(value).__name__, getattr(value, "names", None)
     if kind == "Streams" and names:
         return f"key, streams = streams.next({names[0]!r})"
+    if kind == "KeyIterator":
+        return "key = next(iterator)"
     return "key, stream = stream.next()" if kind == "Stream" else ""
 
 

@@ -69,7 +69,7 @@ def agree_on_seed(
     if len(set(given)) > 1:
         got = Words(grouped(given, lambda one: "no seed" if one is None else summary(one)))
         cure = (
-            "For a number of yours, the same everywhere: ks.agree_on_seed(42). "
+            "For a fixed seed, the same everywhere: ks.agree_on_seed(42). "
             "For a fresh one: ks.agree_on_seed()."
         )
         raise error(SeedsDifferError, "agree_on_seed", "seed", "the same everywhere", got, cure)
@@ -83,7 +83,7 @@ def _whole(seed: Any) -> int:
         raise error(ArgumentTypeError, "agree_on_seed", "seed", "concrete", seed, cure)
     number = _check.whole("agree_on_seed", "seed", seed)
     if number is None:
-        cure = "For a number of yours: ks.agree_on_seed(42)."
+        cure = "For a fixed seed: ks.agree_on_seed(42)."
         if not isinstance(seed, float) or math.isfinite(seed):
             cure = _CURES.get(type(seed), cure)
         raise error(ArgumentTypeError, "agree_on_seed", "seed", wanted, seed, cure)

@@ -50,8 +50,8 @@ def for_axis(key: jax.Array, /, axis_name: Any) -> jax.Array:
         ...       == ks.keys(key, 3)).all())
         True
     """
-    each = "jax.vmap(lambda key: ks.for_axis(key, name))(keys)"
-    _check_key.here("for_axis", _check_key.one_key("for_axis", key, each=each), key)
+    impl = _check_key.one_key("for_axis", key, axis_name, call="ks.for_axis(key, name)")
+    _check_key.here("for_axis", impl, key)
     names = _check.axis_names(axis_name)
     if not names:
         cure = "For the key itself: key."
@@ -145,8 +145,9 @@ def shard_keys(key: jax.Array, /, mesh: Any, spec: Any) -> jax.Array:
         >>> ks.shard_keys(ks.key(42), mesh, jax.P("data")).shape
         (1,)
     """
-    each = "jax.vmap(lambda key: ks.keys(key, n))(keys)"
-    _check_key.shards("shard_keys", _check_key.one_key("shard_keys", key, each=each), key)
+    call, each = "ks.shard_keys(key, mesh, spec)", "jax.vmap(lambda key: ks.keys(key, n))(keys)"
+    impl = _check_key.one_key("shard_keys", key, mesh, spec, call=call, each=each)
+    _check_key.shards("shard_keys", impl, key)
     _check_mesh.a_mesh("shard_keys", mesh)
     if not isinstance(spec, PartitionSpec):
         cure = 'To make one: jax.P("data").'

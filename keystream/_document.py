@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
@@ -203,10 +203,12 @@ def _leaves(stream: Any) -> Words:
 
 def _not_ours(function: str, leaf: Any, place: str) -> KeyTypeError:
     wanted = "a key, a key array, a Stream or Streams"
-    if _impl.is_legacy_key(leaf) and leaf.shape == (2,):
-        cure = "To wrap a legacy key: ks.key(key)."
-    else:
-        cure = "For keys and other arrays in one file: np.savez(file, w=w, **ks.to_words(keys))."
+    if isinstance(leaf, Iterator):
+        got, cure = Words("an iterator"), "It can't be saved, a stream can: ks.Stream(key)."
+        return error(KeyTypeError, function, place, wanted, got, cure)
+    cure = _check_key.legacy(leaf) or (
+        "For keys and other arrays in one file: np.savez(file, w=w, **ks.to_words(keys))."
+    )
     abstract = isinstance(leaf, jax.ShapeDtypeStruct)
     got = Words(f"the ShapeDtypeStruct of {summary(leaf)}") if abstract else leaf
     return error(KeyTypeError, function, place, wanted, got, cure)

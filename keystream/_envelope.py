@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import pathlib
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -131,9 +132,20 @@ def _parsed(source: Source, text: str) -> Any:
     if odd:
         # What doesn't begin as JSON was never a document, and may be where one lies.
         no_json = source.argument == "text" and text.strip() and "break at character 0 " in odd[0]
-        cure = "For a file: ks.loads(path.read_text())." if no_json else source.earlier
+        cure = f"For a file: ks.loads({_path(text)}.read_text())." if no_json else source.earlier
         raise source.fault("JSON as keystream writes it", Words(odd[0]), cure)
     return found
+
+
+def _path(text: str) -> str:
+    """Return as code the path that a text is; just `path` for another, in which may be keys."""
+    plain = len(text) <= _LONGEST and text.isprintable() and not set(text) & set('{"')
+    named = plain and (pathlib.Path(text).suffix or pathlib.Path(text).is_file())
+    return f"pathlib.Path({text!r})" if named else "path"
+
+
+_LONGEST = 100
+"""Characters of a path that are quoted."""
 
 
 def _nesting(value: Any) -> int:

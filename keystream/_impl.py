@@ -88,7 +88,7 @@ def accepted(dtype: Any) -> Impl | None:
     return known if known and not known.refused else None
 
 
-def is_legacy_key(value: object) -> bool:
+def is_legacy_key(value: object) -> TypeGuard[jax.Array | np.ndarray]:
     """Could this be a raw uint32 key, as `jax.random.PRNGKey` makes them?"""
     return isinstance(value, (jax.Array, np.ndarray)) and value.dtype == np.uint32
 

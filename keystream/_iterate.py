@@ -78,11 +78,11 @@ def iter_keys(key: jax.Array, /, *, start: Any = 0) -> Iterator[jax.Array]:
         raise error(ArgumentTypeError, "iter_keys", "start", "concrete", start, cure)
     _check_key.here("iter_keys", impl, key)
     first = int(_check.start("iter_keys", start, 1, impl))
-    return _Keys(key, words, first, wide=impl.cipher)
+    return KeyIterator(key, words, first, wide=impl.cipher)
 
 
-class _Keys(Iterator[jax.Array]):
-    """The iterator: a position, and the keys that are made and not yet handed out.
+class KeyIterator(Iterator[jax.Array]):
+    """What `iter_keys` returns: a position, and the keys that are made and not yet handed out.
 
     No generator: that would end for good at the first interrupt, without a word.
     """

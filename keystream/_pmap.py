@@ -104,7 +104,8 @@ def pmap(
 
     @functools.wraps(fun)
     def mapped(key: jax.Array, /, *args: Any) -> Any:
-        impl = _check_key.one_key("pmap", key, each="[ks.pmap(fun)(key, xs) for key in keys]")
+        call, each = "ks.pmap(fun)(key, xs)", "[ks.pmap(fun)(key, xs) for key in keys]"
+        impl = _check_key.one_key("pmap", key, *args, call=call, each=each)
         _check_key.shards("pmap", impl, key)
         if not jax.sharding.get_abstract_mesh().empty:
             wanted, got = "where no mesh is in context", Words("a call under one")

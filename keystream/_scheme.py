@@ -178,6 +178,8 @@ def _bad_part(function: str, part: Any) -> ArgumentTypeError:
         cure = f"For a path: ks.{function}(key, *path). For an array of positions: np.asarray(ids)."
     elif getattr(part, "shape", None):
         cure = f"For positions: ks.{function}(key, ids.astype('int32'))."
+    elif isinstance(part, jax.Array):
+        cure = f"For a position: ks.{function}(key, i.astype('int32'))."  # int(i) fails under jit
     elif isinstance(part, float) or hasattr(part, "dtype"):
         cure = f"For a position: ks.{function}(key, int(i))."
     else:

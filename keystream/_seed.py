@@ -9,8 +9,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from keystream._check import is_traced, name, not_donated, setting, whole
-from keystream._check_key import concrete_words, one_key
+from keystream._check import is_integer_dtype, is_traced, name, not_donated, setting, whole
+from keystream._check_key import concrete_words, legacy, one_key
 from keystream._errors import (
     ArgumentTypeError,
     ArgumentValueError,
@@ -177,15 +177,13 @@ def _typed(seed: jax.Array, impl: Any) -> jax.Array:
 
 
 def _legacy(words: Any, kind: str, *, given: bool) -> jax.Array:
-    if words.ndim == 1 and words.shape != (2,) and not given:
+    if words.shape == (IMPLS[kind].words,):
+        return wrap(words, kind)
+    wanted = f"one legacy {kind} key, uint32[{IMPLS[kind].words}]"
+    if words.ndim == 1 and not given:
         wanted = "a legacy key of shape (2,), or of the shape of impl"
-        cure = "For a legacy rbg key: ks.key(seed, impl='rbg')."
-        raise error(KeyTypeError, "key", "seed", wanted, words, cure)
-    if words.shape != (IMPLS[kind].words,):
-        wanted = f"one legacy {kind} key, uint32[{IMPLS[kind].words}]"
-        cure = f"For an array of keys: jax.random.wrap_key_data(words, dtype={kind!r})."
-        raise error(KeyTypeError, "key", "seed", wanted, words, cure)
-    return wrap(words, kind)
+    cure = legacy(words, "seed", kind if given else "") or _listed(words)
+    raise error(KeyTypeError, "key", "seed", wanted, words, cure)
 
 
 def _impl_name(impl: Any) -> str:
@@ -242,8 +240,16 @@ def _content(seed: Any, number: int | None) -> tuple[bytes, bytes]:
     if isinstance(seed, (list, tuple)):
         return b"list", b",".join(map(encode, _whole_list(seed)))
     wanted = "an int, a str, bytes, a list of ints or a SeedSequence"
-    cure = _SEED_CURES.get(type(seed), "For a number of yours: ks.key(42).")
+    cure = _SEED_CURES.get(type(seed)) or _listed(seed) or "For a fixed seed: ks.key(42)."
     raise error(ArgumentTypeError, "key", "seed", wanted, seed, cure)
+
+
+def _listed(seed: Any) -> str:
+    """Return the cure for a row of integers."""
+    row = isinstance(seed, (jax.Array, np.ndarray)) and seed.ndim == 1 and seed.size
+    if not row or is_traced(seed) or not is_integer_dtype(seed):
+        return ""
+    return "For its list of ints: ks.key(seed.tolist())."
 
 
 _SEED_CURES = {

@@ -103,7 +103,8 @@ def shard_map(
 
     @functools.wraps(fun)
     def mapped(key: jax.Array, /, *args: Any) -> Any:
-        impl = _check_key.one_key("shard_map", key, each="[mapped(key, x) for key in keys]")
+        each = "[mapped(key, x) for key in keys]"
+        impl = _check_key.one_key("shard_map", key, *args, call="mapped(key, x)", each=each)
         _check_key.shards("shard_map", impl, key)
         known = _in_context(mesh)
         chosen = _check.axes("shard_map", "axis_names", axis_names, known.axis_names)

@@ -63,7 +63,9 @@ def split(key: jax.Array, /, num: Any = 2) -> Any:
         >>> list(ks.split(ks.key(42), ("params", "dropout")))
         ['params', 'dropout']
     """
-    impl = _check_key.one_key("split", key)
+    impl = _check_key.one_key(
+        "split", key, num, call="ks.split(key, n)", each="jax.vmap(ks.split)(keys)"
+    )
     _check_key.here("split", impl, key)
     if type(num) is int and 0 <= num <= _children.UNPACK_LIMIT:
         return _children.eager_tuple(key, num)
@@ -141,7 +143,7 @@ def keys(key: jax.Array, /, shape: Any, *, start: Any = 0, out_sharding: Any = N
         >>> bool((ks.keys(ks.key(42), 3, start=5) == ks.keys(ks.key(42), 8)[5:]).all())
         True
     """
-    impl = _check_key.one_key("keys", key, each="jax.vmap(lambda key: ks.keys(key, 3))(keys)")
+    impl = _check_key.one_key("keys", key, shape, call="ks.keys(key, n)")
     sizes = _check.shape("keys", shape)
     total = _check.size_of(sizes)
     first = _children.base(_check.start("keys", start, total, impl), total, impl)
@@ -208,8 +210,7 @@ def derive(key: jax.Array, /, *path: Any) -> jax.Array:
         J. K. Salmon, M. A. Moraes, R. O. Dror, D. E. Shaw (2011), "Parallel random
         numbers: as easy as 1, 2, 3", SC'11, doi:10.1145/2063384.2063405.
     """
-    each = "jax.vmap(lambda key: ks.derive(key, 'name'))(keys)"
-    impl = _check_key.one_key("derive", key, each=each)
+    impl = _check_key.one_key("derive", key, *path, call="ks.derive(key, 'name')")
     steps: list[Any] = []
     shape: tuple[int, ...] = ()
     for part in path:
@@ -268,8 +269,7 @@ def split_tree(
         >>> bool(keys["b"][1] == ks.derive(key, "b", 1))
         True
     """
-    each = "jax.vmap(lambda key: ks.split_tree(key, tree))(keys)"
-    impl = _check_key.one_key("split_tree", key, each=each)
+    impl = _check_key.one_key("split_tree", key, tree, call="ks.split_tree(key, tree)")
     _check_key.here("split_tree", impl, key)
     asked = None if is_leaf is None else predicate("split_tree", is_leaf)
     leaves, structure = _check_tree.flatten_with_path("split_tree", "tree", tree, asked)

@@ -40,6 +40,7 @@ CURES = {
     **dict.fromkeys(("load", "restore", "deserialize", "from_json"), _LOAD),
     **dict.fromkeys(("check", "lint", "check_reuse", "debug_key_reuse"), _AUDIT),
     "version": "For it: ks.__version__.",
+    "random": "It is JAX's: jax.random.",
 }
 """By the names of jax.random, NumPy, flax, haiku and torch."""
 
@@ -56,11 +57,23 @@ def stranger(package: str, name: str, known: Iterable[str]) -> UnknownNameError:
 def _cure(package: str, name: str, known: Iterable[str]) -> str:
     if package == "keystream":
         short = "ks"
-        cure = CURES.get(name) or _part(name) or _alike(name, known, short) or _tested(name)
+        cure = (
+            CURES.get(name)
+            or _respelt(name)
+            or _part(name)
+            or _alike(name, known, short)
+            or _tested(name)
+        )
     else:
         short = package.rpartition(".")[2]
         cure = _alike(name, known, short) or _alike(name, names("keystream"), "ks")
     return cure or _jax(name) or f"For all that there are: dir({short})."
+
+
+def _respelt(name: str) -> str:
+    """Return the cure of a name that differs by its underscores and capitals alone."""
+    plain = {known.replace("_", "").lower(): cure for known, cure in CURES.items()}
+    return plain.get(name.replace("_", "").lower(), "")
 
 
 def _part(name: str) -> str:

@@ -259,7 +259,9 @@ class Stream:
         return _stream_steps.copied(self)
 
     def __setattr__(self, name: str, value: object) -> None:
-        raise frozen("Stream", name, "stream.skip(1)")
+        place = _check.static_int(value) if name == "position" else None
+        there = place is not None and 0 <= place < NARROW_END  # where every key has positions
+        raise frozen("Stream", name, f"ks.Stream(key).skip({place})" if there else "stream.skip(1)")
 
     def __delattr__(self, name: str) -> None:
         raise frozen("Stream", name, "stream.skip(1)")

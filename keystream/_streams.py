@@ -82,9 +82,7 @@ class Streams:
     _streams: tuple[Any, ...]
 
     def __init__(self, key: jax.Array, /, names: Any) -> None:
-        impl = _check_key.one_key(
-            "Streams", key, each="jax.vmap(lambda key: ks.Streams(key, names))(keys)"
-        )
+        impl = _check_key.one_key("Streams", key, names, call="ks.Streams(key, names)")
         _check_key.here("Streams", impl, key)
         if not isinstance(names, (tuple, list)):
             cure = "For a single one: ks.Streams(key, ('name',))."

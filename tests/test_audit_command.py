@@ -126,6 +126,8 @@ REFUSALS = {
     f"Did you mean: {TRACE} audited:Model.init",
     "audited:zzz": "TARGET must be a function of audited, got 'zzz'. "
     "There are 'two', 'wrong', 'right', 'loop', 'idle', 'broken', 'Model'.",
+    "audited:ring": "TARGET must be a function of audited, got 'ring'. "
+    "There are 'two', 'wrong', 'right', 'loop', 'idle', 'broken', 'Model'.",
     "audited:VALUE": "TARGET must be a function of audited, got 'VALUE', which is 3. "
     "There are 'two', 'wrong', 'right', 'loop', 'idle', 'broken', 'Model'.",
     "audted:wrong": "TARGET must be a module that can be imported, got 'audted'. "

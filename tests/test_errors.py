@@ -484,7 +484,7 @@ def test_seeds(said, told):
         _seeds(*said)
     assert str(caught.value) == (
         f"agree_on_seed: seed must be the same everywhere, got {told}. "
-        "For a number of yours, the same everywhere: ks.agree_on_seed(42). "
+        "For a fixed seed, the same everywhere: ks.agree_on_seed(42). "
         "For a fresh one: ks.agree_on_seed()."
     )
     assert isinstance(caught.value, BASES["SeedsDifferError"])

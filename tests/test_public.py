@@ -84,7 +84,7 @@ def test_strangers(name: str) -> None:
     assert head == f"keystream: name must be one that dir(keystream) lists, got {name!r}"
     key = ks.key(42)
     for cure in cures.removesuffix(".").split(". "):
-        _run(cure.partition(": ")[2], {"ks": ks, "key": key, "fun": jax.random.bits})
+        _run(cure.partition(": ")[2], {"ks": ks, "jax": jax, "key": key, "fun": jax.random.bits})
 
 
 @pytest.mark.fast

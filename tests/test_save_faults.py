@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import pathlib
 import re
 import zipfile
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -238,11 +240,25 @@ def test_messages_hold_no_words() -> None:
     secret = "5ec2e75ec2e75ec2"
     words = np.frombuffer(bytes.fromhex(secret), ">u4").astype(np.uint32)
     text = ks.dumps([jax.random.wrap_key_data(words)])
-    bad = [*cut(text), text.replace(secret, secret[:-1] + "f"), text.replace("[]", "[3]")]
+    ends = [text[start:] for start in range(1, len(text))]
+    bad = [*cut(text), *ends, text.replace(secret, secret[:-1] + "f"), text.replace("[]", "[3]")]
     for each in [*bad, text.encode()]:
         with pytest.raises(ks.KeystreamError) as caught:
             ks.loads(each)
         assert "5ec2e7" not in str(caught.value)
+
+
+@pytest.mark.fast
+@pytest.mark.parametrize("name", ["state.json", "runs/last", "it's"])
+def test_a_path_for_a_text(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The path of a file in the place of its text is cured by code that reads that file."""
+    monkeypatch.chdir(tmp_path)
+    Path("runs").mkdir()
+    Path(name).write_text(TEXT)
+    with pytest.raises(ks.SavedError) as caught:
+        ks.loads(name)
+    code = str(caught.value).partition("For a file: ")[2].removesuffix(".")
+    assert ks.dumps(eval(code, {"ks": ks, "pathlib": pathlib})) == TEXT
 
 
 def test_keys_on_other_processes() -> None:

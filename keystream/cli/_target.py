@@ -103,7 +103,7 @@ def _refused(wanted: str, got: object, cure: str) -> TargetError:
 def _nearest(inside: Any, where: str, before: list[str], name: str) -> str:
     """Propose the command with the nearest name, or tell a few that there are."""
     there = [each for each in _callables(inside) if not each.startswith("_")]
-    near = difflib.get_close_matches(name, there, 1)
+    near = difflib.get_close_matches(name, there, 1, 0.7)  # by 0.6, nope is near to slope
     if near:
         return f"Did you mean: {COMMAND} {where}:{'.'.join([*before, near[0]])}"
     shown = ", ".join(map(repr, there[:8])) + (", ..." if len(there) > 8 else "")
