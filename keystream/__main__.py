@@ -46,7 +46,7 @@ def parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
     each: dict[str, argparse.ArgumentParser] = {}
     for module in COMMANDS:
         name = module.__name__.rpartition(".")[2]
-        first = str(module.__doc__).splitlines()[0]
+        first = (module.__doc__ or "").partition("\n")[0]  # `python -OO` leaves docstrings out
         each[name] = commands.add_parser(name, help=first.rstrip("."), description=first)
         module.arguments(each[name])
         each[name].set_defaults(run=module.run, command=name)
@@ -56,7 +56,7 @@ def parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status; without a command, show the help."""
     top, commands = parsers()
-    words = list(sys.argv[1:] if argv is None else argv)
+    words = run.program_apart(list(sys.argv[1:] if argv is None else argv))
     if words and not words[0].startswith("-") and words[0] not in commands:
         top.error(_misspelt.command(words[0], tuple(commands)))
     options, unknown = top.parse_known_args(words)

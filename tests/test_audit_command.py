@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import shlex
 import sys
 import time
 from pathlib import Path
@@ -15,9 +16,11 @@ from keystream.__main__ import main
 from keystream.cli import _stages
 
 PROGRAM = """
+import functools
 import sys
 
 import jax
+import keystream as ks
 
 assert not sys.argv[1:], sys.argv
 VALUE = 3
@@ -43,6 +46,27 @@ def loop(steps, /, run, key=None):
 
 def idle(key, spare):
     return jax.random.normal(key)
+
+
+def draws(key):
+    yield jax.random.normal(key)
+
+
+async def waits(key):
+    return jax.random.normal(key)
+
+
+def audits(**how):
+    return ks.audit(float, jax.numpy.zeros(()), **how)
+
+
+class Two:
+    def __call__(self, key):
+        return two(key)
+
+
+called = Two()
+part = functools.partial(two)
 
 
 def broken():
@@ -82,6 +106,9 @@ def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (["audited:Model.init", *KEY], 1, "Model.init: 1 error;"),
         (["folder/package/part.py:wrong"], 1, "wrong: 1 error;"),
         (["audited:right", *KEY, "--arg", "scale=jnp.float32(2)"], 0, "right: no findings;"),
+        (["audited:called", *KEY], 1, "Two: 1 error;"),
+        (["audited:called", *KEY, "--run"], 1, "Two: 1 error;"),
+        (["audited:part", *KEY], 1, "partial: 1 error;"),
         (["audited:loop", "--arg", "steps=2", "--arg", "run=1"], 2, ""),
         (["audited:loop", "--arg", "steps=2", "--arg", "run=1", "--run"], 1, "loop: 1 error;"),
         (["audited:idle", *KEY, "--arg", "spare=ks.key(1)"], 0, "idle: 1 note;"),
@@ -117,19 +144,28 @@ def test_forms(program: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 TRACE = "python -m keystream audit"
+FORM = "TARGET must be module:function or file.py:function"
+SOME = "'two', 'wrong', 'right', 'loop', 'idle', 'draws', 'waits', 'audits', 12 in all."
 REFUSALS = {
-    "audited": f"TARGET must be module:function or file.py:function, got 'audited'. "
-    f"For example: {TRACE} audited:main",
+    "audited": f"{FORM}, got 'audited'. For example: {TRACE} audited:main",
     "audited:worng": "TARGET must be a function of audited, got 'worng'. "
     f"Did you mean: {TRACE} audited:wrong",
     "audited:Model.unit": "TARGET must be a function of audited, got 'Model.unit'. "
     f"Did you mean: {TRACE} audited:Model.init",
-    "audited:zzz": "TARGET must be a function of audited, got 'zzz'. "
-    "There are 'two', 'wrong', 'right', 'loop', 'idle', 'broken', 'Model'.",
-    "audited:ring": "TARGET must be a function of audited, got 'ring'. "
-    "There are 'two', 'wrong', 'right', 'loop', 'idle', 'broken', 'Model'.",
+    ":wrong": f"{FORM}, got ':wrong'. For example: {TRACE} train:main",
+    "audited:": f"{FORM}, got 'audited:'. For example: {TRACE} audited:main",
+    "audited.py": f"{FORM}, got 'audited.py'. For example: {TRACE} audited.py:main",
+    "'an audited.py'": f"{FORM}, got 'an audited.py'. For example: {TRACE} 'an audited.py':main",
+    "audited:my-func": f"{FORM}, got 'audited:my-func'. For example: {TRACE} audited:main",
+    "'audited:wrong()'": f"{FORM}, got 'audited:wrong()'. For example: {TRACE} audited:main",
+    "'wrong()'": f"{FORM}, got 'wrong()'. For example: {TRACE} train:main",
+    "audited:zzz": f"TARGET must be a function of audited, got 'zzz'. There are {SOME}",
+    "audited:ring": f"TARGET must be a function of audited, got 'ring'. There are {SOME}",
     "audited:VALUE": "TARGET must be a function of audited, got 'VALUE', which is 3. "
-    "There are 'two', 'wrong', 'right', 'loop', 'idle', 'broken', 'Model'.",
+    f"There are {SOME}",
+    "audited:VALUE.x": "TARGET must be a function of audited, got 'VALUE.x'. There are none.",
+    "audited:VALUE.real": "TARGET must be a function of audited, got 'VALUE.real', which is 3. "
+    "There are none.",
     "audted:wrong": "TARGET must be a module that can be imported, got 'audted'. "
     f"For a file: {TRACE} audted.py:function",
     "nothing.py:wrong": "TARGET must be a Python file, got 'nothing.py'. "
@@ -141,6 +177,8 @@ REFUSALS = {
     f'For example: {TRACE} audited:right --arg "key=ks.key(0)"',
     "audited:right --arg kay=1": "--arg must be one of 'key', 'scale', got 'kay'. "
     "Did you mean: --arg key=...",
+    "audited:right --arg key=1 --arg \"key=ks.key('a')\"": "--arg must come once for each name, "
+    """got 'key' twice. For the last one: --arg 'key=ks.key('"'"'a'"'"')'""",
     "audited:wrong --arg key=1": "--arg must be left out, got 'key'.",
     "audited:right --arg key=ks.kay(0)": "--arg key must be a Python expression of jax, jnp, np "
     "and ks, got 'ks.kay(0)', which raised UnknownNameError: keystream: name must be one that "
@@ -153,7 +191,7 @@ REFUSALS = {
 def test_refusals(words: str, program: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """What was asked for, what came and the cure are told, and the status is 2."""
     (program.parent / "failing.py").write_text("\nimport nothing_at_all\n")
-    assert main(["audit", *words.split()]) == 2
+    assert main(["audit", *shlex.split(words)]) == 2
     told = capsys.readouterr()
     said = told.err.replace(f"{program.parent}/", "")
     assert (told.out, said) == ("", f"audit: {REFUSALS[words]}\n")
@@ -168,6 +206,30 @@ def test_a_function_that_raises(capsys: pytest.CaptureFixture[str]) -> None:
     told = capsys.readouterr().err
     assert "ValueError: the data set is gone" in told
     assert told.endswith("audit: audited:broken raised, so there is no report\n")
+
+
+@pytest.mark.parametrize("more", [(), ("--run",)])
+@pytest.mark.parametrize(("name", "what"), [("draws", "generator"), ("waits", "coroutine")])
+def test_work_that_is_left(
+    name: str, what: str, more: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A generator and a coroutine are refused: nothing of theirs has been looked at."""
+    assert main(["audit", f"audited:{name}", *KEY, *more]) == 2
+    told = capsys.readouterr().err
+    assert told.startswith("audit: fun must be a function that does its work when it is called, ")
+    assert f"got {name}, which returned a {what}. " in told
+    assert told.count("\n") == 1
+
+
+@pytest.mark.parametrize("more", [(), ("--run",)])
+def test_an_audit_inside_that_refuses(
+    more: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What an audit of the function's own refuses is an error of the function's."""
+    assert main(["audit", "audited:audits", *more]) == 2
+    told = capsys.readouterr().err
+    assert told.startswith("Traceback ")
+    assert told.endswith("audit: audited:audits raised, so there is no report\n")
 
 
 def test_bad_options(capsys: pytest.CaptureFixture[str]) -> None:

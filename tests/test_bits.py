@@ -124,12 +124,19 @@ def test_command_writes_the_words(capfdbinary, more):
     assert capfdbinary.readouterr() == (want.astype("<u4").tobytes(), b"")
 
 
-def _started(*words):
+def _started(*words, stdout=subprocess.PIPE, **variables):
     """Start the command in a process of its own, from this checkout."""
-    environment = {**os.environ, "PYTHONPATH": str(HERE.parent)}
+    environment = {**os.environ, "PYTHONPATH": str(HERE.parent), **variables}
     told = [sys.executable, "-m", "keystream", "bits", *words]
     pipe = subprocess.PIPE
-    return subprocess.Popen(told, stdin=pipe, stdout=pipe, stderr=pipe, env=environment)
+    return subprocess.Popen(told, stdin=pipe, stdout=stdout, stderr=pipe, env=environment)
+
+
+def _ended(*words, **more):
+    """Run the command to its end."""
+    with _started(*words, **more) as process:
+        out, err = process.communicate()
+    return subprocess.CompletedProcess(words, process.returncode, out, err)
 
 
 @pytest.mark.parametrize(("more", "code"), [((), 0), (("--bytes", "1G"), bits.BROKEN)])
@@ -142,17 +149,41 @@ def test_broken_pipe(more, code):
     assert process.returncode == code
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
+@pytest.mark.parametrize("more", [(), ("--bytes", "64")])
+def test_full(more):
+    """A disk that is full is told of in one line, and the status is 1."""
+    with Path("/dev/full").open("wb") as out:
+        ended = _ended("--layout", "keys", *more, stdout=out)
+    assert ended.stderr.decode() == (
+        "bits: standard output must take all that is written, "
+        "got '[Errno 28] No space left on device'. "
+        "For a mebibyte: python -m keystream bits --layout keys --bytes 1M\n"
+    )
+    assert ended.returncode == 1
+
+
+def test_long_seed():
+    """An integer above the length that Python converts is one, whatever the environment says."""
+    number = 10**5000 + 7
+    want = words(LAYOUTS["keys"], ks.key(number), 4).astype("<u4").tobytes()
+    told = "--layout", "keys", "--bytes", "16", f"--seed=1{'0' * 4999}7"
+    for digits in ("640", "0"):
+        assert _ended(*told, PYTHONINTMAXSTRDIGITS=digits).stdout == want
+
+
 class _Terminal:
     def isatty(self):
         return True
 
 
-def test_terminal(monkeypatch, capsys):
-    """A terminal is refused, with a command that works."""
-    monkeypatch.setattr(sys, "stdout", _Terminal())
+@pytest.mark.parametrize(("out", "told"), [(_Terminal(), "a terminal"), (None, "none")])
+def test_terminal(monkeypatch, capsys, out, told):
+    """A terminal and no output at all are refused, with a command that works."""
+    monkeypatch.setattr(sys, "stdout", out)
     assert main(["bits", "--layout", "tree"]) == 2
     assert capsys.readouterr().err == (
-        "bits: standard output must be a pipe or a file, got a terminal. "
+        f"bits: standard output must be a pipe or a file, got {told}. "
         "For example: python -m keystream bits --layout tree | ent\n"
     )
 
@@ -198,6 +229,11 @@ SIZES = "must be a count of bytes that 4 divides, with K, M, G or T, got {}. "
         ("--bytes", "0", SIZES.format("'0'") + "For a gibibyte: --bytes 1G"),
         ("--bytes", "1.5G", SIZES.format("'1.5G'") + "For a gibibyte: --bytes 1G"),
         ("--seed", "", "must not be empty, got ''. For example: --seed 42"),
+        (
+            "--seed",
+            "\udcff",
+            "must be text that UTF-8 can encode, got '\\udcff'. For example: --seed 42",
+        ),
     ],
 )
 def test_bad_options(capsys, option, value, message):

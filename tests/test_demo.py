@@ -16,7 +16,7 @@ from jax.sharding import NamedSharding
 
 import keystream as ks
 from keystream.__main__ import main, parser
-from keystream.cli import _checks, demo
+from keystream.cli import _checks, _options, demo
 from keystream.cli._digits import BATCH, KEEP, NOISE, STEPS, Digits, Drawn, draw, load
 from keystream.cli._evidence import Evidence, Run, shared_rows
 from keystream.cli._training import compiled, train
@@ -314,6 +314,12 @@ def test_bad_options(
 def test_seeds(text: str, value: int | str) -> None:
     """A seed is an integer of any size or a text."""
     assert parser().parse_args(["demo", f"--seed={text}"]).seed == value
+
+
+def test_seeds_are_handed_on() -> None:
+    """A worker reads the seed that was read, also above the length that Python converts."""
+    for seed in (-3, 2**70, -(10**5000) - 7, "run 4"):
+        assert _options.seed(_options.written(seed)) == seed
 
 
 def test_missing_extras(

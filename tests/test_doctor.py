@@ -290,3 +290,13 @@ def test_frozen_fingerprints_follow_the_scheme(name: str, counters: list[int]) -
     words = np.array(key, "<u4").tobytes()
     digest = hashlib.sha256(b"keystream:fingerprint:threefry2x32:" + words).hexdigest()
     assert _selftest.FROZEN[name][1] == f"threefry2x32:{digest[:16]}"
+
+
+def test_laws_without_docstrings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where `python -OO` has left out what a law claims, its name is told."""
+
+    def position() -> list[str]:
+        return []
+
+    monkeypatch.setattr(_selftest, "LAWS", (position,))
+    assert list(_selftest.outcomes()) == [_selftest.Outcome("position", "")]

@@ -32,6 +32,21 @@ def test_every_command_has_help(name: str, capsys: pytest.CaptureFixture[str]) -
     assert f"python -m keystream {name}" in capsys.readouterr().out
 
 
+def test_help_without_docstrings() -> None:
+    """Python leaves them out with -OO, and the help has no summary of a command then."""
+    for given in ("[]", "['audit', '--help']"):
+        program = f"from keystream.__main__ import main; main({given})"
+        told = subprocess.run(
+            [sys.executable, "-OO", "-c", program],
+            check=True,
+            timeout=120,
+            capture_output=True,
+            text=True,
+        )
+        assert "None" not in told.stdout
+        assert "examples:" in told.stdout
+
+
 def test_unknown_command(capsys: pytest.CaptureFixture[str]) -> None:
     """An unknown command names the ones that there are, and exits with 2."""
     with pytest.raises(SystemExit) as stop:

@@ -123,6 +123,30 @@ def test_python_without_jax(tmp_path: Path) -> None:
     assert _run(*words, folder=tmp_path, python=("-O", "-W", "ignore"))[0] == 0
 
 
+def test_module_without_a_space(tmp_path: Path) -> None:
+    """-mmodule is what Python takes it for, and what follows a program is the program's."""
+    (tmp_path / "told.py").write_text("import sys\nprint(__name__, sys.argv[1:])\n")
+    for words, rest in (
+        (["-mtold", "-mx", "--a", "1"], ["-mx", "--a", "1"]),
+        (["--audit-f=json", "--audit", "-mtold", "--", "-h"], ["--", "-h"]),
+        (["told.py", "--a", "-mx"], ["--a", "-mx"]),
+        (["--audit", "--audit-output", "file", "told.py", "--"], ["--"]),
+    ):
+        code, lines, _ = _run("-m", "keystream", "run", *words, folder=tmp_path)
+        assert (code, lines) == (0, [f"__main__ {rest}"])
+
+
+def test_no_program(capsys: pytest.CaptureFixture[str]) -> None:
+    """Without a program that alone is missing: its arguments may be none."""
+    from keystream.__main__ import main
+
+    with pytest.raises(SystemExit) as stop:
+        main(["run", "--accelerate"])
+    assert stop.value.code == 2
+    told = capsys.readouterr().err
+    assert told.endswith("error: the following arguments are required: PROGRAM\n")
+
+
 NO_FILE = (
     "run: PROGRAM must be a Python file, got 'nothing.py'. "
     "For a module: python -m keystream run --accelerate -m package.module"

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
 
-from keystream import _check, _check_tree
-from keystream._called import called
-from keystream._errors import ArgumentTypeError, Words, error, summary
+from keystream import _check
+from keystream._errors import ArgumentTypeError, error
 
 if TYPE_CHECKING:
     from keystream._audit.reporting.report import Report
@@ -50,9 +48,9 @@ def audit(fun: Callable[..., Any], /, *args: Any, run: bool = False, **kwargs: A
         at. A run gives the same keys and bits as without the audit.
 
     Raises:
-        ArgumentTypeError: `fun` is not a function, is a generator or a coroutine, or looks
-            at values while it is traced; an array is of a type that JAX has none for; or
-            `run` is not a bool.
+        ArgumentTypeError: `fun` is not a function, returns a generator or a coroutine, or
+            looks at values while it is traced; an array is of a type that JAX has none for;
+            or `run` is not a bool.
         ArgumentValueError: An array was donated, or the arguments are no pytree.
         BodyError: `fun` doesn't take `*args` and `**kwargs`.
         RecordingError: This version of JAX doesn't let a run be recorded.
@@ -73,38 +71,19 @@ def audit(fun: Callable[..., Any], /, *args: Any, run: bool = False, **kwargs: A
     if not isinstance(given, (bool, np.bool_)):
         cure = "For a run: ks.audit(fun, *args, run=True)."
         raise error(ArgumentTypeError, "audit", "run", "True or False", given, cure)
-    _runs_when_called(fun)
-    subject = getattr(fun, "__qualname__", None) or type(fun).__name__
+    subject = subject_of(fun)
     # The audit is half of keystream's modules, and most programs never ask for it.
-    from keystream._audit import span, static  # noqa: PLC0415
+    from keystream._audit import outcome, span, static  # noqa: PLC0415
 
     if not run:
         return static.look(subject, fun, args, kwargs)
     with span.spanned(subject) as report:
-        out = called("audit", "fun", fun, "fun(*args)", *args, **kwargs)
-        leaves = _check_tree.leaves("audit", "fun", out, must="return")
+        leaves = outcome.leaves(fun, args, kwargs)
         jax.block_until_ready([leaf for leaf in leaves if not _check.is_donated(leaf)])
     return report
 
 
-def _runs_when_called(fun: Callable[..., Any]) -> None:
-    for is_one, what, cure in _LATER:
-        if is_one(fun):
-            wanted = "a function that does its work when it is called"
-            got = Words(f"{summary(fun)}, {what}")
-            raise error(ArgumentTypeError, "audit", "fun", wanted, got, cure)
-
-
-_LATER: tuple[tuple[Callable[[Any], bool], str, str], ...] = (
-    (
-        inspect.isgeneratorfunction,
-        "a generator",
-        "For all that it yields: ks.audit(lambda *args: list(fun(*args)), *args).",
-    ),
-    (
-        inspect.iscoroutinefunction,
-        "a coroutine",
-        "To wait for it: ks.audit(lambda *args: asyncio.run(fun(*args)), *args).",
-    ),
-    (inspect.isasyncgenfunction, "an asynchronous generator", ""),
-)
+def subject_of(fun: Callable[..., Any]) -> str:
+    """Return what a report calls a function."""
+    name = getattr(fun, "__qualname__", None)
+    return name if isinstance(name, str) and name else type(fun).__name__

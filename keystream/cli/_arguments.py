@@ -6,7 +6,8 @@ import argparse
 import difflib
 import inspect
 import keyword
-from collections.abc import Callable, Mapping
+import shlex
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -30,6 +31,18 @@ def argument(text: str) -> tuple[str, str]:
             f"must be NAME=EXPR, got {text!r}. For example: --arg key=ks.key(0)"
         )
     return name, expression.strip()
+
+
+def distinct(pairs: Sequence[tuple[str, str]]) -> dict[str, str]:
+    """Return the expression of each argument; a TargetError where one is given twice."""
+    given: dict[str, str] = {}
+    for name, expression in pairs:
+        if name in given:
+            got = Words(f"{name!r} twice")
+            cure = f"For the last one: --arg {shlex.quote(f'{name}={expression}')}"
+            raise error(TargetError, "audit", "--arg", "once for each name", got, cure, must="come")
+        given[name] = expression
+    return given
 
 
 def call(
@@ -80,7 +93,7 @@ def _complete(signature: inspect.Signature, target: str, given: Mapping[str, str
     if missing:
         gives = " ".join(f'--arg "{name}={_example(name)}"' for name in missing)
         wanted = f"with an --arg for {', '.join(map(repr, missing))}"
-        cure = f"For example: {COMMAND} {target} {gives}"
+        cure = f"For example: {COMMAND} {shlex.quote(target)} {gives}"
         raise error(TargetError, "audit", "TARGET", wanted, called, cure, must="come")
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import keystream as ks
+from keystream.cli._options import written
 
 LIMIT = 300.0
 """Seconds after which workers are taken to hang."""
@@ -51,7 +52,11 @@ def job(
         f"--{option.replace('_', '-')}" + ("" if value is True else f"={value}")
         for option, value in more.items()
     ]
-    common = (f"--seed={options.seed}", f"--epochs={options.epochs}", f"--devices={devices}")
+    common = (
+        f"--seed={written(options.seed)}",
+        f"--epochs={options.epochs}",
+        f"--devices={devices}",
+    )
     status = -signal.SIGKILL if "kill_after" in more else 0
     return Job(name, folder, (*common, *flags), more.get("process", 0), status)
 

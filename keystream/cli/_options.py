@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 from collections.abc import Sequence
+from decimal import Decimal
 from pathlib import Path
 
 from keystream.cli._digits import BATCH
@@ -64,13 +66,23 @@ def conflict(options: argparse.Namespace) -> str | None:
 
 def seed(text: str) -> int | str:
     """Read an integer of any size, or else a text, which is as good a seed."""
-    try:
-        return int(text)
-    except ValueError:
-        pass
     if not text:
         raise argparse.ArgumentTypeError("must not be empty, got ''. For example: --seed 42")
+    if re.fullmatch(r"\s*[+-]?\d+(_\d+)*\s*", text):
+        # `int(text)` refuses long ones, from a length on that the environment sets.
+        return int(Decimal(text))
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise argparse.ArgumentTypeError(
+            f"must be text that UTF-8 can encode, got {text!r}. For example: --seed 42"
+        ) from None
     return text
+
+
+def written(given: int | str) -> str:
+    """Return a seed as it stands on the command line; `str` refuses long integers."""
+    return given if isinstance(given, str) else f"{Decimal(given):f}"
 
 
 def picture_path(text: str) -> Path:

@@ -33,7 +33,8 @@ def outcomes() -> Iterator[Outcome]:
             trouble = f"wrong: {', '.join(wrong)}" if wrong else ""
         except Exception as cause:
             trouble = f"{type(cause).__name__}: {str(cause).strip().partition(chr(10))[0]}"
-        yield Outcome(str(law.__doc__).splitlines()[0].rstrip("."), trouble)
+        claim = law.__doc__ or law.__name__  # `python -OO` leaves docstrings out
+        yield Outcome(claim.partition("\n")[0].rstrip("."), trouble)
 
 
 def position() -> list[str]:

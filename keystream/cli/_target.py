@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import importlib.util
+import shlex
 import sys
 import traceback
 from collections.abc import Callable, Iterator
@@ -30,7 +31,9 @@ def function(target: str) -> Callable[..., Any]:
     where, colon, path = target.rpartition(":")
     names = path.split(".")
     if not colon or not where or not all(map(str.isidentifier, names)):
-        cure = f"For example: {COMMAND} {target.rstrip(':') or 'train'}:main"
+        named = where if colon else target
+        fits = named.endswith(".py") or all(map(str.isidentifier, named.split(".")))
+        cure = f"For example: {COMMAND} {shlex.quote(named if fits else 'train')}:main"
         raise _refused("module:function or file.py:function", target, cure)
     found: Any = _module(where)
     for at, name in enumerate(names):
@@ -105,14 +108,14 @@ def _nearest(inside: Any, where: str, before: list[str], name: str) -> str:
     there = [each for each in _callables(inside) if not each.startswith("_")]
     near = difflib.get_close_matches(name, there, 1, 0.7)  # by 0.6, nope is near to slope
     if near:
-        return f"Did you mean: {COMMAND} {where}:{'.'.join([*before, near[0]])}"
-    shown = ", ".join(map(repr, there[:8])) + (", ..." if len(there) > 8 else "")
+        return f"Did you mean: {COMMAND} {shlex.quote(where)}:{'.'.join([*before, near[0]])}"
+    shown = ", ".join(map(repr, there[:8])) + (f", {len(there)} in all" if len(there) > 8 else "")
     return f"There are {shown}." if there else "There are none."
 
 
 def _callables(inside: Any) -> Iterator[str]:
     """Yield the names of what is defined there and can be called."""
     home = getattr(inside, "__name__", None) if isinstance(inside, ModuleType) else None
-    for name, value in vars(inside).items():
+    for name, value in getattr(inside, "__dict__", {}).items():
         if callable(value) and home in (None, getattr(value, "__module__", home)):
             yield name

@@ -15,9 +15,10 @@ from collections.abc import Callable
 from typing import Any
 
 import keystream as ks
+from keystream._audit.audit import subject_of
 from keystream._audit.reporting.report import Report
 from keystream._audit.values import SEVERITIES
-from keystream._errors import KeystreamError
+from keystream._errors import KeystreamError, summary
 from keystream.cli import _arguments, _reports, _stages, _target
 
 EPILOG = """\
@@ -85,28 +86,41 @@ def run(options: argparse.Namespace) -> int:
 
 def _report(options: argparse.Namespace) -> Report | None:
     """Audit, or say what is in the way."""
+    raised: list[Exception] = []
     try:
+        given = _arguments.distinct(options.arg)
         fun = _target.function(options.target)
-        args, kwargs = _arguments.call(fun, options.target, dict(options.arg))
+        args, kwargs = _arguments.call(fun, options.target, given)
         with _stages.shown("running" if options.really else "tracing") as stage:
             done = functools.partial(stage, "reading")
-            return ks.audit(_ending(fun, done), *args, run=options.really, **kwargs)
+            return ks.audit(_ending(fun, done, raised), *args, run=options.really, **kwargs)
     except (Exception, SystemExit) as problem:
         own = isinstance(problem, KeystreamError) and str(problem).startswith("audit: ")
-        if not own:
+        if not own or problem in raised:
             traceback.print_exc()
             print(f"audit: {options.target} raised, so there is no report", file=sys.stderr)
             return None
         print(problem, file=sys.stderr)
-        if not isinstance(problem, _target.TargetError):
+        if not options.really and _RUN in str(problem):
             print("On the command line that is: --run", file=sys.stderr)
         return None
 
 
-def _ending(fun: Callable[..., Any], done: Callable[[], None]) -> Callable[..., Any]:
-    """Return a function that comes back where this one ends the program, and tells `done`."""
+_RUN = "ks.audit(fun, *args, run=True)"
+"""The cure of what can't be traced."""
 
-    @functools.wraps(fun)
+
+def _ending(
+    fun: Callable[..., Any], done: Callable[[], None], raised: list[Exception]
+) -> Callable[..., Any]:
+    """Return a function that comes back where this one ends the program, and tells `done`.
+
+    What the function raises is kept in `raised`: an audit of its own may refuse something,
+    and that is no refusal of ours.
+    """
+
+    # An object that can be called has no name to take over, and may have anything as attributes.
+    @functools.wraps(fun, assigned=(), updated=())
     def ended(*args: Any, **kwargs: Any) -> Any:
         try:
             return fun(*args, **kwargs)
@@ -114,7 +128,11 @@ def _ending(fun: Callable[..., Any], done: Callable[[], None]) -> Callable[..., 
             if end.code:
                 raise
             return None
+        except Exception as problem:
+            raised.append(problem)
+            raise
         finally:
             done()
 
+    ended.__name__, ended.__qualname__ = summary(fun), subject_of(fun)
     return ended

@@ -2,7 +2,8 @@
 
 Raw 32-bit words, the lowest byte first, without end unless --bytes says otherwise. Exit
 status 0 when the reader has had enough of an endless stream; 141, as a pipe that breaks
-gives elsewhere, when it leaves before the --bytes that were asked for.
+gives elsewhere, when it leaves before the --bytes that were asked for; 1 where it can't go on,
+as on a disk that is full.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ One seed gives the same bits on every machine and in every process. --reverse re
 bits of each word, since most tests look at the upper bits more closely.
 
 Exit status: 0 when all is written, or the reader of an endless stream has left; 141 when it
-left before the --bytes; 2 where nothing could be begun.
+left before the --bytes; 1 where it can't go on, as on a disk that is full; 2 where nothing
+could be begun.
 
 examples:
   python -m keystream bits --list
@@ -99,9 +101,12 @@ def run(options: argparse.Namespace) -> int:
     try:
         write(options, sys.stdout.buffer)
     except BrokenPipeError:
-        # Python would try to write the rest once more when it ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_the_rest()
         return BROKEN if options.bytes else 0
+    except OSError as end:
+        _drop_the_rest()
+        print(f"bits: {full(end, options.layout.name)}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         return 130
     except KeystreamError as end:  # of the positions, in implementations that have 2**32
@@ -110,15 +115,28 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def conflict(options: argparse.Namespace, out: IO[str]) -> str | None:
+def _drop_the_rest() -> None:
+    """Keep Python from trying to write the rest once more when it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def full(problem: OSError, layout: str) -> str:
+    """Say that standard output takes no more."""
+    told = f"python -m keystream bits --layout {layout} --bytes 1M"
+    return (
+        f"standard output must take all that is written, got {str(problem)!r}. "
+        f"For a mebibyte: {told}"
+    )
+
+
+def conflict(options: argparse.Namespace, out: IO[str] | None) -> str | None:
     """Say what is wrong before anything is begun, or None."""
     if not options.layout:
         return f"--layout must be given. For example: {EXAMPLE} | dieharder -a -g 200"
-    if out.isatty():
+    if out is None or out.isatty():  # None where it was closed from the start
+        got = "a terminal" if out else "none"
         told = f"python -m keystream bits --layout {options.layout.name}"
-        return (
-            f"standard output must be a pipe or a file, got a terminal. For example: {told} | ent"
-        )
+        return f"standard output must be a pipe or a file, got {got}. For example: {told} | ent"
     return None
 
 

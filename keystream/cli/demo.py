@@ -32,6 +32,7 @@ from keystream.cli._options import (
     picture_path,
     process_count,
     seed,
+    written,
 )
 from keystream.cli._training import compiled, simulate_devices, train
 
@@ -113,9 +114,10 @@ def play(options: argparse.Namespace, digits: Digits) -> tuple[list[str], list[_
 def introduction(options: argparse.Namespace, key: jax.Array, digits: Digits) -> str:
     """Return what is printed at the start: the data, and all it takes to repeat the run."""
     total, learn, held_out = (len(x) for x in (digits.labels, digits.train, digits.held_out))
+    begun = options.seed if isinstance(options.seed, int) else repr(options.seed)
     return (
         f"{total:,} handwritten digits: {learn:,} to learn from, {held_out:,} held out\n"
-        f"seed {options.seed!r}, epochs {options.epochs}, "
+        f"seed {written(begun)}, epochs {options.epochs}, "
         f"key {ks.fingerprint(key)}, scheme {ks.SCHEME}"
     )
 

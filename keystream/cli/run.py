@@ -45,7 +45,32 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "-m", dest="module", action="store_true", help="PROGRAM is a module, as in python -m"
     )
     parser.add_argument("program", metavar="PROGRAM", help="a Python file")
-    parser.add_argument("args", nargs=argparse.REMAINDER, help="what the program is given")
+    rest = parser.add_argument("args", nargs=argparse.REMAINDER, help="what the program is given")
+    rest.required = False  # else it is told of as missing where PROGRAM is
+
+
+def program_apart(words: list[str]) -> list[str]:
+    """Put `--` before the program of `run`, and a space into `-mmodule`, which Python takes too.
+
+    Without it argparse looks for options of ours among the program's, and refuses the
+    `--a` of `program.py --a 1` as one that could be `--audit` or `--accelerate`.
+    """
+    if words[:1] != ["run"]:
+        return words
+    value = False
+    for at, word in enumerate(words[1:], 1):
+        before, after = words[:at], words[at + 1 :]
+        if value:
+            value = False
+        elif word == "--":
+            break
+        elif not word.startswith("-"):
+            return [*before, "--", word, *after]
+        elif word.startswith("-m") and word != "-m":
+            return [*before, "-m", "--", word.removeprefix("-m"), *after]
+        else:
+            value = word.startswith("--audit-") and "=" not in word
+    return words
 
 
 def run(options: argparse.Namespace) -> int:
