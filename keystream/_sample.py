@@ -83,9 +83,8 @@ def sample(
         (2, 3, 4)
     """
     _check.function_of("sample", "sampler", sampler, "sampler(key, *args)")
-    impl = _check_key.one_key(
-        "sample", key, each="jax.vmap(lambda key: ks.sample(f, key, 3))(keys)"
-    )
+    several = "For a key per draw that is there already: ks.batched(sampler)(keys)."
+    impl = _check_key.one_key("sample", key, several=several)
     _check_key.lanes("sample", impl, key)
     sizes = _check.shape("sample", shape)
     few_dims("sample", "shape", sizes)
