@@ -28,13 +28,15 @@ from keystream._errors import (
     Words,
     error,
 )
-
-_VARY = 'For one key on all shards: vary=(). For another on each: vary="data".'
+from keystream._refused import refused
 
 VARY = "keystream.vary:"
 """Begins the name of the scope that a mapped body runs in, before the axes of `vary`."""
 
+_VARY = 'For one key on all shards: vary=(). For another on each: vary="data".'
 
+
+@refused("shard_map", {"'vary'": _VARY})
 def shard_map(
     fun: Callable[..., Any],
     *,
