@@ -28,7 +28,8 @@ def called(
         told = (str(cause).strip().splitlines() or [""])[0][:_LONGEST]
         wanted, got = f"a function {form}", Words(f"Python's {told!r}")
         cure = ""
-        if argument == "sampler" and signature is not None:
+        # From 3.13 on Python proposes an argument itself.
+        if argument == "sampler" and signature is not None and "Did you mean" not in told:
             cure = _misfit.cure(function, fun, signature, args, kwargs)
         raise error(BodyError, function, argument, wanted, got, cure) from cause
 

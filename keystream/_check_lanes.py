@@ -18,6 +18,7 @@ class Mapped(NamedTuple):
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
     axis_size: int | None
+    static: tuple[int, ...] = ()
 
     def no_axis(self, axis: int, leaf: Any) -> ArgumentValueError:
         """Word the error of an array without the axis to map over."""
@@ -47,8 +48,9 @@ class Mapped(NamedTuple):
         where = "in all lanes" if self.function == "vmap" else "on all devices"
         if len(repr(axes)) > _SHOWN:
             return f"For one value {where}, None is its axis."
-        size = "" if self.axis_size is None else f", axis_size={self.axis_size}"
-        return f"For one value {where}: ks.{self.function}(fun, in_axes={axes}{size})(key, *args)."
+        given = "" if self.axis_size is None else f", axis_size={self.axis_size}"
+        given += f", static_broadcasted_argnums={self.static}" if self.static else ""
+        return f"For one value {where}: ks.{self.function}(fun, in_axes={axes}{given})(key, *args)."
 
 
 _SHOWN = 60

@@ -222,7 +222,7 @@ def _check_mapped(
     for axis in axes:
         _check_axes("in_axes", axis)
     _check_tree.arrays("pmap", "args", args)
-    given = Mapped("pmap", axes, args, {}, axis_size)
+    given = Mapped("pmap", axes, args, {}, axis_size, static)
     for axis, arg in zip(axes, args, strict=True):
         for where, leaf in _axis_pairs(axis, arg):
             if isinstance(leaf, jax.Ref):
