@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Hashable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from keystream import _check, _check_key, _check_mesh, _check_tree, _children
+from keystream import _check, _check_key, _check_mesh, _check_tree, _children, _key_first
 from keystream._call import bound, few_dims, over_keys
 from keystream._called import drawn
+from keystream._check_lanes import Mapped
 from keystream._errors import ArgumentTypeError, ArgumentValueError, Words, error
 
 
@@ -78,7 +78,6 @@ def vmap(
         _check_tree.out_axes("vmap", out_axes, out)
         return out
 
-    @functools.wraps(fun)
     def mapped(key: jax.Array, /, *args: Any, **kwargs: Any) -> Any:
         several = "For a key per lane that is there already: jax.vmap(fun)(keys, xs)."
         call = "ks.vmap(fun)(key, xs)"
@@ -87,7 +86,7 @@ def vmap(
         _check_key.here("vmap", impl, key)
         _check_mesh.axes_in_context("vmap", "spmd_axis_name", spmd_axis_name)
         axes = _per_argument(in_axes, len(args))
-        _check_tree.leaves("vmap", "in_axes", axes)
+        _check_axis_leaves("in_axes", axes)
         _check_axis_leaves("out_axes", out_axes)
         _check_tree.arrays("vmap", "args", (args, kwargs))
         lanes = _count_lanes(axes, args, kwargs, axis_size)
@@ -111,7 +110,7 @@ def vmap(
             cure = "To have them side by side: ks.vmap(fun, out_axes=0)."
             raise error(ArgumentValueError, "vmap", "out_axes", wanted, got, cure) from cause
 
-    return mapped
+    return _key_first.by_position("vmap", fun, mapped, "ks.vmap(fun)(key, xs)", keywords=True)
 
 
 def _per_argument(in_axes: Any, count: int) -> tuple[Any, ...]:
@@ -145,13 +144,16 @@ def _count_lanes(
     except ValueError:
         wanted = "a prefix of the arguments after the key"
         raise error(ArgumentValueError, "vmap", "in_axes", wanted, axes) from None
+    given = Mapped("vmap", axes, args, kwargs, axis_size)
     for axis, leaf in pairs:
         if axis is None:
             continue
-        where, shape = _check.static_int(axis), jnp.shape(leaf)
-        if where is None or not -len(shape) <= where < len(shape):
-            wanted = f"an axis of {Words(_shape_words(shape))}"
-            raise error(ArgumentValueError, "vmap", "in_axes", wanted, axis)
+        where, shape = int(axis), jnp.shape(leaf)
+        if not shape:
+            raise given.no_axis(where, leaf)
+        if not -len(shape) <= where < len(shape):
+            wanted = f"an axis of an array of shape {shape}"
+            raise error(ArgumentValueError, "vmap", "in_axes", wanted, where)
         sizes.add(shape[where])
     if not sizes:
         cure = "For a number of lanes: ks.vmap(fun, axis_size=n)."
@@ -159,14 +161,9 @@ def _count_lanes(
             ArgumentValueError, "vmap", "axis_size", "given where nothing is mapped", None, cure
         )
     if len(sizes) > 1:
-        got = Words(" and ".join(map(str, sorted(sizes))))
-        raise error(ArgumentValueError, "vmap", "args", "of one number of lanes", got)
+        raise given.unlike(sizes)
     _check.items("vmap", tuple(sizes), argument="axis_size")
     return sizes.pop()
-
-
-def _shape_words(shape: tuple[int, ...]) -> str:
-    return f"an array of shape {shape}" if shape else "a scalar, which has none"
 
 
 def batched(sampler: Callable[..., Any]) -> Callable[..., Any]:
@@ -206,7 +203,6 @@ def batched(sampler: Callable[..., Any]) -> Callable[..., Any]:
     """
     _check.function_of("batched", "sampler", sampler, "sampler(key, *args)")
 
-    @functools.wraps(sampler)
     def call(keys: jax.Array, /, *args: Any, **kwargs: Any) -> Any:
         impl = _check_key.key_array("batched", keys)
         if keys.shape:
@@ -214,4 +210,5 @@ def batched(sampler: Callable[..., Any]) -> Callable[..., Any]:
             few_dims("batched", "keys", keys.shape)
         return over_keys(bound("batched", sampler, args, kwargs), keys)
 
-    return call
+    form = "ks.batched(sampler)(keys)"
+    return _key_first.by_position("batched", sampler, call, form, key="keys", keywords=True)

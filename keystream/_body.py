@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from keystream import _check_key, _check_tree
-from keystream._called import called
+from keystream._called import held
 from keystream._errors import BodyError, Words, error, summary
 from keystream._impl import Impl, is_key_dtype
 
@@ -24,10 +24,23 @@ _ARGUMENTS = {
 }
 
 
+_STEPS = "jax.lax.scan(lambda carry, x: body(x[0], carry, x[1]), init, (keys, xs))"
+_WITH_KEYS = {
+    "scan": _STEPS,
+    "scan_carried": _STEPS,
+    "fori_loop": "jax.lax.fori_loop(lower, upper, lambda i, val: body(keys[i], i, val), init)",
+    "map": "jax.lax.map(lambda x: body(*x), (keys, xs))",
+}
+"""The loop of JAX for one who has split the key already."""
+
+
 def one_key(function: str, key: Any) -> Impl:
-    """Refuse all but one typed key; the cure for an array of them is a loop for each."""
+    """Refuse all but one typed key; the cures for an array of them are a key a step, or a loop."""
     each = f"jax.vmap(lambda key: ks.{function}({_ARGUMENTS[function]}, key=key))(keys)"
-    impl = _check_key.one_key(function, key, each=each)
+    several = f"For one {function} per key: {each}."
+    if function in _WITH_KEYS:
+        several = f"For a key per step that is there already: {_WITH_KEYS[function]}. {several}"
+    impl = _check_key.one_key(function, key, several=several)
     _check_key.here(function, impl, key)
     return impl
 
@@ -36,18 +49,29 @@ def paired(function: str, body: Body) -> Body:
     """Hold what a body returns against `(carry, y)` and the carry that it was given."""
 
     def checked(before: Any, *args: Any) -> tuple[Any, Any]:
-        out = called(function, "body", body, "body(key, carry, x)", *args)
-        if not isinstance(out, (tuple, list)) or len(out) != 2:
-            cure = "For a step without output: return carry, None."
-            raise error(BodyError, function, "body", "(carry, y)", out, cure, must="return")
-        check_like(function, "a carry", before, out[0])
-        _check_tree.arrays(function, "body", out[1], cls=BodyError, must="return")
-        return out[0], out[1]
+        def pair(out: Any) -> None:
+            if not isinstance(out, (tuple, list)) or len(out) != 2:
+                cure = "For a step without output: return carry, None."
+                raise error(BodyError, function, "body", "(carry, y)", out, cure, must="return")
+            _like(function, "a carry", before, out[0])
+            _check_tree.arrays(function, "body", out[1], cls=BodyError, must="return")
+
+        carry, y = held(function, "body", body, "body(key, carry, x)", pair, *args)
+        return carry, y
 
     return checked
 
 
-def check_like(function: str, returned: str, before: Any, after: Any) -> None:
+def next_value(function: str, body: Body, form: str, /, *args: Any) -> Any:
+    """Return what a body makes of the value that it is given last: one like it."""
+
+    def like(out: Any) -> None:
+        _like(function, "a value", args[-1], out)
+
+    return held(function, "body", body, form, like, *args)
+
+
+def _like(function: str, returned: str, before: Any, after: Any) -> None:
     """Refuse a value that a loop can't carry on with: another structure, shape or dtype."""
     _check_tree.arrays(function, "body", after, cls=BodyError, must="return")
     structures: list[Any] = [jax.tree.structure(tree) for tree in (before, after)]

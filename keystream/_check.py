@@ -213,23 +213,25 @@ def axis_names(value: object) -> tuple[Any, ...]:
 
 
 def axes(
-    function: str, argument: str, value: object, known: Sequence[Any], *, what: str = "the mesh"
+    function: str,
+    argument: str,
+    value: object,
+    known: Sequence[Any],
+    *,
+    what: str = "the mesh",
+    cure: str = "",
 ) -> tuple[Any, ...]:
     """Return axis names, each one of `known` and none given twice."""
     names = axis_names(value)
     for each in names:
         if not isinstance(each, str):
             raise error(ArgumentTypeError, function, argument, "axis names", value)
-    listed = ", ".join(map(repr, known)) or "none"
+    # The axes of vmap have no public list: that none is known doesn't say that there is none.
+    listed = ", ".join(map(repr, known)) or ("none" if what == "the mesh" else "")
     for each in names:
         if each not in known:
-            raise error(
-                MeshAxisError,
-                function,
-                argument,
-                f"among the axes of {what} ({listed})",
-                each,
-            )
+            wanted = f"among the axes of {what}{f' ({listed})' if listed else ''}"
+            raise error(MeshAxisError, function, argument, wanted, each, cure)
     if len(set(names)) < len(names):
         raise error(MeshAxisError, function, argument, "distinct axes", names)
     return names

@@ -57,7 +57,8 @@ def for_axis(key: jax.Array, /, axis_name: Any) -> jax.Array:
         cure = "For the key itself: key."
         raise error(MeshAxisError, "for_axis", "axis_name", "at least one axis", axis_name, cure)
     bound = _bound_axes([name for name in names if isinstance(name, str)])
-    _check.axes("for_axis", "axis_name", names, bound, what="the mapped body")
+    cure = "" if bound else 'Outside of one: ks.shard_keys(key, mesh, jax.P("data")).'
+    _check.axes("for_axis", "axis_name", axis_name, bound, what="the mapped body", cure=cure)
     return _children.axis_child(key, names)
 
 

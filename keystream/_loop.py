@@ -11,7 +11,7 @@ import numpy as np
 from jax import lax
 
 from keystream import _check, _check_tree, _children
-from keystream._body import Body, check_like, one_key
+from keystream._body import Body, next_value, one_key
 from keystream._called import called
 from keystream._errors import ArgumentTypeError, ArgumentValueError, BodyError, Words, error
 from keystream._impl import Impl, is_typed_key
@@ -77,9 +77,7 @@ def fori_loop(lower: Any, upper: Any, body: Body, init: Any, *, key: jax.Array) 
     def turn(i: Any, val: Any) -> Any:
         counter = array_counter(jnp.asarray(i))
         own = _children.child(key, counter if impl.cipher else narrow(counter))
-        out = called("fori_loop", "body", body, "body(key, i, val)", own, i, val)
-        check_like("fori_loop", "a value", val, out)
-        return out
+        return next_value("fori_loop", body, "body(key, i, val)", own, i, val)
 
     return lax.fori_loop(lower, upper, turn, init)
 
@@ -141,8 +139,7 @@ def while_loop(
     def turn(state: tuple[Counter, Any]) -> tuple[Counter, Any]:
         counter, val = state
         use = _children.child(key, counter)
-        out = called("while_loop", "body", body, "body(key, val)", use, val)
-        check_like("while_loop", "a value", val, out)
+        out = next_value("while_loop", body, "body(key, val)", use, val)
         return advance(counter, Counter(None, jnp.ones_like(counter.lo))), out
 
     counter = jax.tree.map(jnp.asarray, widen(first) if impl.cipher else first)

@@ -9,8 +9,17 @@ from typing import Any
 import jax
 import numpy as np
 
-from keystream import _check, _check_key, _check_tree, _children, _impl, _placement
+from keystream import (
+    _check,
+    _check_key,
+    _check_tree,
+    _children,
+    _impl,
+    _key_first,
+    _placement,
+)
 from keystream._called import drawn
+from keystream._check_lanes import Mapped
 from keystream._errors import ArgumentTypeError, ArgumentValueError, Words, error
 
 
@@ -102,10 +111,10 @@ def pmap(
         )
         return call
 
-    @functools.wraps(fun)
     def mapped(key: jax.Array, /, *args: Any) -> Any:
-        call, each = "ks.pmap(fun)(key, xs)", "[ks.pmap(fun)(key, xs) for key in keys]"
-        impl = _check_key.one_key("pmap", key, *args, call=call, each=each)
+        several = "For a key per device that is there already: jax.pmap(fun)(keys, xs)."
+        right = "ks.pmap(fun)(key, xs)"
+        impl = _check_key.one_key("pmap", key, *args, call=right, several=several)
         _check_key.shards("pmap", impl, key)
         if not jax.sharding.get_abstract_mesh().empty:
             wanted, got = "where no mesh is in context", Words("a call under one")
@@ -113,11 +122,11 @@ def pmap(
                 "Under one: ks.shard_map(fun, in_specs=in_specs, out_specs=out_specs, vary=vary)."
             )
             raise error(ArgumentValueError, "pmap", "fun", wanted, got, cure, must="be called")
-        several = isinstance(in_axes, (tuple, list))
-        if several and len(in_axes) != len(args):
+        listed = isinstance(in_axes, (tuple, list))
+        if listed and len(in_axes) != len(args):
             wanted = f"one entry for each argument after the key ({len(args)})"
             raise error(ArgumentValueError, "pmap", "in_axes", wanted, in_axes, must="hold")
-        axes = tuple(in_axes) if several else (in_axes,) * len(args)
+        axes = tuple(in_axes) if listed else (in_axes,) * len(args)
         _check_static(args, "static_broadcasted_argnums", static)
         _check_static(args, "donate_argnums", donated)
         if {number % len(args) for number in static} & {number % len(args) for number in donated}:
@@ -132,7 +141,7 @@ def pmap(
         numbers = np.arange(lanes if axis_size is None else axis_size)
         return build((0, *axes))(placed, numbers, *args)
 
-    return mapped
+    return _key_first.by_position("pmap", fun, mapped, "ks.pmap(fun)(key, xs)")
 
 
 def _argnums(argument: str, value: Any) -> tuple[int, ...]:
@@ -208,32 +217,33 @@ def _check_mapped(
     backend: str | None,
 ) -> None:
     sizes = set() if axis_size is None else {int(axis_size)}
-    for number, (axis, arg) in enumerate(zip(axes, args, strict=True)):
-        if number in static or number - len(args) in static:
-            continue
-        _check_tree.arrays("pmap", "args", arg)
+    # A static argument is mapped over nothing.
+    still = {number % len(args) for number in static}
+    args = tuple(None if number in still else arg for number, arg in enumerate(args))
+    for axis in axes:
+        _check_axes("in_axes", axis)
+    _check_tree.arrays("pmap", "args", args)
+    given = Mapped("pmap", axes, args, {}, axis_size, static)
+    for axis, arg in zip(axes, args, strict=True):
         for where, leaf in _axis_pairs(axis, arg):
             if isinstance(leaf, jax.Ref):
                 wanted, cure = "of arrays where they are mapped", "For its value: ref[...]."
                 raise error(ArgumentTypeError, "pmap", "args", wanted, Words("a Ref"), cure)
             shape = jax.typeof(leaf).shape
             if not -len(shape) <= where < len(shape):
-                wanted = f"of arrays with an axis {where} to map over"
-                cure = "For one value on all devices: ks.pmap(fun, in_axes=None)."
-                raise error(ArgumentValueError, "pmap", "args", wanted, leaf, cure)
+                raise given.no_axis(where, leaf)
             if where < 0 and where + len(shape):
                 # jax.pmap takes a wrong axis there (jax 0.10.2 and 0.12.0).
                 wanted, cure = "counted from the front", f"For it: in_axes={where + len(shape)}."
                 raise error(ArgumentValueError, "pmap", "in_axes", wanted, where, cure)
             sizes.add(shape[where])
+    if len(sizes) > 1:
+        raise given.unlike(sizes)
     _check_lanes(sizes, "args" if axis_size is None else "axis_size", devices, backend)
 
 
 def _check_lanes(sizes: set[int], given: str, devices: Any, backend: str | None) -> None:
-    """Refuse several numbers of lanes, and one for which there are no devices."""
-    if len(sizes) > 1:
-        got = Words(" and ".join(map(str, sorted(sizes))))
-        raise error(ArgumentValueError, "pmap", "args", "of one number of lanes", got)
+    """Refuse a number of lanes for which there are no devices."""
     if sizes == {0}:
         raise error(ArgumentValueError, "pmap", "args", "of at least one lane", 0)
     # Of several processes each hands in its own lanes, and axis_size counts those of all.
@@ -250,7 +260,6 @@ def _check_lanes(sizes: set[int], given: str, devices: Any, backend: str | None)
 
 def _axis_pairs(axis: Any, arg: Any) -> list[tuple[int, Any]]:
     """Return each array of an argument that is mapped, with its axis."""
-    _check_axes("in_axes", axis)
     try:
         pairs = _check_tree.axis_pairs(axis, arg)
     except ValueError:

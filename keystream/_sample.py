@@ -83,7 +83,9 @@ def sample(
         (2, 3, 4)
     """
     _check.function_of("sample", "sampler", sampler, "sampler(key, *args)")
-    impl = _check_key.one_key("sample", key, shape, call="ks.sample(sampler, key, n)")
+    several = "For a key per draw that is there already: ks.batched(sampler)(keys)."
+    right = "ks.sample(sampler, key, n)"
+    impl = _check_key.one_key("sample", key, shape, call=right, several=several)
     _check_key.lanes("sample", impl, key)
     sizes = _check.shape("sample", shape)
     few_dims("sample", "shape", sizes)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +9,16 @@ import jax
 import numpy as np
 from jax.sharding import PartitionSpec
 
-from keystream import _check, _check_key, _check_mesh, _check_tree, _children, _placement, _specs
+from keystream import (
+    _check,
+    _check_key,
+    _check_mesh,
+    _check_tree,
+    _children,
+    _key_first,
+    _placement,
+    _specs,
+)
 from keystream._called import drawn
 from keystream._errors import (
     ArgumentTypeError,
@@ -20,11 +28,15 @@ from keystream._errors import (
     Words,
     error,
 )
+from keystream._refused import refused
 
 VARY = "keystream.vary:"
 """Begins the name of the scope that a mapped body runs in, before the axes of `vary`."""
 
+_VARY = 'For one key on all shards: vary=(). For another on each: vary="data".'
 
+
+@refused("shard_map", {"'vary'": _VARY})
 def shard_map(
     fun: Callable[..., Any],
     *,
@@ -97,11 +109,10 @@ def shard_map(
 
     names = _check.axis_names(vary)
     if not all(isinstance(name, str) for name in names):
-        raise error(ArgumentTypeError, "shard_map", "vary", "axis names", names)
+        raise error(ArgumentTypeError, "shard_map", "vary", "axis names", vary, _VARY)
     # Over the other axes draws are shared on purpose, and the audit is told so.
     scope = VARY + ",".join(map(str, names))
 
-    @functools.wraps(fun)
     def mapped(key: jax.Array, /, *args: Any) -> Any:
         each = "[mapped(key, x) for key in keys]"
         impl = _check_key.one_key("shard_map", key, *args, call="mapped(key, x)", each=each)
@@ -150,7 +161,7 @@ def shard_map(
                 raise
             raise worded from cause
 
-    return mapped
+    return _key_first.by_position("shard_map", fun, mapped, "mapped(key, x)")
 
 
 def _worded(cause: Exception, out_specs: Any, check_vma: Any) -> KeystreamError | None:

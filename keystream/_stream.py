@@ -20,7 +20,15 @@ from keystream._errors import (
 )
 from keystream._impl import NARROW_END, POSITIONS_END, Impl, is_typed_key
 from keystream._public import members
+from keystream._refused import refused
 from keystream._scheme import Counter
+
+_CURES = {
+    "missing": "For one: ks.Stream(ks.key(42)).",
+    "'key'": "By position: ks.Stream(key).",
+    "": "To begin further on: ks.Stream(key).skip(5). "
+    "For streams by name: ks.Streams(key, ('params', 'dropout')).",
+}
 
 
 @jax.tree_util.register_pytree_with_keys_class
@@ -79,6 +87,7 @@ class Stream:
     _words: Any
     _known: int | None
 
+    @refused("Stream", _CURES)
     def __init__(self, key: jax.Array, /) -> None:
         _check_key.here("Stream", _check_key.one_key("Stream", key), key)
         _fill(self, *_stream_steps.begun(key), 0)
@@ -266,13 +275,18 @@ class Stream:
     def __delattr__(self, name: str) -> None:
         raise frozen("Stream", name, "stream.skip(1)")
 
-    if not TYPE_CHECKING:  # which finds this call, as long as it doesn't see the method
+    if not TYPE_CHECKING:  # which finds what is amiss, as long as it doesn't see these methods
 
         def __next__(self):
             # Without an __iter__ beside it, nobody takes a stream for an iterator.
             wanted, got = "asked by a method, since it doesn't change", Words("next(stream)")
             cure = "For a key: key, stream = stream.next(). For an iterator: ks.iter_keys(key)."
             raise error(ArgumentTypeError, "Stream", "stream", wanted, got, cure)
+
+        def __getattr__(self, name):
+            from keystream import _stream_names  # noqa: PLC0415 - of use to the mistaken alone
+
+            raise _stream_names.stranger(self, name)
 
     def __dir__(self) -> list[str]:
         return members(self)

@@ -12,14 +12,13 @@ from keystream import _check, _check_key, _children, _impl, _stream_steps, _tree
 from keystream._errors import (
     ArgumentTypeError,
     KeyTypeError,
-    UnknownNameError,
-    Words,
     error,
     summary,
     unknown_name,
 )
 from keystream._impl import Impl
 from keystream._public import members
+from keystream._refused import refused
 from keystream._scheme import Counter
 from keystream._stream import Stream, frozen, made
 from keystream._stream_steps import make_begun
@@ -81,6 +80,7 @@ class Streams:
     _names: tuple[str | bytes, ...]
     _streams: tuple[Any, ...]
 
+    @refused("Streams", {"argument": "For two of them: ks.Streams(key, ('params', 'dropout'))."})
     def __init__(self, key: jax.Array, /, names: Any) -> None:
         impl = _check_key.one_key("Streams", key, names, call="ks.Streams(key, names)")
         _check_key.here("Streams", impl, key)
@@ -244,14 +244,11 @@ class Streams:
     if not TYPE_CHECKING:  # to which any name would be one
 
         def __getattr__(self, name):
-            if not name.startswith("_") and name in self._names:
-                cure = f"For that stream: streams[{name!r}]."
-                got = Words(f"the name {name!r}")
-                raise error(
-                    UnknownNameError, "Streams", "attribute", "at, names or next", got, cure
-                )
-            told = f"'Streams' object has no attribute {name!r}"
-            raise AttributeError(told, name=name, obj=self)
+            from keystream import _stream_names  # noqa: PLC0415 - of use to the mistaken alone
+
+            # Of a value that isn't filled yet, Python asks for what it is filled with.
+            names = () if name.startswith("_") else self._names
+            raise _stream_names.stranger(self, name, names)
 
     def __dir__(self) -> list[str]:
         return members(self)

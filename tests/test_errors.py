@@ -632,6 +632,75 @@ def test_complete():
     assert missed == []
 
 
+def _second(x, key, *_):
+    return x + 1, jax.random.normal(key)
+
+
+def _last(x, *, rng=None):
+    return jax.random.normal(x, (*jnp.shape(x), -1, "a")), rng
+
+
+HANDED = {
+    "scan": ("body(key, carry, x)", "ks.scan(second, 0.0, xs, key=key)"),
+    "scan, its carry": ("body(key, carry, x)", "ks.scan(lambda c, key, x: (c, x), x, xs, key=key)"),
+    "scan_carried": ("body(key, carry, x)", "ks.scan_carried(second, 0.0, xs, key=key)"),
+    "map": ("body(key, x)", "ks.map(second, xs, key=key)"),
+    "fori_loop": ("body(key, i, val)", "ks.fori_loop(0, 3, second, 0.0, key=key)"),
+    "while_loop": ("body(key, val)", "ks.while_loop(cond, second, 0.0, key=key)"),
+    "vmap": ("fun(key, *args)", "ks.vmap(second)(key, xs)"),
+    "pmap": ("fun(key, *args)", "ks.pmap(second)(key, xs)"),
+    "shard_map": ("fun(key, *args)", "mapped(key, x)"),
+    "sample": ("sampler(key, *args)", "ks.sample(second, key, 3, 1.0)"),
+    "sample, in batches": ("sampler(key, *args)", "ks.sample(second, key, 3, 1.0, batch_size=2)"),
+    "batched": ("sampler(key, *args)", "ks.batched(second)(keys, 1.0)"),
+    "batched, of one more": ("sampler(key, *args)", "ks.batched(last)(keys)"),
+}
+
+
+def _noted(call, **more):
+    scope = {**_scope(ROWS[0]), "second": _second, "last": _last, **more}
+    specs = {"in_specs": P(), "out_specs": P(), "vary": ()}
+    scope["mapped"] = ks.shard_map(scope["second"], mesh=_mesh(), **specs)
+    with pytest.raises(Exception) as caught:  # noqa: PT011 - whatever JAX has to say
+        eval(call, scope)
+    return [each for each in getattr(caught.value, "__notes__", []) if "hands" in each]
+
+
+@pytest.mark.fast
+@pytest.mark.parametrize("case", HANDED)
+def test_key_first(case):
+    """What comes out of a body that has its key elsewhere is told that the key goes first."""
+    form, call = HANDED[case]
+    assert _noted(call) == [f"{case.partition(',')[0]} hands the key first: {form}."]
+
+
+class _SilentError(RuntimeError):
+    """An error that has nothing to say."""
+
+    def __str__(self):
+        raise KeyError
+
+
+def _raises(head, error=None, **attributes):
+    """Return a body with these arguments that raises."""
+    scope = {"error": error or RuntimeError("no")}
+    exec(f"def body({head}): raise error", scope)
+    vars(scope["body"]).update(attributes)
+    return scope["body"]
+
+
+@pytest.mark.fast
+def test_key_first_only_there():
+    """A body whose key is first, or that has none, is told nothing; no error is hidden."""
+    call = "ks.vmap(second)(key, xs)"
+    assert len(_noted(call, second=_raises("x, prng_key"))) == 1
+    for head in ("key, x", "rng, x, key=0", "*args", "x, y"):
+        assert _noted(call, second=_raises(head)) == []
+    assert _noted(call, second=_raises("x, key", __signature__=3)) == []
+    with pytest.raises(_SilentError):
+        ks.vmap(_raises("x, key", _SilentError()))(ks.key(42), jnp.arange(3))
+
+
 @pytest.mark.fast
 def test_one_wording():
     """No error of ours is made by its class: one function words them all."""

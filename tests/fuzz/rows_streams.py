@@ -69,6 +69,13 @@ ROWS = (
             "copy.copy({stream})",
         )
     ),
+    Row(
+        "Stream.__getattr__",
+        "getattr({stream}, {attribute}, None)",
+        laws.anything,
+        {**_STREAM, "attribute": values.plain_names},
+        share=0.2,
+    ),
     Row("Stream.__next__", "next({stream})", laws.anything, _STREAM, speaks=("Stream",), share=0.1),
     Row("Stream.__dir__", "dir({stream})", laws.anything, _STREAM, share=0.1),
     Row("Stream.__repr__", "repr({stream})", laws.a_text, _STREAM, share=0.3),
