@@ -22,7 +22,7 @@ class Mapped(NamedTuple):
 
     def no_axis(self, axis: int, leaf: Any) -> ArgumentValueError:
         """Word the error of an array without the axis to map over."""
-        wanted = f"of arrays with an axis {axis} to map over"
+        wanted = f"arrays with an axis {axis} to map over"
         return error(ArgumentValueError, self.function, "args", wanted, leaf, self._cure())
 
     def unlike(self, sizes: set[int]) -> ArgumentValueError:

@@ -227,7 +227,7 @@ def _check_mapped(
     for axis, arg in zip(axes, args, strict=True):
         for where, leaf in _axis_pairs(axis, arg):
             if isinstance(leaf, jax.Ref):
-                wanted, cure = "of arrays where they are mapped", "For its value: ref[...]."
+                wanted, cure = "arrays where they are mapped", "For its value: ref[...]."
                 raise error(ArgumentTypeError, "pmap", "args", wanted, Words("a Ref"), cure)
             shape = jax.typeof(leaf).shape
             if not -len(shape) <= where < len(shape):
