@@ -5,7 +5,6 @@ from __future__ import annotations
 import collections
 import itertools
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 
@@ -38,13 +37,14 @@ class Pairs:
     ) -> None:
         self.lineage, self.uses, self.view, self.findings = lineage, uses, view, findings
         self.order = {id(use): place for place, use in enumerate(uses)}
-        self.used = used
-        self.unknown = {step.where for step in lineage.steps if step.kind == FOLD}
-        """Where a number is folded in that the program alone doesn't tell."""
-        self.counted = {
-            step.where for step in lineage.steps if step.kind == CHILD and step.what == "split"
-        }
-        """Where a key is split into children that folds could make."""
+        # Steps that are added from here on repeat others, for choices.
+        led_on = [step for step, marks in zip(lineage.steps, used, strict=True) if marks.any()]
+        self.split = {step.where for step in led_on if step.what == "split"}
+        """Where a key is split into children of which one is used."""
+        self.counted = {s.where for s in led_on if s.what == "split" and s.kind == CHILD}
+        """The same, of children that folds could make."""
+        self.unknown = {step.where for step in led_on if step.kind == FOLD}
+        """Where a child is made that is used, by a number that the program alone doesn't tell."""
 
     def look(self) -> None:
         """Compare all that is done with each key."""
@@ -59,8 +59,8 @@ class Pairs:
                     others += kinds[kind][:MANY]
                 for second in others:
                     self.compare(first, second)
-            splits = [seen for seen in kinds["split"] if self._counts(seen, self.counted)]
-            folds = [seen for seen in kinds["fold"] if self._counts(seen, self.unknown)]
+            splits = [seen for seen in kinds["split"] if seen.use.where in self.counted]
+            folds = [seen for seen in kinds["fold"] if seen.use.where in self.unknown]
             for pair in itertools.product(splits[:MANY], folds[:MANY]):
                 self._may_meet(*pair)
 
@@ -119,9 +119,6 @@ class Pairs:
             return
         self._tell(self.view.taken(one), self.view.taken(other))
 
-    def _counts(self, seen: Seen, places: set[Any]) -> bool:
-        return seen.use.where in places and self._children_are_used(seen.use)
-
     def _may_meet(self, split: Seen, fold: Seen) -> None:
         """Warn of a number that may be a child's, whichever ways led to the key."""
         if self.view.apart(split, fold):
@@ -169,7 +166,7 @@ class Pairs:
             self._drawn_twice(one, other)
         elif kinds == {"draw", "split"}:
             split = one if one.what == "split" else other
-            if self._children_are_used(split.use):
+            if split.use.where in self.split:
                 self.findings.add("KS02", [one, other], one.way)
         elif "draw" in kinds:
             self._beside(one, other, named="name" in kinds)
@@ -215,14 +212,6 @@ class Pairs:
             severity="note" if harmless else severity,
         )
 
-    def _children_are_used(self, parent: Use) -> bool:
-        # Steps that were added since then repeat others, for choices.
-        return any(
-            used.any()
-            for used, step in zip(self.used, self.lineage.steps, strict=False)
-            if step.where == parent.where and step.what == _MADE[parent.what]
-        )
-
 
 def _large(order: np.ndarray, borders: np.ndarray) -> Iterator[np.ndarray]:
     starts = np.r_[0, borders]
@@ -230,8 +219,6 @@ def _large(order: np.ndarray, borders: np.ndarray) -> Iterator[np.ndarray]:
     for place in np.flatnonzero(ends - starts > 1):
         yield order[starts[place] : ends[place]]
 
-
-_MADE = {"split": "split", "fold": "fold_in"}
 
 _MADE_TWICE = {
     frozenset(("split",)): "KS03",
