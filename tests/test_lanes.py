@@ -251,21 +251,6 @@ def test_check_of_memory_finds_liars() -> None:
         check_memory(joined, ks.key(6), 4 * total)
 
 
-def test_sample_compiles_once() -> None:
-    """The same sampler and shape are traced once, whatever the key and the start."""
-    traced: list[int] = []
-    first = 0
-
-    def sampler(key: jax.Array) -> Any:
-        traced.append(1)
-        return bits(key)
-
-    for start in (1, 2, 2**31):  # zero, where nothing has to be added, is a program of its own
-        ks.sample(sampler, ks.key(start), 5, start=start, batch_size=2)
-        first = len(traced) if start == 1 else first
-    assert len(traced) == first, f"traced {len(traced)} times, {first} for the first call"
-
-
 @pytest.mark.parametrize("call", [ks.sample, ks.vmap, ks.batched], ids=lambda f: f.__name__)
 def test_rbg_is_refused(call: Any) -> None:
     """Keys of rbg, of which under vmap only the first draws, are refused with the way round."""
