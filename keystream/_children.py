@@ -131,11 +131,18 @@ def base(start: Any, size: int, impl: Impl) -> Counter | None:
     return Counter(np.uint32(number >> 32), np.uint32(number & 0xFFFFFFFF))
 
 
-def row(key: jax.Array, shape: tuple[int, ...], start: Counter | None) -> jax.Array:
-    """Return consecutive children of one key, in C order, from `start` on."""
-    if start is None and _split_is_fold(key):
+def row(
+    key: jax.Array, shape: tuple[int, ...], start: Counter | None, out_sharding: Any = None
+) -> jax.Array:
+    """Return consecutive children of one key, in C order, from `start` on.
+
+    A row of one dimension can be laid out over Explicit mesh axes; each device then makes its
+    own part.
+    """
+    if start is None and out_sharding is None and _split_is_fold(key):
         return jax.random.split(key, shape)
-    index = Counter(None, lax.iota(np.uint32, size_of(shape)).reshape(shape))
+    numbers = lax.broadcasted_iota(np.uint32, (size_of(shape),), 0, out_sharding=out_sharding)
+    index = Counter(None, numbers if len(shape) == 1 else numbers.reshape(shape))
     return children(key, index if start is None else advance(start, index))
 
 
