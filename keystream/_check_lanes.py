@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import jax
 
 from keystream import _check_tree
+from keystream._check import is_symbolic
 from keystream._errors import ArgumentValueError, Words, error
 
 
@@ -25,7 +26,7 @@ class Mapped(NamedTuple):
 
     def unlike(self, sizes: set[int]) -> ArgumentValueError:
         """Word the error of several numbers of lanes."""
-        got = Words(" and ".join(map(str, sorted(sizes))))
+        got = Words(" and ".join(map(str, sorted(sizes, key=_number))))
         wanted = "of one number of lanes"
         return error(ArgumentValueError, "vmap", "args", wanted, got, self._cure())
 
@@ -47,6 +48,10 @@ class Mapped(NamedTuple):
             return "For one value in all lanes, None is its axis."
         given = "" if self.axis_size is None else f", axis_size={self.axis_size}"
         return f"For one value in all lanes: ks.vmap(fun, in_axes={axes}{given})(key, *args)."
+
+
+def _number(size: int) -> int:
+    return -1 if is_symbolic(size) else size
 
 
 _SHOWN = 60

@@ -21,7 +21,7 @@ from jax import lax
 from jax.extend.random import threefry2x32_p
 
 from keystream import _cipher
-from keystream._check import is_traced, setting, size_of, static_int
+from keystream._check import is_symbolic, is_traced, setting, size_of, static_int
 from keystream._impl import NARROW_END, Impl, accepted, wrap
 from keystream._scheme import Counter, advance, array_counter, narrow, widen
 
@@ -65,7 +65,7 @@ def _as_varying(block: jax.Array, operands: Sequence[jax.Array]) -> jax.Array:
 
 def children(keys: jax.Array, counters: Counter) -> jax.Array:
     """Return child `counters[i]` of `keys[i]`; the two broadcast as in NumPy."""
-    shape = np.broadcast_shapes(keys.shape, counters.lo.shape)
+    shape = jnp.broadcast_shapes(keys.shape, counters.lo.shape)
     keys, key_axes = _mapped_axes(keys, shape)
     hi, lo = counters
     lo, axes = _mapped_axes(lo, shape)
@@ -119,6 +119,7 @@ def base(start: Any, size: int, impl: Impl) -> Counter | None:
     """Return the counter of a checked start: None for zero, no high word if none is needed."""
     number = static_int(start)
     if number is None:
+        start = jnp.asarray(start) if is_symbolic(start) else start
         counter = array_counter(start)
         if not impl.cipher:
             return narrow(counter)
@@ -126,7 +127,8 @@ def base(start: Any, size: int, impl: Impl) -> Counter | None:
     if not impl.cipher:
         # With no items the start may be one past the end, which the word can't hold.
         number %= NARROW_END
-    if number < NARROW_END and number + size <= NARROW_END:
+    fits = number == 0 if is_symbolic(size) else number + size <= NARROW_END
+    if not impl.cipher or fits:
         return Counter(None, np.uint32(number)) if number else None
     return Counter(np.uint32(number >> 32), np.uint32(number & 0xFFFFFFFF))
 

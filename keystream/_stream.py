@@ -148,7 +148,9 @@ class Stream:
         """
         n = _check.count("Stream.take", "n", n)
         _check.items("Stream.take", (n,), argument="n")
-        after = self._after("Stream.take", n, "n", each="stream.take(n)")
+        known = 0 if _check.is_symbolic(n) else n
+        after = self._after("Stream.take", known, "n", each="stream.take(n)")
+        after = None if _check.is_symbolic(n) else after
         keys, key, words = _stream_steps.take(self._key, self._words, n=n)
         return keys, made(key, words, after)
 
