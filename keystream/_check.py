@@ -75,7 +75,7 @@ def static_int(value: object) -> int | None:
     return operator.index(value)
 
 
-def is_symbolic(value: object) -> bool:
+def is_symbolic(value: Any) -> bool:
     """Is this a size that `jax.export` leaves open, so that it can't be compared?"""
     return export.is_symbolic_dim(value)
 
@@ -110,7 +110,7 @@ def count(
 ) -> int:
     """Return a count: a static integer of zero or more, and of `most` at most; or symbolic."""
     if most is None and is_symbolic(value):
-        return cast(int, value)
+        return cast("int", value)
     number = static_int(value)
     wanted = "a count" if most is None else f"a count of at most {most}"
     if number is None:
@@ -147,7 +147,7 @@ def shape(function: str, value: object, *, argument: str = "shape") -> tuple[int
 
 
 def _size(value: object) -> int | None:
-    return cast(int, value) if is_symbolic(value) else static_int(value)
+    return cast("int", value) if is_symbolic(value) else static_int(value)
 
 
 def _to_int(argument: str, value: object) -> str:

@@ -127,8 +127,8 @@ def base(start: Any, size: int, impl: Impl) -> Counter | None:
     if not impl.cipher:
         # With no items the start may be one past the end, which the word can't hold.
         number %= NARROW_END
-    fits = number == 0 if is_symbolic(size) else number + size <= NARROW_END
-    if not impl.cipher or fits:
+    fits = number == 0 if is_symbolic(size) else max(number + 1, number + size) <= NARROW_END
+    if fits or not impl.cipher:
         return Counter(None, np.uint32(number)) if number else None
     return Counter(np.uint32(number >> 32), np.uint32(number & 0xFFFFFFFF))
 

@@ -214,8 +214,8 @@ def derive(key: jax.Array, /, *path: Any) -> jax.Array:
     impl = _check_key.one_key("derive", key, *path, call="ks.derive(key, 'name')")
     steps: list[Any] = []
     shape: tuple[int, ...] = ()
-    for part in path:
-        part = jnp.asarray(part) if _check.is_symbolic(part) else part
+    for given in path:
+        part = jnp.asarray(given) if _check.is_symbolic(given) else given
         if hasattr(part, "shape") and not isinstance(part, np.generic):
             steps.append(_scheme.array("derive", part, impl))
             shape = _broadcast(shape, part.shape)
