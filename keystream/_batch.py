@@ -61,7 +61,8 @@ def vmap(
     Guarantees:
         Lane i's key and raw bits depend on neither the number of lanes nor the axes. Lanes
         equal the loop exactly for keys, bits and what is made of bits alone; floats agree
-        to last digits.
+        to last digits. The keys are laid out over a mesh as the axis that is mapped beside
+        them; each device makes its own.
 
     Raises:
         KeyTypeError, KeyImplError: Not one typed key, or an implementation that is refused

@@ -135,6 +135,8 @@ class Stream:
 
         Guarantees:
             `take(n)` gives the keys of `n` calls of `next`, in their order, and the same stream.
+            On a mesh they lie as the stream's key does: `jax.device_put(keys, sharding)` lays
+            them out as what they are mapped beside.
 
         Raises:
             ArgumentTypeError, ArgumentValueError: `n` is no count, or leaves the positions.
