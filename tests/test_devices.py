@@ -338,7 +338,7 @@ def test_pmap(devices: int) -> None:
 
 
 def test_pmap_argument_numbers() -> None:
-    """The argument numbers of pmap count without the key, from the end too; its size can be told."""
+    """The argument numbers of pmap count without the key, from the end too."""
     key = ks.key(9)
     for number in (1, -1):
         call = ks.pmap(
