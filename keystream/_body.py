@@ -62,6 +62,28 @@ def paired(function: str, body: Body) -> Body:
     return checked
 
 
+class Steps:
+    """A body of a scan as a function of lists of arrays, for `_program.run`."""
+
+    def __init__(self, checked: Body, init: Any, xs: Any) -> None:
+        self._checked = checked
+        self.carry, self._carry_structure = jax.tree.flatten(init)
+        self.xs, self._x_structure = jax.tree.flatten(xs)
+        self._y_structure: Any = None
+
+    def __call__(self, key: jax.Array, carry: list[Any], x: list[Any]) -> list[list[Any]]:
+        """Call the body; return the leaves of the next carry and of its output."""
+        before = jax.tree.unflatten(self._carry_structure, carry)
+        after, y = self._checked(before, key, before, jax.tree.unflatten(self._x_structure, x))
+        leaves, self._y_structure = jax.tree.flatten(y)
+        return [jax.tree.leaves(after), leaves]
+
+    def results(self, carry: list[Any], ys: list[Any]) -> tuple[Any, Any]:
+        """Return the last carry and the outputs as pytrees again."""
+        last = jax.tree.unflatten(self._carry_structure, carry)
+        return last, jax.tree.unflatten(self._y_structure, ys)
+
+
 def next_value(function: str, body: Body, form: str, /, *args: Any) -> Any:
     """Return what a body makes of the value that it is given last: one like it."""
 

@@ -10,11 +10,12 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from keystream import _check, _check_tree, _children
+from keystream import _check, _check_key, _check_tree, _children, _program
 from keystream._body import Body, next_value, one_key
 from keystream._called import called
 from keystream._errors import ArgumentTypeError, ArgumentValueError, BodyError, Words, error
 from keystream._impl import Impl, is_typed_key
+from keystream._program import Function
 from keystream._scheme import Counter, advance, array_counter, narrow, widen
 
 
@@ -68,18 +69,48 @@ def fori_loop(lower: Any, upper: Any, body: Body, init: Any, *, key: jax.Array) 
     if kinds[0] != kinds[1] and (unsigned or not plain):
         wanted, got = "of lower's dtype", Words(f"{kinds[1]} for {kinds[0]}")
         raise error(ArgumentTypeError, "fori_loop", "upper", wanted, got)
+    turns = None
     if not _check.is_traced(lower, upper):
         info = np.iinfo(jnp.result_type(int))
-        if int(upper) - int(lower) > info.max:
+        lower, upper = int(lower), int(upper)
+        turns = max(upper - lower, 0)
+        if turns > info.max:
             wanted = f"at most {info.max} turns from lower"
-            raise error(ArgumentValueError, "fori_loop", "upper", wanted, int(upper))
+            raise error(ArgumentValueError, "fori_loop", "upper", wanted, upper)
+    leaves, structure = jax.tree.flatten(init)
 
-    def turn(i: Any, val: Any) -> Any:
+    def turn(key: jax.Array, i: Any, val: list[Any]) -> list[Any]:
+        before = jax.tree.unflatten(structure, val)
+        after = next_value("fori_loop", body, "body(key, i, val)", key, i, before)
+        return jax.tree.leaves(after)
+
+    made = _program.run(_make_fori, [turn], key, lower, upper, leaves, turns=turns)
+    return jax.tree.unflatten(structure, made)
+
+
+def _make_fori(
+    functions: list[Function],
+    key: jax.Array,
+    lower: Any,
+    upper: Any,
+    init: list[Any],
+    *,
+    turns: int | None,
+) -> list[Any]:
+    """Count from `lower`; a static number of turns is what a loop is compiled for."""
+    wide = _check_key.implementation("fori_loop", key).cipher
+
+    def turn(i: Any, val: list[Any]) -> list[Any]:
         counter = array_counter(jnp.asarray(i))
-        own = _children.child(key, counter if impl.cipher else narrow(counter))
-        return next_value("fori_loop", body, "body(key, i, val)", own, i, val)
+        own = _children.child(key, counter if wide else narrow(counter))
+        made: list[Any] = functions[0](own, i, val)
+        return made
 
-    return lax.fori_loop(lower, upper, turn, init)
+    if turns is None:
+        made = lax.fori_loop(lower, upper, turn, init)
+    else:
+        made = lax.fori_loop(0, turns, lambda i, val: turn(lower + i, val), init)
+    return list(made)
 
 
 def while_loop(
@@ -127,23 +158,42 @@ def while_loop(
     first = _children.base(_check.start("while_loop", start, 1, impl), 1, impl)
     first = first or Counter(None, np.uint32(0))
 
-    def more(state: tuple[Counter, Any]) -> Any:
-        out = called("while_loop", "cond", cond, "cond(val)", state[1])
+    leaves, structure = jax.tree.flatten(init)
+
+    def more(val: list[Any]) -> list[Any]:
+        out = called("while_loop", "cond", cond, "cond(val)", jax.tree.unflatten(structure, val))
         _check_tree.arrays("while_loop", "cond", out, cls=BodyError, must="return")
         kind = jax.typeof(out) if jax.tree_util.all_leaves([out]) else None
         if kind is None or kind.shape or kind.dtype != np.bool_:
             wanted, cure = "True or False, one for all", "For several: jnp.any(conds)."
             raise error(BodyError, "while_loop", "cond", wanted, out, cure, must="return")
-        return out
+        return [out]
 
-    def turn(state: tuple[Counter, Any]) -> tuple[Counter, Any]:
+    def turn(key: jax.Array, val: list[Any]) -> list[Any]:
+        before = jax.tree.unflatten(structure, val)
+        return jax.tree.leaves(next_value("while_loop", body, "body(key, val)", key, before))
+
+    first = widen(first) if impl.cipher else first
+    made = _program.run(_make_while, [more, turn], key, first, leaves)
+    return jax.tree.unflatten(structure, made)
+
+
+def _make_while(
+    functions: list[Function], key: jax.Array, start: Counter, init: list[Any]
+) -> list[Any]:
+    more, turn = functions
+
+    def cond(state: tuple[Counter, list[Any]]) -> Any:
+        return more(state[1])[0]
+
+    def body(state: tuple[Counter, list[Any]]) -> tuple[Counter, list[Any]]:
         counter, val = state
-        use = _children.child(key, counter)
-        out = next_value("while_loop", body, "body(key, val)", use, val)
+        out = turn(_children.child(key, counter), val)
         return advance(counter, Counter(None, jnp.ones_like(counter.lo))), out
 
-    counter = jax.tree.map(jnp.asarray, widen(first) if impl.cipher else first)
-    return lax.while_loop(more, turn, (counter, init))[1]
+    counter = jax.tree.map(jnp.asarray, start)
+    made: list[Any] = lax.while_loop(cond, body, (counter, init))[1]
+    return made
 
 
 def _bound(which: str, bound: Any, impl: Impl) -> Any:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 import jax
@@ -122,19 +123,46 @@ def times(index: Any, stride: int, *, narrow: bool) -> Counter:
     return Counter(high + index * hi, index * lo)
 
 
-def spread(
-    place: Placement, body: Callable[..., Any], key: jax.Array, *operands: Any, options: Any
-) -> Any:
-    """Run `body(key, *operands, place=, options=)` on every shard, without communication.
+def map_over(place: Placement, body: Callable[..., Any], *operands: Any) -> Any:
+    """Map a body over the shards of a placement; it makes the local part of each output.
 
-    `body` returns a pytree of arrays that begin with the local shape; they come back
-    joined to the global one. Called eagerly it is compiled, once for each `body` and
-    `options`.
+    The operands are the same on every shard. The output's dimensions are those of the
+    placement, with others behind.
     """
-    if not is_traced(key):
-        key = replicated(place.function, place.argument, key, place.mesh)
+    names = [axes or None for axes in place.axes]
+    # The body hands out what differs by design, and samplers that loop don't pass JAX's
+    # check of varying axes (jax-ml/jax 0.10.2 and 0.12.0: poisson, binomial).
+    mapped = jax.shard_map(
+        body,
+        mesh=place.mesh,
+        in_specs=PartitionSpec(),
+        out_specs=PartitionSpec(*names),
+        axis_names=place.manual,
+        check_vma=False,
+    )
+    return mapped(*jax.tree.map(_gathered, operands))
+
+
+def _gathered(value: Any) -> Any:
+    """Return what lies on Explicit axes in one piece, as a body has to get it."""
+    if not isinstance(value, jax.Array):
+        return value
+    sharding = jax.typeof(value).sharding
+    if sharding.mesh.empty or not any(sharding.spec):
+        return value
+    return jax.sharding.reshard(value, NamedSharding(sharding.mesh, PartitionSpec()))
+
+
+def everywhere(place: Placement, key: jax.Array) -> jax.Array:
+    """Return a key on every device of a placement, from wherever it lies now."""
+    return key if is_traced(key) else replicated(place.function, place.argument, key, place.mesh)
+
+
+@contextlib.contextmanager
+def same_devices(place: Placement) -> Iterator[None]:
+    """Say it where an operand is committed to other devices than those of a placement."""
     try:
-        return _spread(key, operands, place=place, body=body, options=options)
+        yield
     except ValueError as cause:
         # Which devices a call in an eager mapped body is on, only JAX knows.
         if "incompatible devices" not in str(cause):
@@ -142,29 +170,6 @@ def spread(
         wanted, got = "on the devices of the mesh, or committed to none", Words("one on others")
         cure = "To place one: jax.device_put(x, jax.sharding.NamedSharding(mesh, jax.P()))."
         raise error(ArgumentValueError, place.function, "args", wanted, got, cure) from cause
-
-
-def _mapped(
-    key: jax.Array, operands: tuple[Any, ...], place: Placement, body: Any, options: Any
-) -> Any:
-    def shard(key: jax.Array, operands: tuple[Any, ...]) -> Any:
-        return body(key, *operands, place=place, options=options)
-
-    names = [axes or None for axes in place.axes]
-    # The body hands out what differs by design, and samplers that loop don't pass JAX's
-    # check of varying axes (jax-ml/jax 0.10.2 and 0.12.0: poisson, binomial).
-    mapped = jax.shard_map(
-        shard,
-        mesh=place.mesh,
-        in_specs=PartitionSpec(),
-        out_specs=PartitionSpec(*names),
-        axis_names=place.manual,
-        check_vma=False,
-    )
-    return mapped(key, operands)
-
-
-_spread = _children.one_dispatch(_mapped, static=("place", "body", "options"))
 
 
 def placed_keys(
@@ -178,8 +183,20 @@ def placed_keys(
     """Return consecutive children of one key laid out over a mesh."""
     place = resolve(function, shape, out_sharding, argument)
     _check.items(function, place.local)
-    keys: jax.Array = spread(place, _local_keys, key, start, options=None)
+    with same_devices(place):
+        return _keys_on_mesh(everywhere(place, key), start, place=place)
+
+
+def _make_keys(key: jax.Array, start: Counter | None, *, place: Placement) -> jax.Array:
+    def shard(key: jax.Array, start: Counter | None) -> jax.Array:
+        index = lax.iota(np.uint32, size_of(place.local)).reshape(place.local)
+        return _children.children(key, positions(place, start, index))
+
+    keys: jax.Array = map_over(place, shard, key, start)
     return keys
+
+
+_keys_on_mesh = _children.one_dispatch(_make_keys, static="place")
 
 
 def keys_beside(
@@ -210,12 +227,6 @@ def _along(leaf: Any, axis: int) -> NamedSharding | None:
 @functools.partial(jax.jit, static_argnums=(2, 4), keep_unused=True)
 def _beside(key: jax.Array, leaf: Any, lanes: int, start: Counter | None, axis: int) -> Any:
     return _children.row(key, (lanes,), start, _along(leaf, axis))
-
-
-def _local_keys(key: jax.Array, start: Counter | None, *, place: Placement, options: None) -> Any:
-    del options
-    index = lax.iota(np.uint32, size_of(place.local)).reshape(place.local)
-    return _children.children(key, positions(place, start, index))
 
 
 def replicated(function: str, argument: str, key: jax.Array, mesh: Any) -> jax.Array:

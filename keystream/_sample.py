@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from keystream import _check, _check_key, _children, _placement
-from keystream._call import Frozen, bound, few_dims, freeze, over_keys
+from keystream import _batches, _check, _check_key, _check_tree, _children, _placement, _program
+from keystream._call import bound, few_dims, over_keys
 from keystream._placement import Placement
+from keystream._program import Function, Leaves
 from keystream._scheme import Counter, advance
 
 
@@ -92,103 +92,104 @@ def sample(
     total = _check.size_of(sizes)
     first = _children.base(_check.start("sample", start, total, impl), total, impl)
     batch = None if batch_size is None else _check.batch_size("sample", batch_size)
+    call = bound("sample", sampler, args, kwargs)
     if out_sharding is not None:
         _check_key.shards("sample", impl, key)
         place = _placement.resolve("sample", sizes, out_sharding)
         _check.items("sample", place.local)
-        call, arrays = freeze(sampler, args, kwargs)
-        return _placement.spread(
-            place, _local_draws, key, first, arrays, options=_Options(call, batch)
-        )
+        return _draw_on_mesh(sampler, key, first, args, kwargs, place=place, batch=batch)
     _check_key.here("sample", impl, key)
     _check.items("sample", sizes)
     if batch is None or batch >= total:
-        return over_keys(
-            bound("sample", sampler, args, kwargs), _children.eager_row(key, sizes, first)
-        )
-    call, arrays = freeze(sampler, args, kwargs)
-    return _batched_draws(key, first, arrays, shape=sizes, options=_Options(call, batch))
+        return over_keys(call, _children.eager_row(key, sizes, first))
+    draw = Leaves(call)
+    first = _children.two_words(key, first)
+    leaves = _program.run(_make_batches, [draw], key, first, shape=sizes, batch=batch)
+    return jax.tree.unflatten(draw.structure, leaves)
 
 
-class _Options(NamedTuple):
-    call: Frozen
-    batch: int | None
-
-
-def _make_batched(
+def _make_batches(
+    functions: list[Function],
     key: jax.Array,
     start: Counter | None,
-    arrays: list[Any],
+    *,
     shape: tuple[int, ...],
-    options: _Options,
-) -> Any:
+    batch: int,
+) -> list[jax.Array]:
     def counter(index: jax.Array) -> Counter:
         offset = Counter(None, index)
         return offset if start is None else advance(start, offset)
 
-    empty = _varying if jax.sharding.get_abstract_mesh().manual_axes else _zeros
-    return _in_batches(options.call.thaw(arrays), key, counter, shape, options.batch, empty)
+    return _draw_all(functions[0], key, counter, shape, batch)
 
 
-_batched_draws = _children.one_dispatch(_make_batched, static=("shape", "options"))
+def _draw_on_mesh(
+    sampler: Callable[..., Any],
+    key: jax.Array,
+    start: Counter | None,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    *,
+    place: Placement,
+    batch: int | None,
+) -> Any:
+    # Arrays among the arguments are handed to the mapped body: what a body closes over can't
+    # lie on Explicit axes.
+    leaves, structure = _check_tree.flatten("sample", "args", (args, kwargs))
+    places = [i for i, leaf in enumerate(leaves) if isinstance(leaf, jax.Array)]
+
+    def one(key: jax.Array, arrays: list[Any]) -> Any:
+        given = list(leaves)
+        for i, array in zip(places, arrays, strict=True):
+            given[i] = array
+        args, kwargs = jax.tree.unflatten(structure, given)
+        return bound("sample", sampler, args, kwargs)(key)
+
+    draw = Leaves(one)
+    arrays = [leaves[i] for i in places]
+    with _placement.same_devices(place):
+        key = _placement.everywhere(place, key)
+        made = _program.run(_make_on_mesh, [draw], key, start, arrays, place=place, batch=batch)
+    return jax.tree.unflatten(draw.structure, made)
 
 
-def _local_draws(
+def _make_on_mesh(
+    functions: list[Function],
     key: jax.Array,
     start: Counter | None,
     arrays: list[Any],
     *,
     place: Placement,
-    options: _Options,
-) -> Any:
-    counter = functools.partial(_placement.positions, place, start)
-    fun = options.call.thaw(arrays)
-    return _in_batches(fun, key, counter, place.local, options.batch, _zeros)
+    batch: int | None,
+) -> list[jax.Array]:
+    def shard(key: jax.Array, start: Counter | None, arrays: list[Any], operands: Any) -> Any:
+        one = functions[0].over(operands)
+        counter = functools.partial(_placement.positions, place, start)
+        return _draw_all(lambda key: one(key, arrays), key, counter, place.local, batch)
+
+    made: list[jax.Array] = _placement.map_over(
+        place, shard, key, start, arrays, functions[0].operands
+    )
+    return made
 
 
-def _in_batches(
+def _draw_all(
     fun: Callable[..., Any],
     key: jax.Array,
     counter: Callable[[jax.Array], Counter],
     shape: tuple[int, ...],
     batch: int | None,
-    empty: Callable[[Callable[..., Any], int], Any],
-) -> Any:
-    """Draw for every place of a shape, `batch` places at a time, into one buffer.
-
-    The last batch is moved back to end with the shape, so that all are of one size and
-    nothing is joined afterwards: the few draws made twice are the same ones.
-    """
+) -> list[jax.Array]:
+    """Draw for every place of a shape, `batch` places at a time."""
     total = _check.size_of(shape)
 
-    def draw(index: jax.Array) -> Any:
-        return over_keys(fun, _children.children(key, counter(index)))
+    def draw(first: Any, size: int) -> list[jax.Array]:
+        index = lax.iota(np.uint32, size) + first
+        made: list[jax.Array] = over_keys(fun, _children.children(key, counter(index)))
+        return made
 
     if batch is None or batch >= total:
-        return draw(lax.iota(np.uint32, total).reshape(shape))
-    last = total - batch
-
-    def one(i: Any, buffers: Any) -> Any:
-        chunk = lax.convert_element_type(i, np.uint32)
-        first = jnp.minimum(chunk * np.uint32(batch), np.uint32(last))
-        drawn = draw(first + lax.iota(np.uint32, batch))
-        return jax.tree.map(
-            lambda buffer, part: lax.dynamic_update_slice_in_dim(buffer, part, first, 0),
-            buffers,
-            drawn,
-        )
-
-    buffers = lax.fori_loop(0, -(-total // batch), one, empty(draw, total))
-    return jax.tree.map(lambda leaf: leaf.reshape(*shape, *leaf.shape[1:]), buffers)
-
-
-def _zeros(draw: Callable[..., Any], total: int) -> Any:
-    out = jax.eval_shape(draw, jax.ShapeDtypeStruct((1,), np.uint32))
-    return jax.tree.map(lambda leaf: lax.full((total, *leaf.shape[1:]), 0, leaf.dtype), out)
-
-
-def _varying(draw: Callable[..., Any], total: int) -> Any:
-    # Where JAX checks it, a buffer has to vary over the mesh axes over which the draws do.
-    return jax.tree.map(
-        lambda leaf: jnp.broadcast_to(leaf, (total, *leaf.shape[1:])), draw(lax.iota(np.uint32, 1))
-    )
+        index = lax.iota(np.uint32, total).reshape(shape)
+        return over_keys(fun, _children.children(key, counter(index)))
+    made = _batches.fill(draw, total, batch)
+    return [leaf.reshape(*shape, *leaf.shape[1:]) for leaf in made]

@@ -9,10 +9,13 @@ import jax
 import numpy as np
 from jax import lax
 
-from keystream import _check, _check_key, _check_tree, _children
-from keystream._body import Body, one_key, paired
+from keystream import _check, _check_key, _check_tree, _children, _program
+from keystream._batches import fill
+from keystream._body import Body, Steps, one_key, paired
 from keystream._called import drawn
 from keystream._errors import ArgumentTypeError, ArgumentValueError, Words, error
+from keystream._program import Function, Leaves
+from keystream._scheme import Counter, advance
 
 
 def scan(
@@ -76,22 +79,40 @@ def scan(
     _check_steps("scan", body, init, reverse, unroll)
     steps = _length("scan", xs, length)
     first = _children.base(_check.start("scan", start, steps, impl), steps, impl)
-    keys = _children.eager_row(key, (steps,), first)
-    checked = paired("scan", body)
-
-    def step(carry: Any, item: tuple[jax.Array, Any]) -> Any:
-        return checked(carry, item[0], carry, item[1])
-
-    result: tuple[Any, Any] = lax.scan(
-        step,
-        init,
-        (keys, xs),
+    step = Steps(paired("scan", body), init, xs)
+    made = _program.run(
+        _make_scan,
+        [step],
+        key,
+        _children.two_words(key, first),
+        step.carry,
+        step.xs,
         length=steps,
         reverse=reverse,
         unroll=unroll,
         _split_transpose=_split_transpose,
     )
-    return result
+    return step.results(*made)
+
+
+def _make_scan(
+    functions: list[Function],
+    key: jax.Array,
+    start: Counter | None,
+    init: list[Any],
+    xs: list[Any],
+    *,
+    length: int,
+    **loop: Any,
+) -> tuple[Any, Any]:
+    keys = _children.row(key, (length,), start)
+
+    def step(carry: list[Any], item: tuple[jax.Array, list[Any]]) -> tuple[Any, Any]:
+        carry, y = functions[0](item[0], carry, item[1])
+        return carry, y
+
+    made: tuple[Any, Any] = lax.scan(step, init, (keys, xs), length=length, **loop)
+    return made
 
 
 def scan_carried(
@@ -147,22 +168,31 @@ def scan_carried(
     one_key("scan_carried", key)
     _check_steps("scan_carried", body, init, reverse, unroll)
     steps = _length("scan_carried", xs, length)
-    checked = paired("scan_carried", body)
-
-    def step(carried: tuple[jax.Array, Any], x: Any) -> tuple[tuple[jax.Array, Any], Any]:
-        following, use = _children.row(carried[0], (2,), None)
-        carry, y = checked(carried[1], use, carried[1], x)
-        return (following, carry), y
-
-    (key, carry), ys = lax.scan(
-        step,
-        (key, init),
-        xs,
+    step = Steps(paired("scan_carried", body), init, xs)
+    key, *made = _program.run(
+        _make_scan_carried,
+        [step],
+        key,
+        step.carry,
+        step.xs,
         length=steps,
         reverse=reverse,
         unroll=unroll,
         _split_transpose=_split_transpose,
     )
+    carry, ys = step.results(*made)
+    return key, carry, ys
+
+
+def _make_scan_carried(
+    functions: list[Function], key: jax.Array, init: list[Any], xs: list[Any], **loop: Any
+) -> tuple[jax.Array, Any, Any]:
+    def step(carried: tuple[jax.Array, Any], x: Any) -> tuple[tuple[jax.Array, Any], Any]:
+        following, use = _children.row(carried[0], (2,), None)
+        carry, y = functions[0](use, carried[1], x)
+        return (following, carry), y
+
+    (key, carry), ys = lax.scan(step, (key, init), xs, **loop)
     return key, carry, ys
 
 
@@ -217,12 +247,40 @@ def map(  # noqa: A001 - the name that JAX users look for, as in `lax.map`
         _check_key.lanes("map", impl, key)
         batch_size = _check.batch_size("map", batch_size)
     first = _children.base(_check.start("map", start, steps, impl), steps, impl)
-    keys = _children.eager_row(key, (steps,), first)
 
-    def one(item: Any) -> Any:
-        return drawn("map", "body", body, "body(key, x)", *item)
+    first = _children.two_words(key, first)
 
-    return lax.map(one, (keys, xs), batch_size=batch_size)
+    def one(key: jax.Array, x: Any) -> Any:
+        return drawn("map", "body", body, "body(key, x)", key, x)
+
+    if batch_size is None:
+        step = Steps(lambda _, key, carry, x: (carry, one(key, x)), (), xs)
+        made = _program.run(_make_scan, [step], key, first, [], step.xs, length=steps)
+        return step.results(*made)[1]
+    inputs, structure = jax.tree.flatten(xs)
+    item = Leaves(lambda key, x: one(key, jax.tree.unflatten(structure, x)))
+    made = _program.run(_make_map, [item], key, first, inputs, length=steps, batch=batch_size)
+    return jax.tree.unflatten(item.structure, made)
+
+
+def _make_map(
+    functions: list[Function],
+    key: jax.Array,
+    start: Counter | None,
+    xs: list[Any],
+    *,
+    length: int,
+    batch: int,
+) -> list[jax.Array]:
+    def draw(first: Any, size: int) -> list[jax.Array]:
+        place = Counter(None, lax.convert_element_type(first, np.uint32))
+        offset = place if start is None else advance(start, place)
+        keys = _children.row(key, (size,), offset)
+        items = [lax.dynamic_slice_in_dim(x, first, size, 0) for x in xs]
+        made: list[jax.Array] = jax.vmap(functions[0])(keys, items)
+        return made
+
+    return draw(0, length) if batch >= length else fill(draw, length, batch)
 
 
 def _check_steps(function: str, body: Any, init: Any, reverse: Any, unroll: Any) -> None:
