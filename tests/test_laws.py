@@ -535,7 +535,7 @@ def of_row(name: str) -> Any:
 OPEN_SIZES = {
     **{
         name: of_row(name)
-        for name in ("keys", "keys table", "vmap", "vmap axes", "batched", "sample", "map")
+        for name in ("keys", "keys table", "vmap", "vmap axes", "batched", "sample", "scan", "map")
     },
     "take": take,
     "after take": after_take,
