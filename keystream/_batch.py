@@ -8,7 +8,15 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from keystream import _check, _check_key, _check_mesh, _check_tree, _children, _key_first
+from keystream import (
+    _check,
+    _check_key,
+    _check_mesh,
+    _check_tree,
+    _children,
+    _key_first,
+    _placement,
+)
 from keystream._call import bound, few_dims, over_keys
 from keystream._called import drawn
 from keystream._check_lanes import Mapped
@@ -53,7 +61,8 @@ def vmap(
     Guarantees:
         Lane i's key and raw bits depend on neither the number of lanes nor the axes. Lanes
         equal the loop exactly for keys, bits and what is made of bits alone; floats agree
-        to last digits.
+        to last digits. The keys are laid out over a mesh as the axis that is mapped beside
+        them; each device makes its own.
 
     Raises:
         KeyTypeError, KeyImplError: Not one typed key, or an implementation that is refused
@@ -89,9 +98,9 @@ def vmap(
         _check_axis_leaves("in_axes", axes)
         _check_axis_leaves("out_axes", out_axes)
         _check_tree.arrays("vmap", "args", (args, kwargs))
-        lanes = _count_lanes(axes, args, kwargs, axis_size)
+        lanes, over = _count_lanes(axes, args, kwargs, axis_size)
         first = _children.base(_check.start("vmap", start, lanes, impl), lanes, impl)
-        keys = _children.eager_row(key, (lanes,), first)
+        keys = _placement.keys_beside(key, lanes, first, over)
         over_lanes = jax.vmap(
             lane,
             in_axes=(0, *_check_tree.whole_axes(axes)),
@@ -135,7 +144,9 @@ def _check_axis_leaves(argument: str, axes: Any) -> None:
 
 def _count_lanes(
     axes: tuple[Any, ...], args: tuple[Any, ...], kwargs: dict[str, Any], axis_size: Any
-) -> int:
+) -> tuple[int, list[tuple[int, Any]]]:
+    """Return the number of lanes, and each array that is mapped with its axis."""
+    mapped: list[tuple[int, Any]] = []
     sizes: set[int] = set()
     if axis_size is not None:
         sizes.add(_check.count("vmap", "axis_size", axis_size))
@@ -144,7 +155,7 @@ def _count_lanes(
     except ValueError:
         wanted = "a prefix of the arguments after the key"
         raise error(ArgumentValueError, "vmap", "in_axes", wanted, axes) from None
-    given = Mapped("vmap", axes, args, kwargs, axis_size)
+    given = Mapped(axes, args, kwargs, axis_size)
     for axis, leaf in pairs:
         if axis is None:
             continue
@@ -155,6 +166,7 @@ def _count_lanes(
             wanted = f"an axis of an array of shape {shape}"
             raise error(ArgumentValueError, "vmap", "in_axes", wanted, where)
         sizes.add(shape[where])
+        mapped.append((where, leaf))
     if not sizes:
         cure = "For a number of lanes: ks.vmap(fun, axis_size=n)."
         raise error(
@@ -163,7 +175,7 @@ def _count_lanes(
     if len(sizes) > 1:
         raise given.unlike(sizes)
     _check.items("vmap", tuple(sizes), argument="axis_size")
-    return sizes.pop()
+    return sizes.pop(), mapped
 
 
 def batched(sampler: Callable[..., Any]) -> Callable[..., Any]:

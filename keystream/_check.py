@@ -9,11 +9,12 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import export
 
 from keystream._errors import (
     ArgumentTypeError,
@@ -74,6 +75,11 @@ def static_int(value: object) -> int | None:
     return operator.index(value)
 
 
+def is_symbolic(value: Any) -> bool:
+    """Is this a size that `jax.export` leaves open, so that it can't be compared?"""
+    return export.is_symbolic_dim(value)
+
+
 def is_donated(value: object) -> bool:
     """Is this an array whose buffers are gone?"""
     if not isinstance(value, jax.Array) or isinstance(value, jax.core.Tracer):
@@ -102,7 +108,9 @@ def whole(function: str, argument: str, value: Any) -> int | None:
 def count(
     function: str, argument: str, value: object, *, most: int | None = None, cure: str = ""
 ) -> int:
-    """Return a count: a static integer of zero or more, and of `most` at most."""
+    """Return a count: a static integer of zero or more, and of `most` at most; or symbolic."""
+    if most is None and is_symbolic(value):
+        return cast("int", value)
     number = static_int(value)
     wanted = "a count" if most is None else f"a count of at most {most}"
     if number is None:
@@ -118,21 +126,28 @@ def count(
 
 
 def shape(function: str, value: object, *, argument: str = "shape") -> tuple[int, ...]:
-    """Return a shape as a tuple: from an int, or a sequence of sizes of zero or more."""
-    one = static_int(value)
+    """Return a shape as a tuple: from an int, or a sequence of sizes of zero or more.
+
+    A symbolic size is one of `jax.export`'s, and counts as an int.
+    """
+    one = _size(value)
     if one is not None:
         sizes: tuple[int | None, ...] = (one,)
     elif isinstance(value, (tuple, list)):
-        sizes = tuple(static_int(v) for v in value)
+        sizes = tuple(_size(v) for v in value)
     else:
         sizes = (None,)
     if any(size is None for size in sizes):
         wanted, cure = "an int or a tuple of static ints", _to_int(argument, value)
         raise error(ArgumentTypeError, function, argument, wanted, value, cure)
-    if any(size < 0 for size in sizes if size is not None):
+    if any(size < 0 for size in sizes if size is not None and not is_symbolic(size)):
         wanted = "sizes of zero or more"
         raise error(ArgumentValueError, function, argument, wanted, value, must="hold")
     return tuple(size for size in sizes if size is not None)
+
+
+def _size(value: object) -> int | None:
+    return cast("int", value) if is_symbolic(value) else static_int(value)
 
 
 def _to_int(argument: str, value: object) -> str:
@@ -188,11 +203,13 @@ def start(function: str, value: Any, size: int, impl: Impl, *, argument: str = "
     if number is not None:
         if number < 0:
             raise error(ArgumentValueError, function, argument, "zero or more", number)
-        if number + size > end:
+        if not is_symbolic(size) and number + size > end:
             last = f"below 2**{end.bit_length() - 1}"
             wanted = last if size == 1 else f"such that {summary(size)} positions end {last}"
             raise error(ArgumentValueError, function, argument, wanted, number)
         return number
+    if is_symbolic(value):
+        return jnp.asarray(value)
     if isinstance(value, (jax.Array, np.ndarray)) and not is_typed_key(value):
         if value.shape == () and is_integer_dtype(value) and value.dtype != np.uint64:
             if is_traced(value):
@@ -267,7 +284,8 @@ _SEVERAL_CALLS = {
 
 def items(function: str, dims: Sequence[int], *, argument: str = "shape") -> None:
     """Refuse more items than one device can number in a word."""
-    if size_of(dims) > NARROW_END:
+    total = size_of(dims)
+    if not is_symbolic(total) and total > NARROW_END:
         cure = _SEVERAL_CALLS[function]
         wanted = "of at most 2**32 items on one device"
         raise error(ArgumentValueError, function, argument, wanted, tuple(dims), cure)
@@ -287,5 +305,5 @@ def setting(name: str) -> Any:
 
 
 def size_of(dims: Sequence[int]) -> int:
-    """Return how many items a shape holds, as an exact Python int."""
+    """Return how many items a shape holds, as an exact Python int, or symbolic."""
     return math.prod(dims)

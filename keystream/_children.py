@@ -21,7 +21,7 @@ from jax import lax
 from jax.extend.random import threefry2x32_p
 
 from keystream import _cipher
-from keystream._check import is_traced, setting, size_of, static_int
+from keystream._check import is_symbolic, is_traced, setting, size_of, static_int
 from keystream._impl import NARROW_END, Impl, accepted, wrap
 from keystream._scheme import Counter, advance, array_counter, narrow, widen
 
@@ -65,7 +65,7 @@ def _as_varying(block: jax.Array, operands: Sequence[jax.Array]) -> jax.Array:
 
 def children(keys: jax.Array, counters: Counter) -> jax.Array:
     """Return child `counters[i]` of `keys[i]`; the two broadcast as in NumPy."""
-    shape = np.broadcast_shapes(keys.shape, counters.lo.shape)
+    shape = jnp.broadcast_shapes(keys.shape, counters.lo.shape)
     keys, key_axes = _mapped_axes(keys, shape)
     hi, lo = counters
     lo, axes = _mapped_axes(lo, shape)
@@ -119,6 +119,7 @@ def base(start: Any, size: int, impl: Impl) -> Counter | None:
     """Return the counter of a checked start: None for zero, no high word if none is needed."""
     number = static_int(start)
     if number is None:
+        start = jnp.asarray(start) if is_symbolic(start) else start
         counter = array_counter(start)
         if not impl.cipher:
             return narrow(counter)
@@ -126,16 +127,24 @@ def base(start: Any, size: int, impl: Impl) -> Counter | None:
     if not impl.cipher:
         # With no items the start may be one past the end, which the word can't hold.
         number %= NARROW_END
-    if number < NARROW_END and number + size <= NARROW_END:
+    fits = number == 0 if is_symbolic(size) else max(number + 1, number + size) <= NARROW_END
+    if fits or not impl.cipher:
         return Counter(None, np.uint32(number)) if number else None
     return Counter(np.uint32(number >> 32), np.uint32(number & 0xFFFFFFFF))
 
 
-def row(key: jax.Array, shape: tuple[int, ...], start: Counter | None) -> jax.Array:
-    """Return consecutive children of one key, in C order, from `start` on."""
-    if start is None and _split_is_fold(key):
+def row(
+    key: jax.Array, shape: tuple[int, ...], start: Counter | None, out_sharding: Any = None
+) -> jax.Array:
+    """Return consecutive children of one key, in C order, from `start` on.
+
+    A row of one dimension can be laid out over Explicit mesh axes; each device then makes its
+    own part.
+    """
+    if start is None and out_sharding is None and _split_is_fold(key):
         return jax.random.split(key, shape)
-    index = Counter(None, lax.iota(np.uint32, size_of(shape)).reshape(shape))
+    numbers = lax.broadcasted_iota(np.uint32, (size_of(shape),), 0, out_sharding=out_sharding)
+    index = Counter(None, numbers if len(shape) == 1 else numbers.reshape(shape))
     return children(key, index if start is None else advance(start, index))
 
 

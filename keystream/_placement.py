@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+import functools
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 import jax
@@ -196,6 +197,36 @@ def _make_keys(key: jax.Array, start: Counter | None, *, place: Placement) -> ja
 
 
 _keys_on_mesh = _children.one_dispatch(_make_keys, static="place")
+
+
+def keys_beside(
+    key: jax.Array, lanes: int, start: Counter | None, mapped: Iterable[tuple[int, Any]]
+) -> jax.Array:
+    """Return a child for each lane, laid out as the arrays that are mapped beside them.
+
+    Those come each with the axis that is mapped. Explicit axes are part of an array's type, and
+    `jax.vmap` wants the same ones along all that it maps; Auto ones are XLA's to choose.
+    """
+    for axis, leaf in mapped:
+        if _along(leaf, axis):
+            keys: jax.Array = _beside(key, leaf, lanes, _children.two_words(key, start), axis)
+            return keys
+    return _children.eager_row(key, (lanes,), start)
+
+
+def _along(leaf: Any, axis: int) -> NamedSharding | None:
+    """Return over which Explicit axes one axis of an array is laid out, if over any."""
+    sharding: Any = getattr(jax.typeof(leaf), "sharding", None)
+    if sharding is None or sharding.spec[axis] is None:
+        return None
+    return NamedSharding(sharding.mesh, PartitionSpec(sharding.spec[axis]))
+
+
+# Always a call of its own, which the array goes into: outside of `jax.set_mesh` nothing else
+# says which devices the mesh has.
+@functools.partial(jax.jit, static_argnums=(2, 4), keep_unused=True)
+def _beside(key: jax.Array, leaf: Any, lanes: int, start: Counter | None, axis: int) -> Any:
+    return _children.row(key, (lanes,), start, _along(leaf, axis))
 
 
 def replicated(function: str, argument: str, key: jax.Array, mesh: Any) -> jax.Array:

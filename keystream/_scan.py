@@ -111,7 +111,7 @@ def _make_scan(
         carry, y = functions[0](item[0], carry, item[1])
         return carry, y
 
-    made: tuple[Any, Any] = lax.scan(step, init, (keys, xs), length=length, **loop)
+    made: tuple[Any, Any] = lax.scan(step, init, (keys, xs), **loop)
     return made
 
 

@@ -142,19 +142,22 @@ def shard_map(
             _specs.fit("out_specs", out_specs, out, known)
             return out
 
-        call = jax.shard_map(
-            shard,
-            mesh=mesh,
-            in_specs=(PartitionSpec(), in_specs),
-            out_specs=out_specs,
-            axis_names=frozenset(chosen),
-            check_vma=check_vma,
-        )
+        def program(key: jax.Array, *args: Any) -> Any:
+            over_shards = jax.shard_map(
+                shard,
+                mesh=mesh,
+                in_specs=(PartitionSpec(), in_specs),
+                out_specs=out_specs,
+                axis_names=frozenset(chosen),
+                check_vma=check_vma,
+            )
+            return over_shards(key, args)
+
         placed = (
             key if _check.is_traced(key) else _placement.replicated("shard_map", "mesh", key, mesh)
         )
         try:
-            return call(placed, args)
+            return program(placed, *args)
         except Exception as cause:
             worded = _worded(cause, out_specs, check_vma)
             if worded is None:

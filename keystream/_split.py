@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, overload
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from keystream import _check, _check_key, _check_tree, _children, _placement, _scheme, _tree
@@ -213,7 +214,8 @@ def derive(key: jax.Array, /, *path: Any) -> jax.Array:
     impl = _check_key.one_key("derive", key, *path, call="ks.derive(key, 'name')")
     steps: list[Any] = []
     shape: tuple[int, ...] = ()
-    for part in path:
+    for given in path:
+        part = jnp.asarray(given) if _check.is_symbolic(given) else given
         if hasattr(part, "shape") and not isinstance(part, np.generic):
             steps.append(_scheme.array("derive", part, impl))
             shape = _broadcast(shape, part.shape)
@@ -286,7 +288,7 @@ def split_tree(
 
 def _broadcast(shape: tuple[int, ...], other: tuple[int, ...]) -> tuple[int, ...]:
     try:
-        return np.broadcast_shapes(shape, other)
+        return jnp.broadcast_shapes(shape, other)
     except ValueError:
         got = Words(f"{shape} and {other}")
         cure = "For every pair: ks.derive(key, a[:, None], b[None, :])."

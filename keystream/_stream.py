@@ -135,6 +135,8 @@ class Stream:
 
         Guarantees:
             `take(n)` gives the keys of `n` calls of `next`, in their order, and the same stream.
+            On a mesh they lie as the stream's key does: `jax.device_put(keys, sharding)` lays
+            them out as what they are mapped beside.
 
         Raises:
             ArgumentTypeError, ArgumentValueError: `n` is no count, or leaves the positions.
@@ -148,7 +150,9 @@ class Stream:
         """
         n = _check.count("Stream.take", "n", n)
         _check.items("Stream.take", (n,), argument="n")
-        after = self._after("Stream.take", n, "n", each="stream.take(n)")
+        known = 0 if _check.is_symbolic(n) else n
+        after = self._after("Stream.take", known, "n", each="stream.take(n)")
+        after = None if _check.is_symbolic(n) else after
         keys, key, words = _stream_steps.take(self._key, self._words, n=n)
         return keys, made(key, words, after)
 

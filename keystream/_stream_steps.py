@@ -27,7 +27,9 @@ WIDE = IMPLS["threefry2x32"]
 
 def make_begun(key: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Return what a stream at position 0 holds: the key, and the position in two words."""
-    return jax.random.clone(_children.settled(key)), jnp.zeros(2, np.uint32)
+    # Zeros that are laid out as the key is, also where `vmap` maps over keys of a mesh.
+    words = jax.random.key_data(key)[:2] * np.uint32(0)
+    return jax.random.clone(_children.settled(key)), words
 
 
 def _make_step(key: jax.Array, words: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:

@@ -18,6 +18,7 @@ from jax.sharding import AxisType, NamedSharding
 import keystream as ks
 from tests import catalogue, oracle
 from tests.oracle import bits
+from tests.test_reach import programs
 
 P = jax.P
 SEEDS = st.integers(0, 2**64 - 1)
@@ -337,21 +338,41 @@ def test_pmap(devices: int) -> None:
 
 
 def test_pmap_argument_numbers() -> None:
-    """The argument numbers of pmap count without the key, and its size can be told."""
+    """The argument numbers of pmap count without the key, from the end too."""
     key = ks.key(9)
-    call = ks.pmap(
-        lambda key, x, static: (bits(key), x * len(static)),
-        in_axes=(0, None),
-        static_broadcasted_argnums=1,
-        devices=jax.devices()[:4],
-    )
-    drawn, scaled = call(key, jnp.ones(4), "abc")
-    oracle.assert_same(np.asarray(drawn), catalogue.items(key, 4, 0, bits))
-    oracle.assert_same(np.asarray(scaled), np.full(4, 3, np.float32))
+    for number in (1, -1):
+        call = ks.pmap(
+            lambda key, x, static: (bits(key), x * len(static)),
+            in_axes=(0, None),
+            static_broadcasted_argnums=number,
+            devices=jax.devices()[:4],
+        )
+        drawn, scaled = call(key, jnp.ones(4), "abc")
+        oracle.assert_same(np.asarray(drawn), catalogue.items(key, 4, 0, bits))
+        oracle.assert_same(np.asarray(scaled), np.full(4, 3, np.float32))
     sized = ks.pmap(bits, axis_size=2, devices=jax.devices()[:2])
     oracle.assert_same(np.asarray(sized(key)), catalogue.items(key, 2, 0, bits))
     whole = ks.pmap(bits)
     oracle.assert_same(np.asarray(whole(key)), catalogue.items(key, 8, 0, bits))
+
+
+def test_pmap_is_jax_pmap() -> None:
+    """Axes may be trees, as in jax.pmap, and what jax.pmap refuses is refused in its words."""
+    key, four = ks.key(9), jax.devices()[:4]
+    add = lambda key, tree: (bits(key), tree["a"] + 1)
+    drawn, total = ks.pmap(add, in_axes=({"a": 0},), devices=four)(key, {"a": jnp.zeros(4)})
+    oracle.assert_same(np.asarray(drawn), catalogue.items(key, 4, 0, bits))
+    oracle.assert_same(np.asarray(total), np.ones(4, np.float32))
+    with pytest.raises(ValueError, match="non-empty") as refused:
+        ks.pmap(bits, devices=[])(key)
+    assert not isinstance(refused.value, ks.KeystreamError)
+
+
+def test_pmap_again() -> None:
+    """Calling what pmap returned again, with another key, compiles nothing."""
+    call, keys, xs = ks.pmap(lambda key, x: x + bits(key)[0]), ks.split(ks.key(1), 4), np.arange(8)
+    jax.block_until_ready(call(keys[0], xs))
+    assert [programs(lambda key=key: call(key, xs)) for key in keys[1:]] == [0, 0, 0]
 
 
 # Keys that lie elsewhere

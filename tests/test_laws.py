@@ -518,6 +518,62 @@ def test_differentiable(row: Row) -> None:
         oracle.assert_close(got, want - want / n)
 
 
+def take(key: jax.Array, ids: Any, start: int) -> Any:
+    return jax.random.key_data(ks.Stream(key).skip(start).take(ids.shape[0])[0])
+
+
+def after_take(key: jax.Array, ids: Any, start: int) -> Any:
+    """Return the key after all others, with one in front of it for each of them."""
+    keys, stream = ks.Stream(key).skip(start).take(ids.shape[0] - 1)
+    return jax.random.key_data(jnp.concatenate([keys, stream.next()[0][None]]))
+
+
+def of_row(name: str) -> Any:
+    return lambda key, ids, start: BY_NAME[name].run(key, ids.shape[0], start, bits)
+
+
+OPEN_SIZES = {
+    **{
+        name: of_row(name)
+        for name in ("keys", "keys table", "vmap", "vmap axes", "batched", "sample", "scan", "map")
+    },
+    "take": take,
+    "after take": after_take,
+}
+
+
+@pytest.mark.parametrize("start", [0, 2**32 - 2])
+@pytest.mark.parametrize("name", OPEN_SIZES)
+def test_symbolic_sizes(name: str, start: int) -> None:
+    """A program is exported once for all numbers of items, also across 2**32."""
+    (size,) = jax.export.symbolic_shape("n")
+    run = jax.jit(lambda key, ids: OPEN_SIZES[name](key, ids, start))
+    ids = jax.ShapeDtypeStruct((size,), np.int32)
+    exported = jax.export.export(run)(ks.key(0), ids)
+    want = BY_NAME[name].want if name in BY_NAME else catalogue.words
+    for n in (5, 3):
+        key = ks.key(n)
+        got = exported.call(key, np.arange(n, dtype=np.int32))
+        oracle.assert_same(np.asarray(got), want(key, n, start, bits))
+
+
+def test_symbolic_start() -> None:
+    """A path takes ids of any number, and a start or a part may be a size known at run time."""
+    (size,) = jax.export.symbolic_shape("n")
+    ids = jax.ShapeDtypeStruct((size,), np.int32)
+    run = lambda key, ids: (
+        jax.random.key_data(ks.keys(key, 2, start=ids.shape[0])),
+        jax.random.key_data(ks.derive(key, "a", ids.shape[0])),
+        jax.random.key_data(ks.derive(key, ids, "b", ids)),
+    )
+    exported, key = jax.export.export(jax.jit(run))(ks.key(0), ids), ks.key(3)
+    keys, derived, each = exported.call(key, np.arange(4, dtype=np.int32))
+    oracle.assert_same(np.asarray(keys), catalogue.words(key, 2, 4, bits))
+    oracle.assert_same(np.asarray(derived), oracle.words(oracle.derive(key, "a", 4)))
+    want = [oracle.derive(key, i, "b", i) for i in range(4)]
+    oracle.assert_same(np.asarray(each), oracle.all_words(want))
+
+
 @pytest.mark.fast
 @pytest.mark.parametrize("row", ROWS, ids=catalogue.label)
 def test_closed_over_key(row: Row) -> None:
