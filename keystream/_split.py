@@ -92,7 +92,7 @@ def _split_names(
         raise error(ArgumentTypeError, "split", "num", "a count or a tuple of names", names, cure)
     distinct = _check.distinct_names("split", names, argument="names")
     tree = _tree.plan("split", tuple((n,) for n in distinct), impl)
-    return dict(zip(distinct, _tree.tree_keys(key, tree, impl), strict=True))
+    return dict(zip(distinct, _tree.tree_keys(key, tree), strict=True))
 
 
 def keys(key: jax.Array, /, shape: Any, *, start: Any = 0, out_sharding: Any = None) -> jax.Array:
@@ -281,7 +281,7 @@ def split_tree(
         raise error(
             ArgumentValueError, "split_tree", "tree", "of leaves with distinct paths", where
         )
-    return jax.tree.unflatten(structure, _tree.tree_keys(key, plan, impl))
+    return jax.tree.unflatten(structure, _tree.tree_keys(key, plan))
 
 
 def _broadcast(shape: tuple[int, ...], other: tuple[int, ...]) -> tuple[int, ...]:
