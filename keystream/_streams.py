@@ -53,9 +53,10 @@ class Streams:
         keys for it. `next` and `at` reach the same keys: use one of them for a name.
 
     Guarantees:
-        As for `Stream`, for each name; making them and a call of `next`, `[name]` or `at`
-        is one dispatch eagerly, compiled once for each number of names (`next` for each
-        place among them). Above 32 names they are made as by `split`.
+        As for `Stream`, for each name; a call of `next`, `[name]` or `at` is one dispatch
+        eagerly, compiled once for each number of names (`next` for each place among them).
+        They are made as by `split`. `==` compares the names in their order, keys and
+        positions, as one bool.
 
     Raises:
         KeyTypeError, KeyImplError: Not one typed key, or refused.
@@ -228,11 +229,22 @@ class Streams:
     def __reduce__(self) -> tuple[Any, tuple[Any, ...]]:
         return Streams.tree_unflatten, (self._names, self._streams)
 
-    def __deepcopy__(self, _: object) -> Streams:
+    def __copy__(self) -> Streams:
         for stream in self._streams:
             if isinstance(stream, Stream):
                 stream.__reduce__()
         return _stream_steps.copied(self)
+
+    def __deepcopy__(self, _: object) -> Streams:
+        return self.__copy__()
+
+    def __eq__(self, other: object) -> bool:
+        if type(other) is not Streams:
+            return NotImplemented
+        return self._names == other._names and self._streams == other._streams
+
+    # A key has no hash, and neither has a value that holds one.
+    __hash__ = None  # type: ignore[assignment]
 
     def __setattr__(self, name: str, value: object) -> None:
         raise frozen("Streams", name, "key, streams = streams.next('params')")
