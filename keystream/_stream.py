@@ -259,11 +259,7 @@ class Stream:
 
     def __reduce__(self) -> tuple[Any, tuple[Any, ...]]:
         # Copies and pickles; JAX has its own words for an array that is gone or traced.
-        if _is_donated(self):
-            raise _donated("Stream")
-        if is_traced(self._key, self._words):
-            cure = "A stream doesn't change, so there is nothing to copy: stream."
-            raise error(ArgumentTypeError, "Stream", "stream", "concrete", self, cure)
+        _at_hand(self, "A stream doesn't change, so there is nothing to copy: stream.")
         return Stream.tree_unflatten, (None, (self._key, self._words))
 
     def __copy__(self) -> Stream:
@@ -276,7 +272,9 @@ class Stream:
     def __eq__(self, other: object) -> bool:
         if type(other) is not Stream:
             return NotImplemented
-        return all(map(_equal, *map(_comparable, (self, other))))
+        for stream in (self, other):
+            _at_hand(stream, "Inside a traced function: (stream.words == other.words).all().")
+        return _equal(self._key, other._key) and _equal(self._words, other._words)
 
     # A key has no hash, and neither has a value that holds one.
     __hash__ = None  # type: ignore[assignment]
@@ -370,10 +368,12 @@ def _is_one(stream: Stream) -> bool:
     return shapes == ((), (2,))
 
 
-def _comparable(stream: Stream) -> tuple[Any, Any]:
-    """Return what a stream holds; refuse what can't be looked at."""
-    stream.__reduce__()
-    return stream._key, stream._words
+def _at_hand(stream: Stream, cure: str) -> None:
+    """Refuse a stream that is donated or traced."""
+    if _is_donated(stream):
+        raise _donated("Stream")
+    if is_traced(stream._key, stream._words):
+        raise error(ArgumentTypeError, "Stream", "stream", "concrete", stream, cure)
 
 
 def _equal(one: Any, other: Any) -> bool:
