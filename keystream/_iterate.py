@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import functools
-import threading
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, wait
-from typing import Any, NoReturn
+from collections.abc import Iterator
+from typing import Any, NamedTuple, NoReturn
 
 import jax
 import numpy as np
 
-from keystream import _check, _check_key, _children, _cipher, _impl
+from keystream import _check, _check_key, _children, _impl, _on_host
 from keystream._errors import ArgumentTypeError, ArgumentValueError, Words, error
 from keystream._impl import NARROW_END, POSITIONS_END
-from keystream._scheme import Counter, narrow
+from keystream._scheme import Counter
 
 BLOCK = 64
-"""Keys in one compiled call: more are slower to compile and no cheaper each."""
-
-PATIENCE = 0.1
-"""Seconds that one `next` waits at most for the compiler."""
+"""Keys that are made at a time: more are no cheaper each."""
 
 
 def iter_keys(key: jax.Array, /, *, start: Any = 0) -> Iterator[jax.Array]:
@@ -44,13 +38,13 @@ def iter_keys(key: jax.Array, /, *, start: Any = 0) -> Iterator[jax.Array]:
         Consumes `key`; iterators over disjoint ranges of positions are one consumption.
 
     Guarantees:
-        The first 64 keys are made without compiling anything (threefry2x32). Then a call
-        that makes 64 at a time is compiled, once in a process for each placement of the
-        key, in a thread beside the program: a `next` waits for it for 0.1 s at most, and
-        hands out a key of the slower kind meanwhile. It costs less and less the more keys
-        are asked for; docs/measure_iter_keys.py measures it. Threads that share an iterator
-        get different keys, in the order of their calls. Under `jax_disable_jit` nothing is
-        compiled.
+        The keys of threefry2x32 are made in NumPy, 64 at a time, and handed over to JAX by
+        a call without arithmetic, which is compiled in a few hundredths of a second once in
+        a process for each placement; docs/measure_iter_keys.py measures what a key costs.
+        Keys that are committed nowhere lie on the device that is the default one when their
+        64 are made. Threads that share an iterator get each key once. It works in `atexit`
+        handlers, and after a fork as far as JAX does there. An iterator holds a copy of the
+        key's words, so donating the key does it no harm.
 
     Raises:
         KeyTypeError: Not one typed key, or a traced one.
@@ -78,36 +72,42 @@ def iter_keys(key: jax.Array, /, *, start: Any = 0) -> Iterator[jax.Array]:
         raise error(ArgumentTypeError, "iter_keys", "start", "concrete", start, cure)
     _check_key.here("iter_keys", impl, key)
     first = int(_check.start("iter_keys", start, 1, impl))
-    return KeyIterator(key, words, first, wide=impl.cipher)
+    end = POSITIONS_END if impl.cipher else NARROW_END
+    return KeyIterator(np.array(words), key.dtype, _on_host.place_of(key), first, end)
+
+
+class _Block(NamedTuple):
+    """Keys that are made and not yet handed out, the next of them last, and what follows."""
+
+    keys: list[jax.Array]
+    end: int
+    """The position behind the last of them."""
+    after: dict[int, _Block]
+    """The block from there on, once it is made."""
 
 
 class KeyIterator(Iterator[jax.Array]):
-    """What `iter_keys` returns: a position, and the keys that are made and not yet handed out.
+    """What `iter_keys` returns.
 
-    No generator: that would end for good at the first interrupt, without a word.
+    No generator: that would end for good at the first interrupt, without a word. Threads may
+    share an iterator without a lock: `list.pop` gives each key to one of them, and of two
+    blocks that two threads have made for the same positions `dict.setdefault` keeps one.
     """
 
-    def __init__(self, key: jax.Array, words: jax.Array, first: int, *, wide: bool) -> None:
-        self._key = key
-        self._next = first
-        self._end = POSITIONS_END if wide else NARROW_END
-        self._early = first + BLOCK
-        self._single = _on_host(key, words) if wide else _on_device(key)
-        self._ready: Iterator[jax.Array] = iter(())
-        self._compiling: Future[Any] | None = None
-        # Threads may share an iterator, and each key goes to one of them.
-        self._turn = threading.RLock()
+    def __init__(self, words: np.ndarray, dtype: Any, place: Any, first: int, end: int) -> None:
+        self._words, self._dtype, self._place = words, dtype, place
+        self._end = end
+        self._block = _Block([], first, {})
 
     def __next__(self) -> jax.Array:
-        for use in self._ready:
-            return use
-        with self._turn:
-            for use in self._ready:  # another thread was here before
-                return use
-            made = self._made(self._next)
-            use, *ready = made
-            self._next, self._ready = self._next + len(made), iter(ready)
-            return use
+        while True:
+            block = self._block
+            try:
+                return block.keys.pop()
+            except IndexError:
+                if not block.after:
+                    block.after.setdefault(block.end, self._made(block.end))
+                self._block = block.after[block.end]
 
     def __reduce__(self) -> NoReturn:
         # A copy would hand out the same keys once more.
@@ -115,65 +115,25 @@ class KeyIterator(Iterator[jax.Array]):
         cure = "For a place that can be saved: ks.Stream(key)."
         raise error(ArgumentTypeError, "iter_keys", "iterator", wanted, got, cure)
 
-    def _made(self, i: int) -> tuple[jax.Array, ...]:
-        """Return the keys from position `i` on that come in one go."""
-        if i >= self._end:
+    def _made(self, first: int) -> _Block:
+        """Return the keys from a position on that are made in one go."""
+        if first >= self._end:
             cure = "For keys of their own: ks.iter_keys(ks.derive(key, 'more'))."
             got = Words(f"a call after position {self._end - 1}")
             raise error(ArgumentValueError, "iter_keys", "position", "below its end", got, cure)
-        late = self._early <= i <= self._end - BLOCK
-        if not late or _check.setting("jax_disable_jit"):
-            return self._single(i)
-        if self._compiling is None:
-            place = self._key.sharding if self._key.committed else None
-            default = _check.setting("jax_default_device")
-            self._compiling = _compiled(self._key.dtype, place, default)
-        elif not self._compiling.done():
-            wait([self._compiling], PATIENCE)
-        if not self._compiling.done():
-            return self._single(i)
-        words = np.uint32(i >> 32), np.uint32(i & 0xFFFFFFFF)
-        with jax.transfer_guard_host_to_device("allow"):
-            made: tuple[jax.Array, ...] = self._compiling.result()(self._key, *words)
-        return made
-
-
-def _on_host(key: jax.Array, at_hand: jax.Array) -> Callable[[int], tuple[jax.Array]]:
-    """Return what makes one key at a time without compiling."""
-    words = np.asarray(at_hand)
-    place = key.sharding if key.committed else None
-
-    def single(i: int) -> tuple[jax.Array]:
-        hi, lo = np.array([[i >> 32], [i & 0xFFFFFFFF]], np.uint32)
-        (made,) = _cipher.threefry2x32(words, hi, lo)
-        return (_impl.wrap(jax.device_put(made, place), key.dtype),)
-
-    return single
-
-
-def _on_device(key: jax.Array) -> Callable[[int], tuple[jax.Array]]:
-    """Return what makes one key at a time in one dispatch."""
-
-    def single(i: int) -> tuple[jax.Array]:
-        return (_children.eager_walk(key, (Counter(None, np.uint32(i)),)),)
-
-    return single
-
-
-@functools.lru_cache(maxsize=64)
-def _compiled(dtype: Any, place: Any, default_device: Any) -> Future[Any]:
-    """Compile `_make_block` in a thread; trace it here and now, in the caller's settings."""
-    del default_device  # Where keys go that are committed to no place.
-    key = jax.ShapeDtypeStruct((), dtype, sharding=place)
-    word = jax.ShapeDtypeStruct((), np.uint32)
-    lowered = jax.jit(_make_block).lower(key, word, word)
-    pool = ThreadPoolExecutor(1, "keystream-iter_keys")
-    compiling = pool.submit(lowered.compile)
-    pool.shutdown(wait=False)
-    return compiling
-
-
-def _make_block(key: jax.Array, hi: jax.Array, lo: jax.Array) -> tuple[jax.Array, ...]:
-    counter = Counter(hi, lo)
-    wide = _check_key.implementation("iter_keys", key).cipher
-    return tuple(_children.row(key, (BLOCK,), counter if wide else narrow(counter)))
+        count = min(BLOCK, self._end - first)
+        places = np.uint64(first) + np.arange(count, dtype=np.uint64)
+        hi, lo = (places >> np.uint64(32)).astype(np.uint32), places.astype(np.uint32)
+        # Also where something else is being traced, or transfers are guarded against.
+        with jax.ensure_compile_time_eval(), jax.transfer_guard_host_to_device("allow"):
+            key = _impl.wrap(self._words, self._dtype)
+            if _check.is_traced(key):  # in an eager mapped body, where nothing is concrete
+                here = Counter(hi[0], lo[0]) if self._end == POSITIONS_END else Counter(None, lo[0])
+                return _Block([_children.child(key, here)], first + 1, {})
+            parents = np.broadcast_to(self._words, (count, *self._words.shape))
+            words = _on_host.child_words(parents, Counter(hi, lo), self._dtype)
+            # Compiled under a mesh, what is committed nowhere would be committed to the mesh.
+            free = self._place is None and not jax.sharding.get_abstract_mesh().empty
+            hand_over = _on_host.put if free else _on_host.hand_over
+            keys = hand_over(words, self._dtype, self._place)
+        return _Block(keys[::-1], first + count, {})

@@ -74,13 +74,14 @@ _NARROW_CURE = "For any integer: ks.derive(key, str(i))."
 
 
 REMEMBERED = 256
-"""Length of the names of which the hash is remembered: longer ones may be whole documents."""
+"""Bytes of the integers, and length of the names, of which the hash is remembered: longer ones
+may be whole documents."""
 
 
 def hashed(part: str | bytes | int) -> Counter:
     """Return the counter of a name, or of an integer that is no position."""
-    short = isinstance(part, int) or len(part) <= REMEMBERED
-    return _remembered(part) if short else _hashed(part)
+    length = part.bit_length() // 8 if isinstance(part, int) else len(part)
+    return _remembered(part) if length <= REMEMBERED else _hashed(part)
 
 
 def _hashed(part: str | bytes | int) -> Counter:

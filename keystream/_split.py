@@ -45,10 +45,11 @@ def split(key: jax.Array, /, num: Any = 2) -> Any:
 
     Guarantees:
         A longer split begins with the shorter one; adding, removing or reordering names
-        changes no other name's key. Eagerly one dispatch, compiled once for each count;
-        above 32 names the keys are made on the host and handed out 16 at a time, and
-        nothing is compiled for their number. Works inside every transform and for every
-        accepted implementation.
+        changes no other name's key. Eagerly a count is one dispatch, compiled once for each.
+        The keys of names are made on the host and handed out 16 at a time, and nothing is
+        compiled for their number; up to 32 names that were asked for 100 times get one
+        compiled dispatch, which is quicker and doesn't wait for the key. Works inside every
+        transform and for every accepted implementation.
 
     Raises:
         KeyTypeError: `key` isn't one typed key.
@@ -93,7 +94,7 @@ def _split_names(
         raise error(ArgumentTypeError, "split", "num", "a count or a tuple of names", names, cure)
     distinct = _check.distinct_names("split", names, argument="names")
     tree = _tree.plan("split", tuple((n,) for n in distinct), impl)
-    return dict(zip(distinct, _tree.tree_keys(key, tree, impl), strict=True))
+    return dict(zip(distinct, _tree.tree_keys(key, tree), strict=True))
 
 
 def keys(key: jax.Array, /, shape: Any, *, start: Any = 0, out_sharding: Any = None) -> jax.Array:
@@ -251,10 +252,10 @@ def split_tree(
     Guarantees:
         A leaf's key depends on its path alone: dict keys and attribute names are names,
         places in a list or tuple positions. Every key is made once, in one vectorized
-        step for each level of the tree. Eagerly one dispatch, compiled once for each
-        structure, whatever the names; above 32 leaves the keys are made on the host and
-        handed out 16 at a time, and no structure is compiled: 1,000 leaves take about
-        20 ms the first time.
+        step for each level of the tree. Eagerly they are made on the host and handed out 16
+        at a time, and no structure is compiled: 1,000 leaves take about 20 ms the first
+        time. A structure of up to 32 leaves, whatever their names, that was asked for 100
+        times gets one compiled dispatch.
 
     Raises:
         KeyTypeError: `key` isn't one typed key.
@@ -283,7 +284,7 @@ def split_tree(
         raise error(
             ArgumentValueError, "split_tree", "tree", "of leaves with distinct paths", where
         )
-    return jax.tree.unflatten(structure, _tree.tree_keys(key, plan, impl))
+    return jax.tree.unflatten(structure, _tree.tree_keys(key, plan))
 
 
 def _broadcast(shape: tuple[int, ...], other: tuple[int, ...]) -> tuple[int, ...]:

@@ -62,6 +62,7 @@ class Stream:
     Guarantees:
         The same keys eagerly and under every transform; a call of `next`, `take`, `skip` or
         `at` is one dispatch eagerly, and leaves nothing but its arithmetic under `jit`.
+        `==` compares key and position, as one bool; like a key, a stream has no hash.
         Every stream has buffers of its own: donating one deletes neither the caller's key
         nor another stream. A position lies in 0 ... 2**63 - 1, or 2**32 - 1 for
         implementations without a public cipher: leaving that range raises eagerly. Under
@@ -70,6 +71,8 @@ class Stream:
     Raises:
         KeyTypeError, KeyImplError: Not one typed key, or refused.
         ImmutableError: An attribute is assigned to.
+        ArgumentTypeError, ArgumentValueError: Compared or copied while it is traced, or
+            after it was donated.
 
     Example:
         >>> import keystream as ks
@@ -260,16 +263,25 @@ class Stream:
 
     def __reduce__(self) -> tuple[Any, tuple[Any, ...]]:
         # Copies and pickles; JAX has its own words for an array that is gone or traced.
-        if _is_donated(self):
-            raise _donated("Stream")
-        if is_traced(self._key, self._words):
-            cure = "A stream doesn't change, so there is nothing to copy: stream."
-            raise error(ArgumentTypeError, "Stream", "stream", "concrete", self, cure)
+        _at_hand(self, "A stream doesn't change, so there is nothing to copy: stream.")
         return Stream.tree_unflatten, (None, (self._key, self._words))
 
-    def __deepcopy__(self, _: object) -> Stream:
+    def __copy__(self) -> Stream:
         self.__reduce__()
         return _stream_steps.copied(self)
+
+    def __deepcopy__(self, _: object) -> Stream:
+        return self.__copy__()
+
+    def __eq__(self, other: object) -> bool:
+        if type(other) is not Stream:
+            return NotImplemented
+        for stream in (self, other):
+            _at_hand(stream, "Inside a traced function: (stream.words == other.words).all().")
+        return _equal(self._key, other._key) and _equal(self._words, other._words)
+
+    # A key has no hash, and neither has a value that holds one.
+    __hash__ = None  # type: ignore[assignment]
 
     def __setattr__(self, name: str, value: object) -> None:
         place = _check.static_int(value) if name == "position" else None
@@ -358,6 +370,28 @@ def _is_words(value: Any) -> bool:
 def _is_one(stream: Stream) -> bool:
     shapes = getattr(stream._key, "shape", None), getattr(stream._words, "shape", None)
     return shapes == ((), (2,))
+
+
+def _at_hand(stream: Stream, cure: str) -> None:
+    """Refuse a stream that is donated or traced."""
+    if _is_donated(stream):
+        raise _donated("Stream")
+    if is_traced(stream._key, stream._words):
+        raise error(ArgumentTypeError, "Stream", "stream", "concrete", stream, cure)
+
+
+def _equal(one: Any, other: Any) -> bool:
+    """Are these one and the same leaf, or arrays of one type with equal contents?"""
+    if one is other:
+        return True
+    arrays = (jax.Array, np.ndarray)
+    if not isinstance(one, arrays) or not isinstance(other, arrays):
+        return type(one) is type(other) and bool(one == other)
+    if (one.shape, one.dtype) != (other.shape, other.dtype):
+        return False
+    if is_typed_key(one):
+        one, other = jax.random.key_data(one), jax.random.key_data(other)
+    return bool(np.array_equal(jax.device_get(one), jax.device_get(other)))
 
 
 def _donated(function: str) -> ArgumentValueError:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import jax
 import numpy as np
 
-from keystream import _check, _check_key, _children, _impl, _stream_steps, _tree
+from keystream import _check, _check_key, _children, _impl, _on_host, _stream_steps, _tree
 from keystream._errors import (
     ArgumentTypeError,
     KeyTypeError,
@@ -16,7 +16,6 @@ from keystream._errors import (
     summary,
     unknown_name,
 )
-from keystream._impl import Impl
 from keystream._public import members
 from keystream._refused import refused
 from keystream._scheme import Counter
@@ -54,9 +53,10 @@ class Streams:
         keys for it. `next` and `at` reach the same keys: use one of them for a name.
 
     Guarantees:
-        As for `Stream`, for each name; making them and a call of `next`, `[name]` or `at`
-        is one dispatch eagerly, compiled once for each number of names (`next` for each
-        place among them). Above 32 names they are made as by `split`.
+        As for `Stream`, for each name; a call of `next`, `[name]` or `at` is one dispatch
+        eagerly, compiled once for each number of names (`next` for each place among them).
+        They are made as by `split`. `==` compares the names in their order, keys and
+        positions, as one bool.
 
     Raises:
         KeyTypeError, KeyImplError: Not one typed key, or refused.
@@ -89,7 +89,7 @@ class Streams:
             raise error(ArgumentTypeError, "Streams", "names", "a tuple of names", names, cure)
         known = _check.distinct_names("Streams", names)
         tree = _tree.plan("Streams", tuple((name,) for name in known), impl)
-        _fill(self, known, _begun(key, tree, impl))
+        _fill(self, known, _begun(key, tree))
 
     @property
     def names(self) -> tuple[str | bytes, ...]:
@@ -229,11 +229,27 @@ class Streams:
     def __reduce__(self) -> tuple[Any, tuple[Any, ...]]:
         return Streams.tree_unflatten, (self._names, self._streams)
 
-    def __deepcopy__(self, _: object) -> Streams:
+    def __copy__(self) -> Streams:
         for stream in self._streams:
             if isinstance(stream, Stream):
                 stream.__reduce__()
         return _stream_steps.copied(self)
+
+    def __deepcopy__(self, _: object) -> Streams:
+        return self.__copy__()
+
+    def __eq__(self, other: object) -> bool:
+        if type(other) is not Streams:
+            return NotImplemented
+        if self._names != other._names:
+            return False
+        # One by one: tuples take what is identical for equal, without asking.
+        pairs = zip(self._streams, other._streams, strict=True)
+        equal = [bool(one == another) for one, another in pairs]
+        return all(equal)
+
+    # A key has no hash, and neither has a value that holds one.
+    __hash__ = None  # type: ignore[assignment]
 
     def __setattr__(self, name: str, value: object) -> None:
         raise frozen("Streams", name, "key, streams = streams.next('params')")
@@ -293,14 +309,18 @@ def _placed(stream: Stream, known: int | None) -> Stream:
     return made(stream._key, stream._words, known)
 
 
-def _begun(key: jax.Array, tree: Tree, impl: Impl) -> tuple[Stream, ...]:
+def _begun(key: jax.Array, tree: Tree) -> tuple[Stream, ...]:
     """Return a stream at position 0 for each end of a tree."""
-    if _tree.on_host(key, tree):
-        keys = _tree.handed_out(_tree.host_words(key, tree, impl), key.dtype, key)
-        zeros = np.zeros((len(keys), 2), np.uint32)
-        pairs: Any = zip(keys, _tree.handed_out(zeros, None, key), strict=True)
+    if not tree.ends:
+        return ()
+    words = _tree.words_on_host(key, tree)
+    if words is None:
+        pairs: Any = _begin(key, tree.counters, tree.structure)
     else:
-        pairs = _begin(key, tree.counters, tree.structure) if tree.ends else ()
+        place = _on_host.place_of(key)
+        keys = _on_host.hand_over(words, key.dtype, place)
+        zeros = np.zeros((len(keys), 2), np.uint32)
+        pairs = zip(keys, _on_host.hand_over(zeros, None, place), strict=True)
     return tuple(made(use, words, 0) for use, words in pairs)
 
 

@@ -1,30 +1,30 @@
 """Paths that share their beginnings -> all their keys: of names, of the leaves of a tree.
 
-Eagerly the keys of a few paths come from one compiled call, which is compiled anew for each
-structure. A call that returns many keys would compile for seconds: those are made on the
-host and handed out a few at a time by a call that is the same for all of them.
+Eagerly the keys are made on the host, for which no structure is compiled. One of few keys
+that comes again and again gets a compiled call of its own, which is several times quicker.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+import itertools
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 from jax.tree_util import DictKey, FlattenedIndexKey, GetAttrKey, SequenceKey
 
-from keystream import _check, _children, _cipher, _impl, _scheme
+from keystream import _check, _children, _on_host, _scheme
 from keystream._impl import Impl
 from keystream._scheme import Counter
 
 COMPILED = 32
-"""Keys up to which one compiled call makes them. It is the quicker one, called again (130 us
-against 300 for 32 keys), but compiling it for more keys takes longer than half a second."""
+"""Keys up to which a structure is worth a compiled call of its own."""
 
-HANDED_OUT = 16
-"""Keys that one call hands out: compiled in 30 ms, and with it all numbers of keys are done."""
+ON_HOST = 100
+"""Times that a structure of few keys is made on the host before it is compiled. Compiling
+takes 0.2 to 0.5 s, and saves 0.3 ms a call."""
 
 _REMEMBERED = 4096
 """Paths of which a tree is remembered: two megabytes."""
@@ -115,21 +115,43 @@ def _level(nodes: dict[tuple[int, Counter], int]) -> Level:
     return Level(parents, Counter(np.array([c.hi or 0 for c in counters], np.uint32), lo))
 
 
-def tree_keys(key: jax.Array, tree: Tree, impl: Impl) -> list[jax.Array]:
+def tree_keys(key: jax.Array, tree: Tree) -> list[jax.Array]:
     """Return the key at each end of a tree, each of them made once."""
     if not tree.levels:
         return [key for _ in tree.ends]
-    if on_host(key, tree):
-        return handed_out(host_words(key, tree, impl), key.dtype, key)
-    return list(_ends(key, tree.counters, tree.structure))
+    words = words_on_host(key, tree)
+    if words is None:
+        return list(_ends(key, tree.counters, tree.structure))
+    return _on_host.hand_over(words, key.dtype, _on_host.place_of(key))
 
 
-def on_host(key: jax.Array, tree: Tree) -> bool:
-    """Are these too many keys for one compiled call, and is the key at hand?"""
-    if len(tree.ends) <= COMPILED or _check.is_traced(key) or _check.setting("jax_disable_jit"):
-        return False
-    # Nor where something else is being traced, into which the key is closed over.
-    return key.is_fully_addressable and not _check.is_traced(jax.random.key_data(key))
+def words_on_host(key: jax.Array, tree: Tree) -> np.ndarray | None:
+    """Return the words of the key at each end, or None where a traced or compiled call is due.
+
+    Compiled are structures of few keys that come again and again.
+    """
+    if _check.is_traced(key) or (
+        len(tree.ends) <= COMPILED and next(_uses(tree.structure)) >= ON_HOST
+    ):
+        return None
+    words = _on_host.read_words(key)
+    if words is None:
+        return None
+    levels = [words[None]]
+    for parents, counters in tree.levels:
+        above = levels[-1][np.array(parents)]
+        levels.append(_on_host.child_words(above, counters, key.dtype))
+    begins = np.cumsum([0, *map(len, levels)])
+    depths, indices = np.array(tree.ends).T
+    ends: np.ndarray = np.concatenate(levels)[begins[depths] + indices]
+    return ends
+
+
+@functools.lru_cache(maxsize=64)
+def _uses(structure: tuple[Any, ...]) -> Iterator[int]:
+    """Return what counts the eager uses of a structure."""
+    del structure
+    return itertools.count()
 
 
 def make_ends(
@@ -146,60 +168,3 @@ def make_ends(
 
 
 _ends = _children.one_dispatch(make_ends, static="structure")
-
-
-def host_words(key: jax.Array, tree: Tree, impl: Impl) -> np.ndarray:
-    """Return the words of the key at each end of a tree, one row each, in NumPy."""
-    below = _below if impl.cipher else functools.partial(_below_without_cipher, key.dtype)
-    levels = [jax.device_get(_impl.concrete_words(key))[None]]
-    for parents, counters in tree.levels:
-        levels.append(below(levels[-1][np.array(parents)], counters))
-    begins = np.cumsum([0, *map(len, levels)])
-    depths, indices = np.array(tree.ends).T
-    words: np.ndarray = np.concatenate(levels)[begins[depths] + indices]
-    return words
-
-
-def _below(words: np.ndarray, counters: Counter) -> np.ndarray:
-    hi = np.zeros_like(counters.lo) if counters.hi is None else counters.hi
-    return _cipher.threefry2x32(words, hi, counters.lo)
-
-
-def _below_without_cipher(dtype: Any, words: np.ndarray, counters: Counter) -> np.ndarray:
-    # A few hundred at a time, filled up, so that one length is compiled.
-    made = []
-    for first in range(0, len(words), _FOLDED):
-        some, lo = (x[first : first + _FOLDED] for x in (words, counters.lo))
-        missing = _FOLDED - len(lo)
-        filled = np.pad(some, ((0, missing), (0, 0))), np.pad(lo, (0, missing))
-        with jax.ensure_compile_time_eval():
-            made.append(jax.device_get(_folded(*filled, dtype))[: len(lo)])
-    return np.concatenate(made)
-
-
-_FOLDED = 256
-"""Keys that are folded in one call where there is no public cipher."""
-
-
-@functools.partial(jax.jit, static_argnums=2)
-def _folded(words: jax.Array, lo: jax.Array, dtype: Any) -> jax.Array:
-    return jax.random.key_data(_children.children(_impl.wrap(words, dtype), Counter(None, lo)))
-
-
-def handed_out(words: np.ndarray, dtype: Any, like: jax.Array) -> list[jax.Array]:
-    """Return an array for each row of words, placed like a key: keys, if given their dtype."""
-    hand_out = _hand_out(dtype, like.sharding if like.committed else None)
-    made: list[jax.Array] = []
-    for first in range(0, len(words), HANDED_OUT):
-        rows = list(words[first : first + HANDED_OUT])
-        made.extend(hand_out(*rows, *rows[:1] * (HANDED_OUT - len(rows))))
-    return made[: len(words)]
-
-
-@functools.lru_cache(maxsize=64)
-def _hand_out(dtype: Any, place: Any) -> Callable[..., tuple[jax.Array, ...]]:
-    # A function without arithmetic, which compiles fast: what goes in comes out as an array.
-    def hand_out(*rows: jax.Array) -> tuple[jax.Array, ...]:
-        return rows if dtype is None else tuple(_impl.wrap(row, dtype) for row in rows)
-
-    return jax.jit(hand_out) if place is None else jax.jit(hand_out, out_shardings=place)

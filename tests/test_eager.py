@@ -21,7 +21,7 @@ from tests.oracle import IMPLS
 from tests.test_reach import programs
 
 MANY = _tree.COMPILED + 1
-"""The smallest number of keys that is made on the host."""
+"""The smallest number of keys that is made on the host whenever it is asked for."""
 
 Call = Callable[[jax.Array, Any], Any]
 
@@ -222,6 +222,42 @@ def test_placement() -> None:
         with jax.set_mesh(mesh):
             placed_alike(key)
             placed_alike(jax.device_put(key, NamedSharding(mesh, jax.P())))
+
+
+@pytest.mark.parametrize("impl", IMPLS)
+@pytest.mark.parametrize("n", [1, 3, 8])
+def test_few_come_again_and_again(impl: str, n: int) -> None:
+    """A structure of few keys is compiled when it comes again and again, with the same keys."""
+    _tree._uses.cache_clear()
+    key = ks.key(11, impl=impl)
+    names = [f"n{i}" for i in range(n)]
+    ks.Streams(key, [f"n{i}" for i in range(MANY)])
+    calls = (
+        lambda: check_names(key, ks.split(key, names)),
+        lambda: check_tree(key, n, ks.split_tree(key, nested(n))),
+    )
+    for call in calls:
+        call()
+        if impl == "threefry2x32":
+            assert programs(call) == 0
+    for _ in range(_tree.ON_HOST):
+        ks.split(key, names)
+        ks.split_tree(key, nested(n))
+    assert programs(lambda: ks.split(key, [f"m{i}" for i in range(n)])) == 0
+    for call in calls:
+        call()
+    placed = jax.device_put(key, jax.devices()[2])
+    assert ks.split(placed, names)["n0"].sharding == placed.sharding
+
+
+def test_mixed_tree() -> None:
+    """In a level with names and positions side by side each gets its own child."""
+    key = ks.key(5)
+    made = ks.split_tree(key, ({"a": 0}, [0]))
+    assert made[0]["a"] == ks.derive(key, 0, "a")
+    assert made[1][0] == ks.derive(key, 1, 0)
+    traced = jax.jit(lambda key: ks.split_tree(key, ({"a": 0}, [0])))(key)
+    assert all(jax.tree.leaves(jax.tree.map(lambda a, b: bool(a == b), made, traced)))
 
 
 def test_settings() -> None:

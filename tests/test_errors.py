@@ -362,8 +362,17 @@ def _peers(answer):
 
 
 def _absent():
-    with _peers(lambda *_: time.sleep(0.5)):
-        _processes.exchange("check_distinct", "keys", b"", 0.05)
+    """Ask one that would answer after 20 s: the timeout ends it, not the answer."""
+    waiting, begin = threading.Event(), time.monotonic()
+    try:
+        with _peers(lambda *_: waiting.wait(20)):
+            _processes.exchange("check_distinct", "keys", b"", 0.05)
+    finally:
+        waiting.set()
+        for thread in threading.enumerate():
+            if isinstance(thread, _processes._Asking):
+                thread.join()
+        assert time.monotonic() - begin < 10
 
 
 def _left_behind():

@@ -25,22 +25,21 @@ measure_iter_keys = _load("measure_iter_keys")
 
 
 def test_iter_keys_is_measured(capsys: pytest.CaptureFixture[str]) -> None:
-    """A small run prints the first key's latency, the slowest next and a ratio a round."""
-    measure_iter_keys.main(["--keys", "200", "--rounds", "2"])
+    """A small run prints what the first key takes, and a ratio for each length of a loop."""
+    measure_iter_keys.main(["--keys", "20", "200", "--rounds", "2"])
     said = capsys.readouterr().out
     times = [float(t) for t in re.findall(r"([\d.]+) ms", said)]
-    assert len(times) == 6
+    assert len(times) == 8
     assert all(t > 0 for t in times)
-    rows = re.findall(r"^ +([\d.]+) +([\d.]+) +([\d.]+)$", said, re.MULTILINE)
-    assert len(rows) == 2
-    assert re.search(r"ratio: median [\d.]+, from [\d.]+ to [\d.]+", said)
+    rows = re.findall(r"^ +(20|200)((?: +[\d.]+){5})$", said, re.MULTILINE)
+    assert [keys for keys, _ in rows] == ["20", "200"]
 
 
 def test_ratios_are_of_what_was_measured() -> None:
     """The ratio is splitting over iterating; one way round it would praise a slow iterator."""
     assert measure_iter_keys.Round(split=3e-5, iterated=2e-6).ratio == pytest.approx(15)
-    report = measure_iter_keys.report(
-        [measure_iter_keys.Fresh(0.001, 0.1, 1.0)], [measure_iter_keys.Round(4e-5, 2e-6)], 10
-    )
+    fresh = measure_iter_keys.Fresh(0.001, 0.1, 1.0)
+    steady = {20: [measure_iter_keys.Round(4e-5, 2e-6), measure_iter_keys.Round(4e-5, 4e-6)]}
+    report = measure_iter_keys.report([fresh], [fresh], steady)
     assert "1.0 ms" in report
-    assert "ratio: median 20.0" in report
+    assert re.search(r"20 +40.00 +3.00 +15.0 +10.0 +20.0$", report)

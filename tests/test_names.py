@@ -358,6 +358,18 @@ def test_processes():
     assert str(list(first)) in printed[0]
 
 
+def test_huge_integers():
+    """Integers of thousands of digits are hashed by all of them, and not kept in memory."""
+    _scheme._remembered.cache_clear()
+    words = reference.seed_words("threefry2x32", 1)
+    for number in (10**700, 10**700 + 7, -(10**700) - 7, 10**5000 + 10**3000):
+        made = ks.derive(ks.key(1), number)
+        assert _words(made) == tuple(reference.derive("threefry2x32", words, number))
+    assert ks.derive(ks.key(1), 10**700 + 7) != ks.derive(ks.key(1), 10**700 + 70)
+    ks.derive(ks.key(1), 1 << 9000)
+    assert _scheme._remembered.cache_info().currsize <= 2
+
+
 def test_long_names_are_not_kept():
     """A document that serves as a name is hashed anew, and not kept in memory."""
     _scheme._remembered.cache_clear()

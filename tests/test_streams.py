@@ -354,6 +354,54 @@ def test_copies(how: Any) -> None:
             oracle.assert_same(np.asarray(on_host(one)), np.asarray(on_host(other)))
 
 
+@pytest.mark.parametrize("how", [copy.copy, copy.deepcopy])
+def test_copies_have_buffers_of_their_own(how: Any) -> None:
+    """Donating a copy leaves the original alone."""
+    for value in _values():
+        again = how(value)
+        assert not set(pointers(again)) & set(pointers(value))
+        jax.tree.map(lambda leaf: leaf.delete(), again)
+        assert value == how(value)
+        repr(value)
+
+
+@pytest.mark.fast
+def test_equality() -> None:
+    """`==` compares keys, positions and names, as one bool; there is no hash."""
+    for value in _values():
+        again = ks.loads(ks.dumps(value))
+        assert (value == again) is True
+        assert (value != again) is False
+        assert value == copy.copy(value)
+        assert value != 3
+        with pytest.raises(TypeError, match="unhashable"):
+            hash(value)
+    stream, streams = ks.Stream(ks.key(16)), ks.Streams(ks.key(16), ("a", "b"))
+    for other in (stream.skip(1), ks.Stream(ks.key(17)), ks.Stream(ks.key(16, impl="rbg"))):
+        assert (stream == other) is False
+    for other in (
+        streams.next("b")[1],
+        ks.Streams(ks.key(17), ("a", "b")),
+        ks.Streams(ks.key(16), ("b", "a")),
+    ):
+        assert (streams == other) is False
+    lanes = jax.vmap(ks.Stream)(ks.keys(ks.key(1), 3))
+    assert (lanes == jax.vmap(ks.Stream)(ks.keys(ks.key(1), 3))) is True
+    assert (lanes == jax.vmap(ks.Stream)(ks.keys(ks.key(2), 3))) is False
+
+
+@pytest.mark.fast
+def test_equality_is_refused_where_it_cannot_be_seen() -> None:
+    """`==` of a traced or donated stream raises, also of one with itself."""
+    for make in (ks.Stream, lambda key: ks.Streams(key, ("a",))):
+        value = make(ks.key(16))
+        with pytest.raises(ks.ArgumentTypeError, match="must be concrete"):
+            jax.jit(lambda v: v == v)(value)
+        jax.tree.map(lambda leaf: leaf.delete(), value)
+        with pytest.raises(ks.ArgumentValueError, match="donated"):
+            bool(value == value)
+
+
 def on_host(leaf: Any) -> Any:
     return jax.random.key_data(leaf) if leaf.dtype != np.uint32 else leaf
 

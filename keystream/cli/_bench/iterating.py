@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Iterator
 from typing import NamedTuple
 
 import jax
@@ -12,7 +11,7 @@ import jax
 import keystream as ks
 
 SETTLED = 2000
-"""Keys after which nothing is compiled any more."""
+"""Keys of a long loop in a fresh process."""
 
 
 class Round(NamedTuple):
@@ -37,9 +36,11 @@ def splitting(count: int) -> float:
     return (time.perf_counter() - begin) / count
 
 
-def iterating(keys: Iterator[jax.Array], count: int) -> float:
-    """Return the seconds for each key of an iterator."""
+def iterating(count: int) -> float:
+    """Return the seconds for each key of an iterator, from its first one on."""
+    key = ks.key(42)
     begin = time.perf_counter()
+    keys = ks.iter_keys(key)
     for _ in itertools.islice(keys, count - 1):
         pass
     next(keys).block_until_ready()
@@ -48,7 +49,6 @@ def iterating(keys: Iterator[jax.Array], count: int) -> float:
 
 def rounds(count: int, repeats: int) -> list[Round]:
     """Let the two take turns, after both have compiled what they need."""
-    keys = ks.iter_keys(ks.key(42))
     splitting(10)
-    iterating(keys, SETTLED)
-    return [Round(splitting(count), iterating(keys, count)) for _ in range(repeats)]
+    iterating(10)
+    return [Round(splitting(count), iterating(count)) for _ in range(repeats)]
