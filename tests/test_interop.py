@@ -295,6 +295,23 @@ def test_nnx_modules() -> None:
 
 
 @needs("flax")
+def test_nnx_streams_of_modules() -> None:
+    """What a module keeps, one stream of an nnx.Rngs, is converted under the name it has."""
+    from flax import nnx
+
+    module = nnx.Dropout(0.5, rngs=nnx.Rngs(**ks.split(KEY, ("params", "dropout"))))
+    module(jnp.ones(3))
+    streams = interop.from_nnx(module.rngs)
+    assert streams.names == ("dropout",)
+    assert streams["dropout"].position == 1
+    assert bool(streams["dropout"].at(0) == ks.derive(module.rngs.key[...], 0))
+    assert bool(streams.next("dropout")[0] == module.rngs())
+    assert_same(interop.from_nnx(interop.to_nnx(streams).dropout), streams)
+    with pytest.raises(ks.KeyTypeError, match=r"rngs\['params'\] must be one typed key"):
+        interop.from_nnx(nnx.Rngs(params=0).split(3).params)
+
+
+@needs("flax")
 def test_nnx_where_names_are_equal() -> None:
     """Where nnx draws the same for two names, a warning names them; where not, there is none."""
     from flax import nnx
