@@ -597,7 +597,7 @@ def test_numpyro_goes_by_order() -> None:
     assert bool(cut[0] == cut[1])
 
 
-@pytest.mark.slow
+@pytest.mark.outside
 @needs("numpyro")
 def test_numpyro_chains() -> None:
     """A chain's draws stay with another number of chains and another chain method."""
@@ -627,7 +627,7 @@ def test_numpyro_chains() -> None:
         np.testing.assert_allclose(run(2, method, ks.keys(KEY, 2)), known[:2], atol=1e-4)
 
 
-@pytest.mark.slow
+@pytest.mark.outside
 @needs("blackjax")
 def test_blackjax_by_hand() -> None:
     """Step j of chain i is drawn with `derive(key, i, j)`."""
@@ -693,7 +693,7 @@ def test_the_page_is_complete() -> None:
 
 @pytest.mark.parametrize(
     "library",
-    [pytest.param(head, marks=[pytest.mark.slow] * (head in SLOW)) for head in LIBRARIES],
+    [pytest.param(head, marks=[pytest.mark.outside] * (head in SLOW)) for head in LIBRARIES],
 )
 def test_the_page_runs(library: str) -> None:
     """The blocks of each section run where its library is installed, after the page's own."""

@@ -86,11 +86,12 @@ IN_A_MINUTE = {"normal", "gumbel", "categorical", "gamma", "poisson"}
 IN_TURN = [
     name
     if sampler.kind == "exact" or name in IN_A_MINUTE
-    else pytest.param(name, marks=pytest.mark.slow)
+    else pytest.param(name, marks=pytest.mark.outside)
     for name, sampler in SAMPLERS.items()
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["map", "batches on devices"])
 @pytest.mark.parametrize("name", IN_TURN)
 def test_another_form_draws_from_the_same_keys(name: str, form: str) -> None:
@@ -98,6 +99,7 @@ def test_another_form_draws_from_the_same_keys(name: str, form: str) -> None:
     assert same_key(SAMPLERS[name].kind, _drawn(name, form), _drawn(name, "vmap"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SAMPLERS)
 def test_a_sibling_key_is_noticed(name: str) -> None:
     """The comparison above fails for every sampler when it is run with the sibling key."""
@@ -107,6 +109,7 @@ def test_a_sibling_key_is_noticed(name: str) -> None:
         assert not same_key(SAMPLERS[name].kind, liar, _drawn(name, "vmap"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SAMPLERS)
 def test_shifted_children_are_noticed(name: str) -> None:
     """The comparison above fails for every sampler when lane i is given child i + 1."""

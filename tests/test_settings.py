@@ -47,7 +47,7 @@ TOGETHER: dict[str, tuple[str, ...]] = {
 """All settings, as few at a time as can be on together; each alone is a slow test."""
 BY_TURNS = [
     *TOGETHER.values(),
-    *(pytest.param((name,), marks=pytest.mark.slow) for name in SETTINGS),
+    *(pytest.param((name,), marks=pytest.mark.outside) for name in SETTINGS),
 ]
 
 
@@ -112,6 +112,7 @@ def test_keys_under_setting(row: Row, names: tuple[str, ...]) -> None:
     check_settings(row, row.run, "threefry2x32", names)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("names", BY_TURNS, ids="+".join)
 @pytest.mark.parametrize("impl", ["threefry4x32", "rbg"])
 def test_keys_of_other_implementations_under_setting(impl: str, names: tuple[str, ...]) -> None:
@@ -121,6 +122,7 @@ def test_keys_of_other_implementations_under_setting(impl: str, names: tuple[str
         check_settings(row, row.run, impl, names)
 
 
+@pytest.mark.slow
 @pytest.mark.fast
 @pytest.mark.parametrize("name", SETTINGS)
 @pytest.mark.parametrize("which", ["scan", "vmap", "sample batches", "shard_map", "derive path"])

@@ -216,7 +216,7 @@ def test_the_switch(suite: Run) -> None:
     suite("--keystream-update-golden", test_on=test.format("'1'")).assert_outcomes(passed=1)
 
 
-@pytest.mark.slow
+@pytest.mark.outside
 def test_update_golden(suite: Run, pytester: pytest.Pytester) -> None:
     """Golden files are written with the switch alone, lie beside the test, and are kept."""
     found = suite(test_golden=GOLDEN)
