@@ -44,7 +44,7 @@ TOGETHER: dict[str, tuple[str, ...]] = {
     "jax_threefry_partitionable": ("jax_threefry_partitionable", "jax_check_tracer_leaks"),
     "jax_debug_key_reuse": ("jax_debug_key_reuse",),
 }  # fmt: skip
-"""All settings, as few at a time as can be on together; each alone is a slow test."""
+"""All settings, as few at a time as can be on together; each alone stands outside the gate."""
 BY_TURNS = [
     *TOGETHER.values(),
     *(pytest.param((name,), marks=pytest.mark.outside) for name in SETTINGS),
