@@ -3,6 +3,8 @@
     python docs/measure_samplers.py            print the table
     python docs/measure_samplers.py --write    and put it into docs/samplers.md
     python docs/measure_samplers.py --cures    print what the ways round leave
+    python docs/measure_samplers.py --processors   compare with code for a processor without
+                                               fused multiply-add, here in another process
 
 Every form draws item i from child i of one key, so all of them use the same keys; what
 differs is the float code that XLA emits for the shape at hand.
@@ -15,6 +17,9 @@ import inspect
 import os
 import pathlib
 import platform
+import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -58,6 +63,7 @@ def _catalog() -> dict[str, Sampler]:
         "choice": lambda key, shape: r.choice(key, 1000, shape),
     }
     digits: dict[str, Any] = {
+        "uniform, in a range": lambda key, shape: r.uniform(key, shape, minval=0.1, maxval=0.7),
         "normal": r.normal,
         "truncated_normal": lambda key, shape: r.truncated_normal(key, -1.0, 2.0, shape),
         "lognormal": lambda key, shape: r.lognormal(key, 0.5, shape),
@@ -94,6 +100,15 @@ def _catalog() -> dict[str, Sampler]:
         "categorical": lambda key, shape: r.categorical(key, logits, shape=shape),
         "choice, with p": lambda key, shape: r.choice(key, 4, shape, p=p),
     }
+    if "method" in inspect.signature(r.gamma).parameters:  # jax 0.12
+        loop_free = {"method": "approximate"}
+        digits |= {
+            "gamma, approximate": lambda key, shape: r.gamma(key, 2.5, shape, **loop_free),
+            "loggamma, approximate": lambda key, shape: r.loggamma(key, 0.7, shape, **loop_free),
+            "beta, approximate": lambda key, shape: r.beta(key, 1.5, 2.5, shape, **loop_free),
+            "chisquare, approximate": lambda key, shape: r.chisquare(key, 3.0, shape, **loop_free),
+        }
+        rare["poisson, approximate"] = lambda key, shape: r.poisson(key, 13.0, shape, **loop_free)
     kinds = {"exact": exact, "digits": digits, "rare": rare}
     return {
         name: Sampler(call, kind) for kind, some in kinds.items() for name, call in some.items()
@@ -252,6 +267,35 @@ def cures() -> Iterator[str]:
             yield f"{name}, {way}: {row.differing:,} of {row.total:,}, in {list(row.where)}"
 
 
+OLDER = "--xla_cpu_max_isa=AVX"
+"""What has XLA emit code for a processor with neither fused multiply-add nor AVX2."""
+
+
+def on_this_processor(names: tuple[str, ...]) -> dict[str, np.ndarray]:
+    """Draw from the samplers of these names, in one form, as this process has them compiled."""
+    drawn = {}
+    for name in names:
+        draw = jax.jit(
+            lambda key, call=SAMPLERS[name].call: ks.sample(lambda k: call(k, ()), key, 10 * ITEMS)
+        )
+        drawn[name] = np.asarray(draw(ks.derive(ks.key(2025), name)))
+    return drawn
+
+
+def on_an_older_processor(names: tuple[str, ...]) -> dict[str, np.ndarray]:
+    """Draw the same in a process whose code is that for an older processor (x86 alone)."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = pathlib.Path(folder) / "drawn.npz"
+        root = str(pathlib.Path(ks.__file__).parent.parent)
+        subprocess.run(
+            [sys.executable, __file__, "--draw-into", str(file), *names],
+            env={**os.environ, "XLA_FLAGS": OLDER, "PYTHONPATH": root},
+            check=True,
+        )
+        with np.load(file) as drawn:
+            return dict(drawn)
+
+
 def machine() -> str:
     """Name the versions and the processor, as the operating system does."""
     words, vectors = platform.processor() or platform.machine(), ""
@@ -291,11 +335,30 @@ def table(rows: list[Row]) -> str:
     return "\n".join(lines)
 
 
-def write(text: str) -> None:
+def processors(names: tuple[str, ...]) -> str:
+    """Compare code for this processor with that for an older one, as Markdown."""
+    here, there = on_this_processor(names), on_an_older_processor(names)
+    lines = [
+        f"Measured with {machine()}, against the same with `XLA_FLAGS={OLDER}`.",
+        "",
+        "| sampler | values that differ | by at most | altogether |",
+        "|---|---|---|---|",
+    ]
+    for name in names:
+        found = compare(there[name], here[name])
+        lines.append(
+            f"| {name} | {found.differing:,} of {found.total:,} | "
+            f"{f'{found.ulps} ulp' if found.ulps else '-'} | {found.altogether:,} |"
+        )
+    return "\n".join(lines)
+
+
+def write(text: str, what: str = "") -> None:
     """Put a table between the markers of this version, and leave the other's alone."""
     page = pathlib.Path(__file__).parent / "samplers.md"
     version = ".".join(jax.__version__.split(".")[:2])
-    first, last = f"<!-- measured: jax {version} -->", f"<!-- end: jax {version} -->"
+    where = f"{what}jax {version}"
+    first, last = f"<!-- measured: {where} -->", f"<!-- end: {where} -->"
     before, _, rest = page.read_text().partition(first)
     _, found, after = rest.partition(last)
     if not found:
@@ -308,6 +371,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--write", action="store_true", help="put the table into docs/samplers.md")
     parser.add_argument("--cures", action="store_true", help="measure the ways round instead")
+    parser.add_argument("--processors", action="store_true", help="compare processors instead")
+    parser.add_argument("--draw-into", metavar="FILE", help="save one draw of each sampler")
     parser.add_argument("names", nargs="*", help="samplers; all of them if not given")
     options = parser.parse_args()
     jax.config.update("jax_platforms", "cpu")
@@ -316,12 +381,21 @@ def main() -> None:
         for line in cures():
             print(line, flush=True)
         return
+    names = tuple(options.names or SAMPLERS)
+    if options.draw_into:
+        np.savez(options.draw_into, **on_this_processor(names))
+        return
+    if options.processors:
+        text = processors(names)
+        print(text)
+        if options.write:
+            write(text, "processors, ")
+        return
     begin = time.monotonic()
     rows = []
-    for name, sampler in SAMPLERS.items():
-        if not options.names or name in options.names:
-            rows.append(measure(name, sampler))
-            print(f"{time.monotonic() - begin:6.1f} s  {rows[-1]}", flush=True)
+    for name in names:
+        rows.append(measure(name, SAMPLERS[name]))
+        print(f"{time.monotonic() - begin:6.1f} s  {rows[-1]}", flush=True)
     text = table(rows)
     print(text)
     if options.write:

@@ -26,7 +26,7 @@ are under way."""
 
 
 def accelerate(enabled: bool = True, *, clear_caches: bool = False) -> bool:
-    """Make large draws several times faster on CPU, with the same keys and bits.
+    """Make large draws 2 to 5 times faster on CPU, with the same keys and bits.
 
     Reach for it once, at the start of a program that draws on CPU. For a program that one
     doesn't edit: `python -m keystream run --accelerate program.py`.

@@ -61,10 +61,12 @@ def sample(
 
     Guarantees:
         Neither `shape`, `batch_size`, the mesh nor the number of processes changes a key
-        or a raw bit of a draw: exact for bits and what is made of bits alone (uniform,
-        randint, bernoulli, permutation). Samplers that go through float functions agree to
-        last digits, and one that rejects may rarely give another value; the documentation
-        has a table. With `batch_size` or `out_sharding` the call is compiled, once for
+        or a raw bit of a draw: exact for bits and what is made of bits alone (uniform on
+        [0, 1), randint, bernoulli, permutation). Float functions, and uniform with another
+        range, agree to last digits, and a sampler that rejects may rarely give another value;
+        the documentation has a table.
+
+        With `batch_size` or `out_sharding` the call is compiled, once for
         each sampler, shape and static argument: pass the same function, not a new lambda.
 
     Raises:

@@ -133,6 +133,7 @@ def test_same_when_large() -> None:
         assert lone.memory_analysis().temp_size_in_bytes < 4096
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("blocks", [0, 1, 4, 5, 23, 24, 799, 800, 1199, 1200, 1499, 11_999, 12_000])
 @pytest.mark.parametrize("lanes", [True, False])
 def test_same_in_a_choice(blocks: int, lanes: bool) -> None:

@@ -30,6 +30,7 @@ def importable(program: Program) -> None:
         pytest.skip(f"{program.missing} isn't installed")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("program", PROGRAMS, ids=named)
 def test_runs(program: Program) -> None:
     """A program runs and returns arrays, which show what it is."""
@@ -40,7 +41,7 @@ def test_runs(program: Program) -> None:
         assert program.shows(result), program.what
 
 
-@pytest.mark.slow
+@pytest.mark.outside
 @pytest.mark.parametrize("program", [p for p in PROGRAMS if p.mode == "static"], ids=named)
 def test_is_traceable(program: Program) -> None:
     """A program that a jaxpr shows is traced with abstract arguments."""
@@ -61,6 +62,7 @@ def test_static_audit(program: Program) -> None:
         assert script.found(script.Row(program, said, "", ""), said), said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "program", [p for p in PROGRAMS if p.mode == "run" or p.rule is None], ids=named
 )

@@ -155,7 +155,7 @@ FAILED = ("keys[[]True]", "unittest")
 def test_audit_keys(suite: Run, workers: tuple[str, ...]) -> None:
     """Every test is recorded, and fails in its own name; the summary counts, in workers too."""
     if workers:
-        pytest.importorskip("xdist")
+        pytest.importorskip("xdist", reason="needs pip install pytest-xdist")
     found = suite("--audit-keys", "--strict-markers", "-rfx", *workers, test_wrong=WRONG)
     async_fails = 1  # as without the plugin, where nothing runs it
     found.assert_outcomes(passed=3, failed=4 + async_fails, xfailed=1, skipped=1)

@@ -13,7 +13,7 @@ from tests.audit_corpus.program import Program
 from tests.audit_real import REAL
 
 
-@pytest.mark.slow
+@pytest.mark.outside
 @pytest.mark.parametrize("program", REAL, ids=lambda program: program.name)
 def test_runs(program: Program) -> None:
     """A typical use of a library runs, and can be traced if it says so."""
@@ -31,7 +31,7 @@ FOUND = {"blackjax_dynamic_hmc": "error"}
 """What is truly wrong, see docs/audit-corpus.md; nothing else may be accused."""
 
 
-@pytest.mark.slow
+@pytest.mark.outside
 @pytest.mark.parametrize("run", [False, True])
 @pytest.mark.parametrize("program", REAL, ids=lambda program: program.name)
 def test_audit(program: Program, run: bool) -> None:

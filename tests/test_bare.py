@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 BEGIN = "import keystream as ks\n"
 
 pytestmark = [
-    pytest.mark.slow,
+    pytest.mark.outside,
     pytest.mark.skipif(not (ROOT / "keystream").exists(), reason="there is no source tree here"),
 ]
 

@@ -55,6 +55,8 @@ from keystream.cli._bench.pairs import Pair, pairs
 from keystream.cli._bench.result import Result, Task, from_json, result, to_json
 from tests.commands import assert_refused
 
+pytestmark = pytest.mark.slow
+
 # --- numbers ---------------------------------------------------------------------------------
 
 

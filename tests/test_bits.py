@@ -19,6 +19,8 @@ from keystream.cli._layouts.reading import read, words
 from tests.commands import assert_refused
 from tests.layout_oracle import ORACLES
 
+pytestmark = pytest.mark.slow
+
 HERE = Path(__file__).parent
 KEY = ks.key(1)
 PLACES = (0, 1, 2, 7, 8, 9, 65, 130, 8191, 8192, 20000)

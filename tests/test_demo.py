@@ -23,6 +23,8 @@ from keystream.cli._training import compiled, train
 from tests.commands import assert_refused
 from tests.demo_runs import MISSING, needs_extras
 
+pytestmark = pytest.mark.slow
+
 SEED = 5
 CLAIMS = [
     "initial parameters: the same bits on every device count",
@@ -55,7 +57,7 @@ def test_small_demo(tmp_path: Path) -> None:
 
 
 @needs_extras
-@pytest.mark.slow
+@pytest.mark.outside
 @pytest.mark.parametrize("seed", ["0", "7", "any text"])
 def test_full_demo(tmp_path: Path, seed: str) -> None:
     """The whole demo reaches 95 % on all device counts in under three minutes."""

@@ -18,7 +18,7 @@ from tests.demo_runs import END, EPOCHS, SAVED, arrays, environment, needs_extra
 
 SEED = 5
 
-pytestmark = needs_extras
+pytestmark = [needs_extras, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")

@@ -35,7 +35,7 @@ from tests.demo_runs import (
 SEED = 2**70
 OPTIONS = argparse.Namespace(seed=SEED, epochs=EPOCHS, processes=2)
 
-pytestmark = needs_extras
+pytestmark = [needs_extras, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")
@@ -271,7 +271,7 @@ def test_bad_number_of_processes(bad: str, capsys: pytest.CaptureFixture[str]) -
     assert_refused(capsys, "demo", "--processes", bad, message)
 
 
-@pytest.mark.slow
+@pytest.mark.outside
 @pytest.mark.parametrize("count", ["1", "2", "4"])
 def test_full_demo(count: str, tmp_path: Path) -> None:
     """The whole demo is told true in under three minutes, with any number of processes."""

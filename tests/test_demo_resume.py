@@ -37,7 +37,7 @@ from tests.demo_runs import (
 SEED = 5
 OPTIONS = argparse.Namespace(seed=SEED, epochs=EPOCHS)
 
-pytestmark = needs_extras
+pytestmark = [needs_extras, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")
@@ -243,7 +243,7 @@ def test_death_comes_in_the_middle(epochs: int) -> None:
     assert saved // STEPS == died // STEPS == epochs // 2
 
 
-@pytest.mark.slow
+@pytest.mark.outside
 def test_full_demo(tmp_path: Path) -> None:
     """The whole demo is told true in under three minutes."""
     line = [sys.executable, "-m", "keystream", "demo", "--resume", f"--out={tmp_path / 'x.png'}"]

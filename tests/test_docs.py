@@ -137,7 +137,14 @@ def missing_sections(value: Any, sections: Sequence[str] = SECTIONS) -> list[str
     return lacking
 
 
-@pytest.mark.parametrize("page", PAGES, ids=name_of)
+@pytest.mark.parametrize(
+    "page",
+    [
+        page if page.name == "README.md" else pytest.param(page, marks=pytest.mark.slow)
+        for page in PAGES
+    ],
+    ids=name_of,
+)
 def test_every_block_runs(page: pathlib.Path) -> None:
     """Every fenced Python block of a page runs as written, in order."""
     run_page(page.read_text(), str(page))

@@ -218,6 +218,7 @@ LIARS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("law", "subject", "liar"), LIARS)
 def test_each_law_fails_its_liar(
     law: str, subject: str, liar: Callable[..., Any], monkeypatch: pytest.MonkeyPatch

@@ -139,6 +139,7 @@ def check_names(key: jax.Array, made: dict[Any, jax.Array]) -> None:
         oracle.assert_same(oracle.words(use), oracle.words(oracle.child(key, name)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("impl", IMPLS)
 @pytest.mark.parametrize("n", [MANY - 1, MANY, 70])
 def test_many(impl: str, n: int) -> None:
@@ -339,6 +340,7 @@ print(json.dumps([took, len(compiled)]))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("impl", IMPLS)
 def test_a_thousand_names(impl: str) -> None:
     """In a fresh process 1,000 names, or leaves, take a few tens of milliseconds, not 10 s."""

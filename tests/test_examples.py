@@ -14,6 +14,8 @@ import types
 import numpy as np
 import pytest
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("sklearn", reason="install keystream[demo]")
 pytest.importorskip("tqdm", reason="install keystream[demo]")
 
@@ -91,7 +93,7 @@ def test_rollouts(tmp_path: pathlib.Path) -> None:
     assert resumed.shares == whole.shares[1:]
 
 
-@pytest.mark.slow
+@pytest.mark.outside
 def test_digits_flax(tmp_path: pathlib.Path) -> None:
     """The network learns; keys by example make small batches add up; a killed run goes on."""
     digits = example("digits_flax", "flax", "optax")
@@ -106,7 +108,7 @@ def test_digits_flax(tmp_path: pathlib.Path) -> None:
     assert all(np.array_equal(*pair) for pair in pairs)
 
 
-@pytest.mark.slow
+@pytest.mark.outside
 def test_ensemble_equinox() -> None:
     """Members read digits, best where they agree; one is the same without the others."""
     result = example("ensemble_equinox", "equinox", "optax").main(["--small"])
@@ -118,7 +120,7 @@ def test_ensemble_equinox() -> None:
     assert not np.array_equal(result.members.order[0], result.members.order[1])
 
 
-@pytest.mark.slow
+@pytest.mark.outside
 def test_diffusion() -> None:
     """New digits are what was asked for, and the same ones without the others."""
     result = example("diffusion", "optax").main(["--small"])
@@ -127,7 +129,7 @@ def test_diffusion() -> None:
     assert np.abs(result.rows[0] - result.rows[1]).max() > 0.1
 
 
-@pytest.mark.slow
+@pytest.mark.outside
 def test_posterior(tmp_path: pathlib.Path) -> None:
     """Sampled weights meet the exact posterior; a killed run goes on bit for bit."""
     posterior = example("posterior", "blackjax")

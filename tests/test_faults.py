@@ -51,6 +51,7 @@ def in_time(ended: Ended) -> bool:
     return all(least <= took <= most for took, least, most in spans)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("met", [True, False], ids=["later", "from the start"])
 def test_a_process_that_stays_away(met: bool) -> None:
     """The others are told when their time is over, at once when they ask again, and can leave."""
@@ -62,6 +63,7 @@ def test_a_process_that_stays_away(met: bool) -> None:
     assert away.code == ABORTED
 
 
+@pytest.mark.slow
 def test_a_process_that_comes_late() -> None:
     """The one that gave up has left, so the one that comes late is told, and again when it asks."""
     late, gave_up = play("late", "asks")
@@ -72,6 +74,7 @@ def test_a_process_that_comes_late() -> None:
     assert (late.code, gave_up.code) == (GAVE_UP, GAVE_UP)
 
 
+@pytest.mark.slow
 def test_a_process_killed_in_its_call() -> None:
     """The survivor is told at once that the connection broke, and again when it asks."""
     survivor, killed = play("late", "killed")
@@ -81,6 +84,7 @@ def test_a_process_killed_in_its_call() -> None:
     assert survivor.code == GAVE_UP
 
 
+@pytest.mark.slow
 def test_a_process_killed_while_others_wait() -> None:
     """The survivor is told within its time, though a third process keeps it waiting."""
     survivor, killed, _ = play("asks", "killed", "away")
@@ -92,6 +96,7 @@ def test_a_process_killed_while_others_wait() -> None:
     assert survivor.code == GAVE_UP
 
 
+@pytest.mark.slow
 def test_a_process_killed_before_they_met() -> None:
     """The survivor is told within its time also where JAX still waits for the other's devices."""
     survivor, killed = play("late", "killed", met=False)
@@ -101,6 +106,7 @@ def test_a_process_killed_before_they_met() -> None:
     assert survivor.code == GAVE_UP
 
 
+@pytest.mark.slow
 def test_process_0_killed() -> None:
     """JAX itself aborts the survivors within a second, before they call anything."""
     killed, survivor = play("killed", "late")
@@ -111,6 +117,7 @@ def test_process_0_killed() -> None:
     assert "JAX distributed service detected fatal errors" in survivor.printed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("acts", [("exits", "away"), ("away", "exits")], ids=["0", "1"])
 def test_an_ordinary_exit_waits(acts: tuple[str, str]) -> None:
     """Without os._exit JAX waits for the others, as long as it was told, and then aborts all."""
@@ -120,6 +127,7 @@ def test_an_ordinary_exit_waits(acts: tuple[str, str]) -> None:
     assert all("Shutdown barrier has failed" in one.printed for one in ended)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("ids", "count"), [((0, 1, 1), 3), ((0, 0), 2), ((0,), 2), ((1,), 2)], ids=str
 )
@@ -132,6 +140,7 @@ def test_processes_that_never_meet(ids: tuple[int, ...], count: int) -> None:
     assert [one.said for one in ended] == [[]] * len(ids)
 
 
+@pytest.mark.slow
 def test_processes_that_meet() -> None:
     """Where nothing fails nobody is told anything, and both leave in the ordinary way."""
     ended = play("exits", "exits")

@@ -21,6 +21,8 @@ from tests.fuzz.table import ROWS
 from tests.fuzz.values import of
 from tests.test_docs import public
 
+pytestmark = pytest.mark.slow
+
 INPUTS = 50
 """Of a row with a whole share."""
 

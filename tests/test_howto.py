@@ -81,6 +81,7 @@ def noisy_loss(page: dict[str, Any], weights: Any, key: jax.Array) -> float:
     return float(np.mean(np.square(errors)))
 
 
+@pytest.mark.slow
 def test_dropout_step_is_the_loop() -> None:
     """Step 300 drops what a Python loop over `jax.random` drops, whatever ran before it."""
     page = program("dropout", 3)
@@ -94,6 +95,7 @@ def test_dropout_step_is_the_loop() -> None:
 # accumulation
 
 
+@pytest.mark.slow
 def test_accumulated_gradients_are_the_big_batch() -> None:
     """For every number of parts the masks are the loop's, and the gradient is NumPy's."""
     page = program("accumulation", 2)
@@ -111,6 +113,7 @@ def test_accumulated_gradients_are_the_big_batch() -> None:
         assert np.allclose(summed, expected, rtol=1e-4, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_accumulation_in_optax() -> None:
     """`optax.MultiSteps` over the page's parts makes the update of the big batch."""
     optax = pytest.importorskip("optax", reason="install keystream[neighbors]")
@@ -131,6 +134,7 @@ def test_accumulation_in_optax() -> None:
 # augmentation
 
 
+@pytest.mark.slow
 def test_augmentation_is_keyed_by_example() -> None:
     """Example 17 of epoch 3 is the loop's, in another order, by 8 and over 2 devices too."""
     page = program("augmentation", 2)
@@ -148,6 +152,7 @@ def test_augmentation_is_keyed_by_example() -> None:
     assert not [word for word in COLLECTIVES if word in compiled.as_text()]
 
 
+@pytest.mark.slow
 def test_wide_ids() -> None:
     """Ids that agree in their low 32 bits are different examples."""
     root = program("augmentation", 2)["root"]
@@ -169,6 +174,7 @@ def hosts() -> list[dict]:
     return [one.said[-1] for one in ended]
 
 
+@pytest.mark.slow
 def test_hosts_share_what_they_should(hosts: list[dict]) -> None:
     """Two processes get one seed, the weights and rows of one process, and their own children."""
     first, second = hosts
@@ -191,6 +197,7 @@ def test_hosts_share_what_they_should(hosts: list[dict]) -> None:
         assert one["mine"] == ks.fingerprint(oracle.derive(root, "buffer", index))
 
 
+@pytest.mark.slow
 def test_hosts_with_the_rank_in_the_seed_are_found(hosts: list[dict]) -> None:
     """Both processes are told of seeds that differ, and of a key that isn't the same everywhere."""
     for one in hosts:
@@ -220,6 +227,7 @@ def straight() -> Any:
     return page["run"](page["begin"](42), 12, devices=4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("devices", [4, 2])
 def test_resumed_is_uninterrupted(killed: pathlib.Path, straight: Any, devices: int) -> None:
     """A killed run goes on from its file, on 4 devices bit for bit, on others to last digits."""
@@ -233,6 +241,7 @@ def test_resumed_is_uninterrupted(killed: pathlib.Path, straight: Any, devices: 
     assert np.allclose(resumed.weights, straight.weights, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_run_that_seeds_anew_is_another(killed: pathlib.Path, straight: Any) -> None:
     """The saved weights with streams from the beginning end elsewhere: the comparison sees it."""
     page = program("resume", 4)
@@ -244,6 +253,7 @@ def test_a_run_that_seeds_anew_is_another(killed: pathlib.Path, straight: Any) -
 # rollouts
 
 
+@pytest.mark.slow
 def test_rollout_is_the_loop() -> None:
     """Environment 5 alone, in Python, walks as it does among a thousand."""
     page = program("rollouts", 2)
@@ -260,6 +270,7 @@ def test_rollout_is_the_loop() -> None:
             cell = int(jax.random.randint(again, (), 0, 3))
 
 
+@pytest.mark.slow
 def test_walkers_arrive_as_often_as_the_chain_says() -> None:
     """The arrivals per walk are the Markov chain's; a false alarm of 6e-5 (4 standard errors)."""
     page = program("rollouts", 2)
@@ -284,6 +295,7 @@ def test_walkers_arrive_as_often_as_the_chain_says() -> None:
 # mcmc
 
 
+@pytest.mark.slow
 def test_chains_do_not_depend_on_devices() -> None:
     """Chains on 1 and 8 devices, and eight of them asked for later, are the same."""
     page = program("mcmc", 1)
@@ -306,6 +318,7 @@ def test_chains_do_not_depend_on_devices() -> None:
 # bootstrap
 
 
+@pytest.mark.slow
 def test_bootstrap_agrees_with_scipy() -> None:
     """The percentile interval and the bar are SciPy's, to four standard errors of a replicate's."""
     stats = pytest.importorskip("scipy.stats", reason="install keystream[test]")
@@ -332,6 +345,7 @@ def _correlations(a: np.ndarray, b: np.ndarray, axis: int) -> np.ndarray:
     return (a * b).sum(axis) / np.sqrt((a * a).sum(axis) * (b * b).sum(axis))
 
 
+@pytest.mark.slow
 def test_replicates_are_the_loop() -> None:
     """Replicate i resamples the rows that a Python loop resamples, in batches or not."""
     page = program("bootstrap", 1)
@@ -342,6 +356,7 @@ def test_replicates_are_the_loop() -> None:
         assert np.isclose(page["replicates"][index], np.corrcoef(pairs[rows].T)[0, 1], atol=1e-4)
 
 
+@pytest.mark.slow
 def test_the_error_bar_covers() -> None:
     """Of 100 blocks 95 % hold the truth within 1.96 bars, give or take four standard errors.
 
@@ -359,6 +374,7 @@ def test_the_error_bar_covers() -> None:
 # ensembles
 
 
+@pytest.mark.slow
 def test_members_do_not_depend_on_the_ensemble() -> None:
     """A member is the same among 16 on 2 devices as among 8 on 8, and has the loop's rows."""
     page = program("ensembles", 2)
@@ -385,6 +401,7 @@ PLANTED = {
 }
 
 
+@pytest.mark.slow
 def test_every_planted_bug_is_found() -> None:
     """With any one bug left in, the audit finds that one; with none left, nothing."""
     page = program("inherited", 4)
@@ -397,7 +414,7 @@ def test_every_planted_bug_is_found() -> None:
     assert page["rules"]("clean") == set()
 
 
-@pytest.mark.slow
+@pytest.mark.outside
 def test_the_fixed_program_on_the_command_line() -> None:
     """The fixed program passes `run --audit`, which the inherited one doesn't."""
     ended = program("inherited", 4)["audited"]("new.py")

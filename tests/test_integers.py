@@ -68,6 +68,7 @@ def check(row: Row, got: Any, key: jax.Array, start: int) -> None:
     oracle.assert_same(np.asarray(got), row.want(key, size(row), start, bits))
 
 
+@pytest.mark.slow
 @pytest.mark.fast
 @pytest.mark.parametrize("x64", [False, True])
 @pytest.mark.parametrize("row", COUNTED, ids=catalogue.label)

@@ -295,6 +295,23 @@ def test_nnx_modules() -> None:
 
 
 @needs("flax")
+def test_nnx_streams_of_modules() -> None:
+    """What a module keeps, one stream of an nnx.Rngs, is converted under the name it has."""
+    from flax import nnx
+
+    module = nnx.Dropout(0.5, rngs=nnx.Rngs(**ks.split(KEY, ("params", "dropout"))))
+    module(jnp.ones(3))
+    streams = interop.from_nnx(module.rngs)
+    assert streams.names == ("dropout",)
+    assert streams["dropout"].position == 1
+    assert bool(streams["dropout"].at(0) == ks.derive(module.rngs.key[...], 0))
+    assert bool(streams.next("dropout")[0] == module.rngs())
+    assert_same(interop.from_nnx(interop.to_nnx(streams).dropout), streams)
+    with pytest.raises(ks.KeyTypeError, match=r"rngs\['params'\] must be one typed key"):
+        interop.from_nnx(nnx.Rngs(params=0).split(3).params)
+
+
+@needs("flax")
 def test_nnx_where_names_are_equal() -> None:
     """Where nnx draws the same for two names, a warning names them; where not, there is none."""
     from flax import nnx
@@ -580,7 +597,7 @@ def test_numpyro_goes_by_order() -> None:
     assert bool(cut[0] == cut[1])
 
 
-@pytest.mark.slow
+@pytest.mark.outside
 @needs("numpyro")
 def test_numpyro_chains() -> None:
     """A chain's draws stay with another number of chains and another chain method."""
@@ -610,7 +627,7 @@ def test_numpyro_chains() -> None:
         np.testing.assert_allclose(run(2, method, ks.keys(KEY, 2)), known[:2], atol=1e-4)
 
 
-@pytest.mark.slow
+@pytest.mark.outside
 @needs("blackjax")
 def test_blackjax_by_hand() -> None:
     """Step j of chain i is drawn with `derive(key, i, j)`."""
@@ -676,7 +693,7 @@ def test_the_page_is_complete() -> None:
 
 @pytest.mark.parametrize(
     "library",
-    [pytest.param(head, marks=[pytest.mark.slow] * (head in SLOW)) for head in LIBRARIES],
+    [pytest.param(head, marks=[pytest.mark.outside] * (head in SLOW)) for head in LIBRARIES],
 )
 def test_the_page_runs(library: str) -> None:
     """The blocks of each section run where its library is installed, after the page's own."""

@@ -199,6 +199,7 @@ def test_traced():
         np.testing.assert_array_equal(derive(ids), words)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "setting",
     [

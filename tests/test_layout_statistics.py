@@ -16,6 +16,8 @@ from scipy import stats
 import keystream as ks
 from keystream.cli._layouts.catalogue import LAYOUTS
 
+pytestmark = pytest.mark.slow
+
 KEY = ks.key("layout statistics")
 N = 2**19
 

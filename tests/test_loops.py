@@ -208,6 +208,7 @@ def check_while(loop: Any, keys: list[jax.Array], start: int) -> None:
     oracle.assert_same([np.asarray(turns), np.asarray(thrown)], list(want))
 
 
+@pytest.mark.slow
 @pytest.mark.fast
 def test_vmapped_while_loop() -> None:
     """Under vmap each lane of a while_loop stops on its own, with its own keys."""

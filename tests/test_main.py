@@ -32,6 +32,7 @@ def test_every_command_has_help(name: str, capsys: pytest.CaptureFixture[str]) -
     assert f"python -m keystream {name}" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_help_without_docstrings() -> None:
     """Python leaves them out with -OO, and the help has no summary of a command then."""
     for given in ("[]", "['audit', '--help']"):
@@ -92,7 +93,7 @@ FOUND = ("audit", "run --audit")
 """They tell the key bug of that program, and end with status 1."""
 
 
-@pytest.mark.slow
+@pytest.mark.outside
 @pytest.mark.parametrize("line", EXAMPLE_LINES)
 def test_examples_run(line: str, tmp_path: Path) -> None:
     """Every example of the help runs as written, and ends as it should."""

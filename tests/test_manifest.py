@@ -89,6 +89,7 @@ def test_same_here() -> None:
     assert ks.check_manifest(collections.ChainMap({}, saved)) == {}
 
 
+@pytest.mark.slow
 def test_every_canary_is_drawn() -> None:
     """No canary is missing, and each is what its name says when it is called."""
     saved = ks.manifest()
@@ -100,6 +101,7 @@ def test_every_canary_is_drawn() -> None:
         assert saved[name] == wanted.tolist(), name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OTHER_SETTINGS)
 def test_setting(name: str) -> None:
     """A changed setting is reported with what it changes; keys and draws raise, with the cure."""
@@ -149,6 +151,7 @@ def test_cure_cures() -> None:
     assert ks.check_manifest(ks.manifest()) == {}
 
 
+@pytest.mark.slow
 def test_under_transforms() -> None:
     """While something is traced, and with a mesh in context, the manifest is the same."""
     saved = ks.manifest()
@@ -364,6 +367,7 @@ def test_cut_file() -> None:
             ks.check_manifest(dict(saved[:length]))
 
 
+@pytest.mark.slow
 def test_in_another_process() -> None:
     """Two devices in a process of its own: the same canaries."""
     program = "import json, keystream as ks; print(json.dumps(ks.manifest()))"

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 
 def _load(name: str) -> Any:
     path = Path(__file__).parent.parent / "docs" / f"{name}.py"

@@ -62,6 +62,7 @@ def dedented(text: str) -> list[str]:
     return [line.strip() for line in text.splitlines()]
 
 
+@pytest.mark.slow
 def test_what_is_shown_is_what_is_said() -> None:
     """Each wrong program gets the findings and messages that the page shows, and no others."""
     found = run(PAGE.read_text(), str(PAGE))

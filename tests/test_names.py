@@ -74,6 +74,7 @@ def test_composition(path, where):
     assert _derive(42, *path) == _words(ks.derive(ks.derive(KEY, *first), *second))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("impl", ["threefry4x32", "philox4x32", "rbg"])
 @settings(max_examples=15)
 @given(st.lists(names | st.integers(0, 2**32 - 1), min_size=1, max_size=3))
@@ -289,6 +290,7 @@ def _named(key, chosen):
     return jax.jit(_children.children)(key, stacked)
 
 
+@pytest.mark.slow
 def test_sets():
     """2**20 names and 2**20 children of one key are 2**21 different keys."""
     chosen = [f"layer_{number}/dropout" for number in range(2**20)]
@@ -338,6 +340,7 @@ for key in (*ks.split(ks.key("run"), names).values(), ks.derive(ks.key(1), *name
 """
 
 
+@pytest.mark.slow
 def test_processes():
     """PYTHONHASHSEED changes nothing: processes with different hash seeds print the same keys."""
     printed = []

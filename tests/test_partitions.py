@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jax.sharding import AxisType, NamedSharding
@@ -13,6 +14,8 @@ from jax.sharding import PartitionSpec as P
 
 import keystream as ks
 from tests.oracle import all_words, children, words
+
+pytestmark = pytest.mark.slow
 
 STARTS = (0, 3, 2**31 - 4, 2**32 - 5)
 IDS = np.array([0, 7, 2**31, 2**32 + 7, -1, 2**40, 5, 2**62])

@@ -64,6 +64,7 @@ def differs(one: Any, other: Any) -> bool:
     return bool(one != other)
 
 
+@pytest.mark.slow
 @needs_extras
 @pytest.mark.parametrize("name", NAMES)
 def test_pictures_show_what_is_so(name: str) -> None:
@@ -73,6 +74,7 @@ def test_pictures_show_what_is_so(name: str) -> None:
         assert not differs(described(FOLDER / f"{name}-{theme}.svg"), found)
 
 
+@pytest.mark.slow
 @needs_extras
 def test_the_tree_is_the_demos(monkeypatch: pytest.MonkeyPatch) -> None:
     """The demo derives its keys by the names that the tree shows, and by as many parts."""
@@ -104,6 +106,7 @@ def depth(node: Any) -> int:
     return max(map(depth, node["children"]), default=len(node["path"]))
 
 
+@pytest.mark.slow
 @needs_extras
 def test_same_file_each_time(tmp_path: pathlib.Path) -> None:
     """Drawing a picture again gives the same files, without a date, in two themes."""
@@ -118,6 +121,7 @@ def test_same_file_each_time(tmp_path: pathlib.Path) -> None:
     assert b"dc:date" not in light
 
 
+@pytest.mark.slow
 @needs_extras
 def test_all_are_known() -> None:
     """Every picture in the folder is made by a script, and every script's picture is there."""
@@ -126,6 +130,7 @@ def test_all_are_known() -> None:
     assert {path.name for path in FOLDER.glob("*.svg")} == files
 
 
+@pytest.mark.slow
 @needs_extras
 def test_an_unknown_picture_is_refused() -> None:
     """A misspelt name is refused with the names that there are."""

@@ -6,6 +6,8 @@ import pytest
 import keystream as ks
 from tests.spawn import spawn
 
+pytestmark = pytest.mark.slow
+
 KINDS = ("Auto", "Explicit")
 
 

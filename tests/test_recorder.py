@@ -74,6 +74,7 @@ def test_liar(name: str) -> None:
     assert uses_of(recording.records[::2]) != expected(name) or len(recording.records) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["scan, jit", "helpers, jit", "vmap, jit", "permutation", "seed"])
 @pytest.mark.parametrize("before", [True, False])
 def test_every_use_accelerated(name: str, before: bool) -> None:
@@ -407,6 +408,7 @@ def test_what_is_read_of_jax() -> None:
     assert any(frame.file == __file__ for frame in recording.records[0].path)
 
 
+@pytest.mark.slow
 def test_cost_is_measured(capsys: pytest.CaptureFixture[str]) -> None:
     """The program that measures what recording costs prints a ratio for each case."""
     measure = _load("measure_recording")

@@ -10,6 +10,8 @@ import pytest
 import keystream as ks
 from keystream.cli import run
 
+pytestmark = pytest.mark.slow
+
 PROGRAM = """
 import os, sys
 assert not {"jax", "keystream"} & set(sys.modules)

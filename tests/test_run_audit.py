@@ -14,6 +14,8 @@ import keystream as ks
 from keystream.__main__ import main, parser
 from keystream.cli import run
 
+pytestmark = pytest.mark.slow
+
 PROGRAM = """
 import sys
 assert not {"jax", "keystream"} & set(sys.modules)

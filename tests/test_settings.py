@@ -44,10 +44,10 @@ TOGETHER: dict[str, tuple[str, ...]] = {
     "jax_threefry_partitionable": ("jax_threefry_partitionable", "jax_check_tracer_leaks"),
     "jax_debug_key_reuse": ("jax_debug_key_reuse",),
 }  # fmt: skip
-"""All settings, as few at a time as can be on together; each alone is a slow test."""
+"""All settings, as few at a time as can be on together; each alone stands outside the gate."""
 BY_TURNS = [
     *TOGETHER.values(),
-    *(pytest.param((name,), marks=pytest.mark.slow) for name in SETTINGS),
+    *(pytest.param((name,), marks=pytest.mark.outside) for name in SETTINGS),
 ]
 
 
@@ -112,6 +112,7 @@ def test_keys_under_setting(row: Row, names: tuple[str, ...]) -> None:
     check_settings(row, row.run, "threefry2x32", names)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("names", BY_TURNS, ids="+".join)
 @pytest.mark.parametrize("impl", ["threefry4x32", "rbg"])
 def test_keys_of_other_implementations_under_setting(impl: str, names: tuple[str, ...]) -> None:
@@ -121,6 +122,7 @@ def test_keys_of_other_implementations_under_setting(impl: str, names: tuple[str
         check_settings(row, row.run, impl, names)
 
 
+@pytest.mark.slow
 @pytest.mark.fast
 @pytest.mark.parametrize("name", SETTINGS)
 @pytest.mark.parametrize("which", ["scan", "vmap", "sample batches", "shard_map", "derive path"])

@@ -68,7 +68,7 @@ PICTURE = """# A page
 """
 
 
-@pytest.mark.slow
+@pytest.mark.outside
 def test_pictures_follow_the_theme(tmp_path: pathlib.Path) -> None:
     """A picture in two themes becomes two images, each shown in its theme, with its words."""
     built = build(small(tmp_path / "docs", PICTURE), tmp_path)
@@ -80,7 +80,7 @@ def test_pictures_follow_the_theme(tmp_path: pathlib.Path) -> None:
     assert page.count('alt="What it &amp; shows"') == 2
 
 
-@pytest.mark.slow
+@pytest.mark.outside
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
@@ -96,7 +96,7 @@ def test_a_wrong_page_fails_the_build(tmp_path: pathlib.Path, wrong: str, said: 
     assert said in built.stderr
 
 
-@pytest.mark.slow
+@pytest.mark.outside
 def test_a_wrong_cell_fails_the_build(tmp_path: pathlib.Path) -> None:
     """A cell of a notebook that raises is an error of the build."""
     form = "  text_representation:\n    extension: .md\n    format_name: myst\n"
@@ -107,7 +107,7 @@ def test_a_wrong_cell_fails_the_build(tmp_path: pathlib.Path) -> None:
     assert "ExecutionError" in built.stderr
 
 
-@pytest.mark.slow
+@pytest.mark.outside
 def test_the_site_builds(tmp_path: pathlib.Path) -> None:
     """The site is built, notebooks and all, without a warning."""
     built = build(DOCS, tmp_path)

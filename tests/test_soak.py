@@ -200,7 +200,7 @@ CAUGHT = [
 ]
 
 
-@pytest.mark.slow
+@pytest.mark.outside
 @pytest.mark.parametrize(("name", "liar", "test"), CAUGHT)
 def test_liars_fail(name, liar, test):
     """Each battery fails a bad generator on three keys, where the machine has its program."""

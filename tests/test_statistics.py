@@ -16,6 +16,8 @@ from keystream import _children, _scheme
 from keystream._scheme import Counter
 from tests import reference
 
+pytestmark = pytest.mark.slow
+
 N = 2**16
 KEY = ks.key("statistics")
 

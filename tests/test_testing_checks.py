@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import functools
+import pathlib
 import random
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -463,6 +466,122 @@ def test_resumable_liar_in_the_code_that_counts() -> None:
     assert "step must give what a run gives that never stopped, got key threefry2x32:" in said
     assert " after step 2 and key threefry2x32:" in said
     assert " resumed after step 1 at aux." in said
+
+
+class Learner:
+    """A learner as people write it: it changes itself, and JAX knows no leaves of it."""
+
+    def __init__(self) -> None:
+        self.x, self.stream, self.count = jnp.zeros(()), ks.Stream(KEY), 0
+
+    def step(self) -> Learner:
+        key, self.stream = self.stream.next()
+        self.count += 1
+        self.x = self.x + self.count * jax.random.uniform(key)
+        return self
+
+    def save(self) -> dict[str, Any]:
+        return {"x": np.asarray(self.x), "stream": ks.dumps(self.stream), "count": self.count}
+
+    @classmethod
+    def load(cls, saved: dict[str, Any]) -> Learner:
+        learner = cls()
+        learner.x, learner.count = jnp.asarray(saved["x"]), saved["count"]
+        learner.stream = ks.loads(saved["stream"])
+        return learner
+
+
+class Forgetful(Learner):
+    """A learner that doesn't save all it needs: its count begins anew."""
+
+    def save(self) -> dict[str, Any]:
+        return {**super().save(), "count": 0}
+
+
+class Late(Learner):
+    """A learner that goes on one key too far when it is loaded."""
+
+    @classmethod
+    def load(cls, saved: dict[str, Any]) -> Learner:
+        learner = super().load(saved)
+        learner.stream = learner.stream.skip(1)
+        return learner
+
+
+class Outside(Learner):
+    """A learner that counts in its class, which no save sees."""
+
+    steps = 0
+
+    def step(self) -> Learner:
+        Outside.steps += 1
+        self.x = self.x + Outside.steps
+        return super().step()
+
+
+def resume(learner: Learner) -> None:
+    kind = type(learner)
+    testing.check_resumable(kind.step, learner, save=kind.save, load=kind.load)
+
+
+def test_resumable_objects() -> None:
+    """A learner that is a plain object passes by what it saves, and stays as it was."""
+    learner = Learner()
+    resume(learner)
+    assert (learner.count, learner.stream.position) == (0, 0)
+    inside = {"learner": learner, "rate": 0.1}
+    testing.check_resumable(
+        lambda state: {**state, "learner": state["learner"].step()},
+        inside,
+        save=lambda state: (state["learner"].save(), state["rate"]),
+        load=lambda saved: {"learner": Learner.load(saved[0]), "rate": saved[1]},
+    )
+
+
+@pytest.mark.parametrize(
+    ("learner", "message"),
+    [
+        (Forgetful, "step must give what a run gives that never stopped, got "),
+        (Late, "load must return what it was saved as, got "),
+        (Outside, "step must give the same when it is run twice from one state, got "),
+    ],
+)
+def test_resumable_objects_that_are_wrong(learner: type[Learner], message: str) -> None:
+    """A plain object that loses something, or goes on elsewhere, is found by what it saves."""
+    assert message in told(resume, learner())
+
+
+def test_resumable_objects_need_their_content(tmp_path: Path) -> None:
+    """A name of a file, or the object itself, tells nothing of a plain object: it's refused."""
+    file = tmp_path / "saved.json"
+
+    def write(learner: Learner) -> Path:
+        file.write_text(repr((float(learner.x), learner.count, ks.dumps(learner.stream))))
+        return file
+
+    def read(text: bytes) -> Learner:
+        x, count, stream = ast.literal_eval(text.decode())
+        return Learner.load({"x": np.float32(x), "count": count, "stream": stream})
+
+    for save in (write, lambda learner: str(write(learner)), lambda learner: learner):
+        with pytest.raises(ks.ArgumentTypeError, match="save must return the content") as caught:
+            testing.check_resumable(Learner.step, Learner(), save=save, load=lambda _: Learner())
+    cure = str(caught.value).rpartition("save=")[2].rstrip(".")
+    given = eval(cure, {"pathlib": pathlib, "write": write})
+    testing.check_resumable(Learner.step, Learner(), save=given, load=read)
+    with pytest.raises(ks.ArgumentTypeError, match="state must hold arrays, keys"):
+        testing.check_resumable(Learner.step, Learner())
+
+
+def test_resumable_values_are_no_objects() -> None:
+    """Functions and values with an equality of their own are compared as they are."""
+    state = {**begin(), "apply": jax.jit(jnp.sin), "where": Path("here")}
+    testing.check_resumable(
+        lambda state: {**state, **turn(state)},
+        state,
+        save=save,
+        load=lambda saved: {**state, **loading(lambda stream: stream)(saved)},
+    )
 
 
 def test_what_is_in_place_stays_out_of_the_run() -> None:

@@ -91,6 +91,7 @@ def test_the_test_extra_holds_it() -> None:
     assert subprocess.run([sys.executable, "-c", "import scipy"], check=False).returncode == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PUBLIC)
 def test_docstrings(name: str) -> None:
     """Every public function of the kit has all sections and its arguments; its example runs."""

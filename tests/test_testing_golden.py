@@ -91,12 +91,13 @@ SETTINGS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "setting",
     [
         "jax_threefry_partitionable",
         # A manifest compiles for seconds in each setting.
-        pytest.param("jax_enable_x64", marks=pytest.mark.slow),
+        pytest.param("jax_enable_x64", marks=pytest.mark.outside),
     ],
 )
 def test_a_setting_changed(setting: str, folder: Path) -> None:

@@ -13,7 +13,7 @@ from scipy import stats
 import keystream as ks
 from keystream import testing
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.outside
 KEY = ks.key("neighbors")
 
 

@@ -123,7 +123,7 @@ def _derived(seed: int, name: str) -> list[int]:
 
 
 def test_each_test_has_a_key(suite: Run, pytester: pytest.Pytester) -> None:
-    """Each test has the key of the seed and its own name, also where tests run in processes."""
+    """Each test has the key of the seed and its own name."""
     found = suite("--audit-keys", test_keys=WRITING)
     found.assert_outcomes(passed=3, failed=2)
     plain = _words(pytester.path)
@@ -140,13 +140,20 @@ def test_each_test_has_a_key(suite: Run, pytester: pytest.Pytester) -> None:
     )
     assert str(found.stdout).count("key of the test") == 1
 
-    found = suite("-p", "xdist", "-n2", "--dist=loadgroup", "--keystream-seed=0")
+
+def test_the_same_keys_in_processes(suite: Run, pytester: pytest.Pytester) -> None:
+    """Where tests run in several processes, and in groups, each has the key it has in one."""
+    pytest.importorskip("xdist", reason="needs pip install pytest-xdist")
+    found = suite("-p", "xdist", "-n2", "--dist=loadgroup", "--keystream-seed=0", test_keys=WRITING)
     found.assert_outcomes(passed=3, failed=2)
-    assert _words(pytester.path) == plain
+    words = _words(pytester.path)
+    assert len(words) == 4
+    assert words == {name: _derived(0, name) for name in words}
 
 
 def test_a_fresh_seed(suite: Run, pytester: pytest.Pytester) -> None:
     """A fresh seed is drawn once for all processes, is shown, and gives the same when replayed."""
+    pytest.importorskip("xdist", reason="needs pip install pytest-xdist")
     found = suite("-p", "xdist", "-n2", "--keystream-seed=fresh", "-k", "passes", test_keys=WRITING)
     shown = re.search(r"^keystream: --keystream-seed=(\d+)$", str(found.stdout), re.MULTILINE)
     assert shown
@@ -209,7 +216,7 @@ def test_the_switch(suite: Run) -> None:
     suite("--keystream-update-golden", test_on=test.format("'1'")).assert_outcomes(passed=1)
 
 
-@pytest.mark.slow
+@pytest.mark.outside
 def test_update_golden(suite: Run, pytester: pytest.Pytester) -> None:
     """Golden files are written with the switch alone, lie beside the test, and are kept."""
     found = suite(test_golden=GOLDEN)

@@ -14,7 +14,7 @@ import keystream as ks
 from keystream import testing
 from keystream.testing._statistics import Rule
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.outside
 LOOSE = 1e-3
 LEVEL = 0.1
 

@@ -19,6 +19,8 @@ from keystream import testing
 from keystream.testing import _tally
 from keystream.testing._statistics import Reading, Rule, two_stage
 
+pytestmark = pytest.mark.slow
+
 KEY = ks.key("trust")
 NORMAL, UNIFORM = stats.norm(), stats.uniform()
 FEW = 2**14
@@ -41,7 +43,7 @@ SLOW = {"cauchy", "one coordinate of many", "an LCG modulo 2**32", "a counter", 
 
 
 def _each(table):
-    return [pytest.param(n, marks=pytest.mark.slow) if n in SLOW else n for n in table]
+    return [pytest.param(n, marks=pytest.mark.outside) if n in SLOW else n for n in table]
 
 
 GOOD = {

@@ -73,7 +73,7 @@ def test_key_arrays(keys: jax.Array) -> None:
 
 
 @pytest.mark.parametrize(
-    "kind", ["exact", "floats", pytest.param("reject", marks=pytest.mark.slow)]
+    "kind", ["exact", "floats", pytest.param("reject", marks=pytest.mark.outside)]
 )
 def test_samplers(kind: str) -> None:
     """Each sampler draws finite numbers of the shape asked for, with the arguments it has."""
@@ -186,6 +186,7 @@ WANTED = {
 }
 
 
+@pytest.mark.slow
 def test_a_failure_prints_as_code(tmp_path: Path) -> None:
     """What a really failing test prints is code that gives the same values when it is pasted."""
     (tmp_path / "test_printed.py").write_text(PRINTED)

@@ -46,7 +46,7 @@ def pictures() -> Iterator[Any]:
     plt.close("all")
 
 
-@pytest.mark.slow  # the gate runs them once, where it builds the site
+@pytest.mark.outside  # the gate runs them once, where it builds the site
 @each_page
 def test_cells_run(page: Path, pictures: Any) -> None:
     """Every cell of a tutorial runs as written, in order, in plain Python."""
@@ -108,7 +108,7 @@ def test_opens_in_jupyter(page: Path) -> None:
     assert sources(notebook) == [cell for _, cell in cells(page.read_text())]
 
 
-@pytest.mark.slow
+@pytest.mark.outside
 @pytest.mark.filterwarnings("default")  # of the tools, not of the page: that has its own process
 @each_page
 def test_runs_as_a_notebook(page: Path) -> None:

@@ -102,7 +102,7 @@ CHECKERS = [
     pytest.param(
         check,
         marks=[
-            pytest.mark.slow,
+            pytest.mark.outside,
             pytest.mark.skipif(not importlib.util.find_spec(name), reason=f"{name} isn't there"),
         ],
         id=name,

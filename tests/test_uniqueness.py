@@ -15,6 +15,8 @@ import keystream as ks
 from keystream import _children, _scheme
 from keystream._scheme import Counter
 
+pytestmark = pytest.mark.slow
+
 N = 2**22
 KEY = ks.key(42)
 

@@ -14,6 +14,8 @@ import pytest
 
 import keystream as ks
 
+pytestmark = pytest.mark.slow
+
 KEY = ks.key("windows")
 STREAMS, LENGTH = 2**11, 2**10
 WORDS = 2**22

@@ -84,14 +84,17 @@ def to_nnx(streams: Streams, /) -> nnx.Rngs:
     return rngs
 
 
-def from_nnx(rngs: nnx.Rngs, /) -> Streams:
+def from_nnx(rngs: nnx.Rngs | nnx.RngStream, /) -> Streams:
     """Return the streams that hand out the keys of an `nnx.Rngs`, from here on.
+
+    Also of one of its streams, which is what a module such as `nnx.Dropout` keeps.
 
     To save the random state of an nnx module by `ks.dumps`, to carry it through a plain
     `jax.lax.scan`, or to look up what key a step had: `interop.from_nnx(rngs).at(step)`.
 
     Args:
-        rngs: An `nnx.Rngs` whose streams hold one key each (not split over lanes).
+        rngs: An `nnx.Rngs` whose streams hold one key each (not split over lanes), or an
+            `nnx.RngStream`, as `module.rngs` is: streams of one name, its tag.
 
     Returns:
         Streams by the same names, at nnx's counts. Each has the key that nnx has for that
@@ -105,7 +108,7 @@ def from_nnx(rngs: nnx.Rngs, /) -> Streams:
         Works inside `jit`, where equal keys can't be seen.
 
     Raises:
-        ArgumentTypeError: No `nnx.Rngs`.
+        ArgumentTypeError: Neither an `nnx.Rngs` nor an `nnx.RngStream`.
         KeyTypeError: A stream holds an array of keys.
         KeyImplError: Keys of an implementation that keystream refuses.
         NeighborMissingError: flax isn't installed.
@@ -124,10 +127,14 @@ def from_nnx(rngs: nnx.Rngs, /) -> Streams:
     """
     module = neighbor("from_nnx", "flax.nnx", _PACKAGE)
     cure = "For fresh ones: nnx.Rngs(**ks.split(key, ('params', 'dropout')))."
-    instance("from_nnx", "rngs", rngs, module.Rngs, "an nnx.Rngs", cure)
+    if isinstance(rngs, module.RngStream):
+        named = [(rngs.tag, rngs)]
+    else:
+        instance("from_nnx", "rngs", rngs, module.Rngs, "an nnx.Rngs", cure)
+        named = list(rngs.items())
     found: dict[str, Stream] = {}
     keys: dict[str, jax.Array] = {}
-    for name, stream in rngs.items():
+    for name, stream in named:
         keys[name] = stream.key[...]
         each = "jax.vmap(interop.from_nnx)(rngs)"
         _check_key.one_key("from_nnx", keys[name], argument=f"rngs[{name!r}]", each=each)

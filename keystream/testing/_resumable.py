@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from os import PathLike, path
 from typing import Any, NamedTuple
 
 from keystream import ArgumentTypeError, ArgumentValueError
@@ -10,7 +11,7 @@ from keystream._errors import Words, error
 from keystream.testing import _door
 from keystream.testing._compare import EXACT, Pair, Tolerance, first_difference, snapshot
 from keystream.testing._failures import DifferenceError
-from keystream.testing._saved import copied, load_state, save_state
+from keystream.testing._saved import copied, holds_objects, load_state, save_state
 
 __tracebackhide__ = True  # pytest shows the line that calls the check
 
@@ -18,11 +19,12 @@ CHECK = "check_resumable"
 
 
 class Way(NamedTuple):
-    """How to take a step, and what a step is given."""
+    """How to take a step, what a step is given, and what of a state is compared."""
 
     step: Callable[..., Any]
     xs: Sequence[Any] | None
     has_aux: bool
+    view: Callable[[Any], Any]
 
     def turn(self, state: Any, i: int) -> tuple[Any, Any]:
         """Return the state after step i, and what else the step gave."""
@@ -64,13 +66,16 @@ def check_resumable(
             state, or `(state, aux)` with `has_aux`. Everything that a resumed run needs is
             in the state: its keys or streams, and where it counts steps, the number.
         state: The state before the first step, any pytree. It isn't changed, also where
-            `step` donates it.
+            `step` donates it. An object that JAX has no leaves of, such as a learner that
+            changes itself, needs `save` and `load`: each run begins with what `load` makes
+            of `save(state)`, and what `save` gives is compared in place of the object.
         xs: One item for each step, such as batches of data. Not saved: a resumed run is
             given the items that are left.
         num_steps: How many steps to run. `len(xs)` if not given, or 4 without `xs`.
         save_at: After how many steps to save, each of them a run of its own. If not given
             after each step but the last.
-        save: Takes a state and returns what was saved, such as the name of a file.
+        save: Takes a state and returns what was saved, such as the name of a file. For a
+            learner that is a plain object it must be the content, since that is compared.
         load: Takes what `save` returned, and returns a state. If neither is given, keys and
             streams go through `ks.dumps` and `ks.loads`, and arrays through bytes.
         has_aux: Does `step` return a pair, of the state and what else is to be compared?
@@ -92,7 +97,8 @@ def check_resumable(
         DifferenceError: The first difference: after which step, resumed after which, where
             in the state, and both values.
         ArgumentTypeError: `step`, `save` or `load` can't be called, one of the two is
-            missing, or the state holds what can't be saved without them.
+            missing, the state holds what can't be saved without them, or `save` gives no
+            more than a name, or an object, of a state that is a plain object.
         ArgumentValueError: Fewer than two steps, or a number to save at that isn't between.
 
     Example:
@@ -119,8 +125,16 @@ def check_resumable(
     length = _length(xs, num_steps)
     places = _places(save_at, length)
     write, read = _ways(save, load)
-    way = Way(step, xs, has_aux)
-    fresh = copied(CHECK, state, needed=save is None)
+    objects = save is not None and holds_objects(state)
+
+    def fresh_object() -> Any:
+        return read(write(state))
+
+    def view(state: Any) -> Any:
+        return _content(write(state)) if objects else state
+
+    fresh = fresh_object if objects else copied(CHECK, state, needed=save is None)
+    way = Way(step, xs, has_aux, view)
 
     straight = _trajectory(way, fresh(), 0, length)
     again = _trajectory(way, fresh(), 0, length)
@@ -133,9 +147,9 @@ def check_resumable(
         for i in range(place):
             begun, _ = way.turn(begun, i)
         loaded = read(write(begun))
-        expected = straight[place - 1][0] if place else snapshot(fresh())
+        expected = straight[place - 1][0] if place else snapshot(view(fresh()))
         names = f"after step {place}", "just after it was loaded"
-        _demand("what it was saved as", expected, snapshot(loaded), near, names, "load")
+        _demand("what it was saved as", expected, snapshot(view(loaded)), near, names, "load")
         rest = _trajectory(way, loaded, place, length)
         for i, (one, other) in enumerate(zip(straight[place:], rest, strict=True), place):
             names = f"after step {i + 1}", f"resumed after step {place}"
@@ -147,8 +161,20 @@ def _trajectory(way: Way, state: Any, start: int, end: int) -> list[tuple[Any, A
     found = []
     for i in range(start, end):
         state, aux = way.turn(state, i)
-        found.append((snapshot(state), snapshot(aux)))
+        found.append((snapshot(way.view(state)), snapshot(aux)))
     return found
+
+
+def _content(saved: Any) -> Any:
+    """Return what was saved of a state that is a plain object; refuse what hides it."""
+    named = isinstance(saved, PathLike)
+    if isinstance(saved, str):
+        named = path.exists(saved)  # noqa: PTH110 - Path's raises where a text is too long
+    if named or holds_objects(saved):
+        wanted = "the content of a state that is a plain object, as arrays, keys, numbers or bytes"
+        cure = "Of a file: save=lambda state: pathlib.Path(write(state)).read_bytes()."
+        raise error(ArgumentTypeError, CHECK, "save", wanted, saved, cure, must="return")
+    return saved
 
 
 def _demand(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -54,6 +55,20 @@ def copied(check: str, state: Any, *, needed: bool) -> Callable[[], Any]:
     return lambda: jax.tree.unflatten(
         treedef, [load_state(leaf) if written else leaf for written, leaf in saved]
     )
+
+
+def holds_objects(tree: Any) -> bool:
+    """Whether a pytree has leaves that can be neither copied nor compared: plain objects."""
+    return any(_is_object(leaf) for leaf in jax.tree.leaves(tree, is_leaf=_is_stream))
+
+
+def _is_object(leaf: Any) -> bool:
+    if _is_random(leaf) or _is_array(leaf) or isinstance(leaf, PLAIN):
+        return False
+    if inspect.isroutine(leaf) or inspect.isclass(leaf):
+        return False
+    by: Any = type(leaf).__hash__
+    return by is None or by is object.__hash__  # one that changes, or is equal to itself alone
 
 
 def _is_stream(leaf: Any) -> bool:
