@@ -101,5 +101,6 @@ def concrete_words(keys: jax.Array) -> jax.Array:
 
 def wrap(words: Any, impl: Any) -> jax.Array:
     """Wrap words as typed keys of an implementation, given by name or as a key dtype."""
-    keys: jax.Array = jax.random.wrap_key_data(words, dtype=impl)
+    name = impl if isinstance(impl, str) else kind(impl).impl
+    keys: jax.Array = jax.random.wrap_key_data(words, impl=name)
     return keys

@@ -1,0 +1,306 @@
+"""All that differs between JAX versions, and all that is read of JAX that it doesn't publish.
+
+One small function each. Where a docstring names no version, the function is for all from 0.7
+on and reads what JAX doesn't publish; a function whose reading may fail says what it gives then.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from jax.extend import source_info_util
+from jax.extend.core import ClosedJaxpr, primitives
+from jax.interpreters import mlir, partial_eval
+
+JAX: tuple[int, ...] = jax.__version_info__
+
+Rule = Callable[..., Sequence[Any]]
+"""How a primitive is lowered: `rule(ctx, *operands, **params)`."""
+
+# Meshes and tracing.
+
+
+def mesh_in_context() -> jax.sharding.Mesh | None:
+    """Return the mesh that `jax.set_mesh` put in context; None inside of `jit`, and without one.
+
+    `jax.sharding.get_mesh` came with 0.8. Before it, an array tells that is placed by a spec
+    alone, which costs a transfer of four bytes to each device.
+    """
+    try:
+        if hasattr(jax.sharding, "get_mesh"):
+            found: Any = jax.sharding.get_mesh()
+        elif jax.sharding.get_abstract_mesh().empty or not nothing_traced():
+            return None
+        else:
+            found = jax.device_put(np.zeros((), np.uint32), jax.P()).sharding.mesh
+    except ValueError:  # Inside of jit, or where an abstract mesh is in context.
+        return None
+    return found if isinstance(found, jax.sharding.Mesh) else None
+
+
+def vary(value: Any, axes: str | tuple[str, ...]) -> Any:
+    """Have an array count as varying over manual mesh axes.
+
+    `lax.pcast` came with 0.8 and took the place of `lax.pvary`.
+    """
+    if hasattr(jax.lax, "pcast"):
+        return jax.lax.pcast(value, axes, to="varying")
+    return jax.lax.pvary(value, axes)
+
+
+def nothing_traced() -> bool:
+    """Is an operation on concrete arrays run at once here, rather than traced?
+
+    False in every function that JAX traces or maps, `jax.ensure_compile_time_eval` included.
+    `get_opaque_trace_state` moved from `jax.core` to `jax.extend.core` with 0.10.
+    """
+    state = _trace_state()
+    return bool(state() == _at_top())
+
+
+@functools.cache
+def _trace_state() -> Callable[[], Any]:
+    import jax.extend.core as moved  # noqa: PLC0415 - looked up once
+
+    found = getattr(moved, "get_opaque_trace_state", None) or jax.core.get_opaque_trace_state
+    return found  # type: ignore[no-any-return]
+
+
+@functools.cache
+def _at_top() -> Any:
+    with jax.core.eval_context():
+        return _trace_state()()
+
+
+# Recordings.
+
+
+@functools.cache
+def recording_context() -> Any:
+    """Return the part of the keys of JAX's caches that says that something is recorded.
+
+    While it is set, functions are traced, lowered and compiled again, by rules that record;
+    what was compiled with it unset is kept and comes back. It is made when it is first asked
+    for: from then on JAX compiles again what was compiled before there was such a context.
+    """
+    return jax.make_user_context(None)
+
+
+def is_recording() -> bool:
+    """Is anything recorded in this thread? Without a recording it costs a look into a cache."""
+    return recording_context.cache_info().currsize > 0 and recording_context().value is not None
+
+
+# Rules by which primitives are lowered.
+
+
+class Lowering(NamedTuple):
+    """One row of JAX's tables of lowering rules."""
+
+    primitive: Any
+    platform: str | None
+    """None for the rule of all platforms that have none of their own."""
+    rule: Rule
+    inline: bool
+    entry: Any
+    """The row itself, as JAX holds it."""
+
+
+def lowerings(primitive: Any) -> list[Lowering]:
+    """List the rules of a primitive.
+
+    Raises:
+        LookupError: There are none, or another version of JAX keeps them elsewhere.
+    """
+    tables: dict[str | None, Any] = {None: mlir._lowerings}
+    tables |= mlir._platform_specific_lowerings  # type: ignore[arg-type]
+    rows = [
+        Lowering(primitive, platform, table[primitive].rule, table[primitive].inline,
+                 table[primitive])
+        for platform, table in tables.items()
+        if primitive in table
+    ]  # fmt: skip
+    if not rows:
+        raise LookupError(f"no lowering of {primitive}")
+    return rows
+
+
+def put_back(primitive: Any, platform: str, before: Lowering | None) -> None:
+    """Give a primitive the rule for one platform that it had before, or none of its own."""
+    table: Any = mlir._platform_specific_lowerings[platform]
+    if before is None:
+        table.pop(primitive, None)
+    else:
+        table[primitive] = before.entry
+
+
+def lowered_each_time() -> set[Any]:
+    """Return the primitives that are lowered at each place again, a set that can be changed.
+
+    `register_lowering(cacheable=False)` adds to it; nothing public takes back. Where another
+    version keeps it elsewhere it is an empty set of its own, and what is added has no effect.
+    """
+    found = mlir.register_lowering.__globals__.get("_uncacheable_primitives")
+    return found if isinstance(found, set) else set()
+
+
+@functools.cache
+def shard_map_primitive() -> Any:
+    """Return the primitive of `jax.shard_map`, which has no public name."""
+    mesh = jax.sharding.AbstractMesh((1,), ("one",))
+    mapped = jax.shard_map(lambda x: x, mesh=mesh, in_specs=jax.P(), out_specs=jax.P())
+    # Whatever mesh is in context is put aside.
+    with jax.sharding.use_abstract_mesh(jax.sharding.AbstractMesh((), ())):
+        [equation] = jax.make_jaxpr(mapped)(1.0).eqns
+    return equation.primitive
+
+
+@functools.cache
+def remat_primitive() -> Any:
+    """Return the primitive of `jax.checkpoint`; `primitives.remat_p` came with 0.8."""
+    if hasattr(primitives, "remat_p"):
+        return primitives.remat_p
+    [equation] = jax.make_jaxpr(jax.checkpoint(jax.lax.sin))(1.0).eqns
+    return equation.primitive
+
+
+# Programs that are being lowered.
+
+
+def function_lowered(ctx: Any) -> str:
+    """Return the name of the innermost function that is being lowered, or nothing.
+
+    JAX names functions after what they were traced from, and one that is called stands behind
+    the one that calls it. The bindings of MLIR may change: a hint, and nothing more.
+    """
+    try:
+        for fun in reversed(list(ctx.module_context.module.body.operations)):
+            last = [*fun.regions[0].blocks[-1].operations][-1:]
+            if not last or last[0].operation.name != "func.return":
+                return str(fun.attributes["sym_name"].value)
+    except Exception:  # other bindings
+        pass
+    return ""
+
+
+def is_for_several_platforms(ctx: Any) -> bool:
+    """Is the program lowered for other than one platform?"""
+    return len(ctx.module_context.platforms) != 1
+
+
+def is_for_export(ctx: Any) -> bool:
+    """Is the program lowered to be saved or for several platforms, where nothing calls back?"""
+    parameters = ctx.module_context.lowering_parameters
+    return is_for_several_platforms(ctx) or bool(getattr(parameters, "for_export", False))
+
+
+def program_identity(ctx: Any) -> int:
+    """Return what all contexts of the lowering of one program share, as long as it lives."""
+    return id(ctx.module_context.host_callbacks)
+
+
+def program_devices(ctx: Any) -> str:
+    """Return what a program is for: "one device", "each shard" of a mesh, or "all devices"."""
+    axes = ctx.module_context.axis_context
+    mesh = getattr(axes, "mesh", None)
+    if mesh is None:
+        return "one device" if (getattr(axes, "num_devices", 1) or 1) == 1 else "all devices"
+    if mesh.size == 1:
+        return "one device"
+    return "each shard" if set(mesh.axis_names) == set(axes.manual_axes) else "all devices"
+
+
+def is_waited_for(ctx: Any) -> bool:
+    """Does the caller of a program that calls back wait until it has run?
+
+    On one CPU device XLA runs it in the thread of its caller.
+    """
+    return program_devices(ctx) == "one device" and tuple(ctx.module_context.platforms) == ("cpu",)
+
+
+def call_back(
+    ctx: Any,
+    function: Callable[..., Any],
+    operands: Sequence[Any],
+    avals: Sequence[Any],
+    results: Sequence[Any] = (),
+    *,
+    partitioned: bool = False,
+) -> list[Any]:
+    """Have a program call a function with values, and return what it gives as values.
+
+    `emit_python_callback(returns_token=)` came with 0.8.
+    """
+    options = {"returns_token": False} if JAX >= (0, 8) else {}
+    values, _, _ = mlir.emit_python_callback(
+        ctx.replace(avals_in=avals, avals_out=results), function, None, operands, avals, results,
+        has_side_effect=True, partitioned=partitioned, **options,
+    )  # fmt: skip
+    return [*values]
+
+
+def partition_id() -> Any:
+    """Return the number of the shard that runs a program, as a value of the program."""
+    uint32 = mlir.ir.RankedTensorType.get((), mlir.ir.IntegerType.get_unsigned(32))
+    return mlir.ir.Operation.create("stablehlo.partition_id", results=[uint32]).result
+
+
+# What was traced, and where.
+
+
+def without_unneeded(closed: Any) -> Any:
+    """Return a jaxpr without what none of its results needs; None where that can't be done."""
+    try:
+        jaxpr = closed.jaxpr
+        less, _ = partial_eval.dce_jaxpr(jaxpr, [True] * len(jaxpr.outvars), instantiate=True)
+        return ClosedJaxpr(less, closed.consts)
+    except Exception:  # whatever another version of JAX has in the place of it
+        return None
+
+
+def frames(traceback: Any) -> list[tuple[str, int, str]]:
+    """Return the file, line and function of a traceback of JAX's, innermost first.
+
+    Nothing where another version has another class.
+    """
+    try:
+        return [(each.file_name, each.line_num, each.function_name) for each in traceback.frames]
+    except Exception:
+        return []
+
+
+def summary_of_frames(source_info: Any) -> list[str]:
+    """Return a line for each frame outside of JAX, outermost first: file:line (function)."""
+    return source_info_util.summarize(source_info, num_frames=1000).splitlines()
+
+
+def function_file(jaxpr: Any) -> str:
+    """Return the file of the function that a jaxpr was traced from, or nothing."""
+    file = getattr(getattr(jaxpr, "debug_info", None), "func_filename", None)
+    return file if isinstance(file, str) else ""
+
+
+def name_stack(source_info: Any) -> list[tuple[str, str]]:
+    """Return the name stack of an equation, as kinds and names, or nothing.
+
+    A `Transform` named vmap stands there for each `jax.vmap` around an equation, a `Scope`
+    for each `jax.named_scope`; `tells_lanes` asks whether that holds.
+    """
+    held = getattr(getattr(source_info, "name_stack", None), "stack", ())
+    return [(type(each).__name__, str(getattr(each, "name", ""))) for each in held]
+
+
+LANES = ("Transform", "vmap")
+
+
+@functools.cache
+def tells_lanes() -> bool:
+    """Does the name stack tell how many `vmap` stand around an equation?"""
+    traced = jax.make_jaxpr(jax.vmap(jax.vmap(jax.lax.sin)))(
+        jax.ShapeDtypeStruct((1, 1), "float32")
+    )
+    return name_stack(traced.jaxpr.eqns[0].source_info).count(LANES) == 2
