@@ -90,7 +90,7 @@ def legacy(value: object, name: str = "key", impl: str = "") -> str:
     if kind is None:
         return ""
     if len(value.shape) > 1:
-        return f"To wrap legacy keys: jax.random.wrap_key_data(keys, dtype={kind!r})."
+        return f"To wrap legacy keys: jax.random.wrap_key_data(keys, impl={kind!r})."
     if words == 2:
         return f"To wrap a legacy key: ks.key({name})."
     return f"For a legacy {kind} key: ks.key({name}, impl={kind!r})."
@@ -195,7 +195,6 @@ def _readable(function: str, key: jax.Array, argument: str) -> jax.Array:
         wanted, got = "committed to no device inside a mapped body", Words("a committed one")
         cure = "Before it: jax.device_put(key, jax.sharding.NamedSharding(mesh, jax.P()))."
         raise error(ArgumentValueError, function, argument, wanted, got, cure) from None
-
 
 
 def shards(function: str, impl: Impl, key: object) -> None:

@@ -7,7 +7,8 @@ on and reads what JAX doesn't publish; a function whose reading may fail says wh
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 
 import jax
@@ -47,9 +48,17 @@ def vary(value: Any, axes: str | tuple[str, ...]) -> Any:
 
     `lax.pcast` came with 0.8 and took the place of `lax.pvary`.
     """
-    if hasattr(jax.lax, "pcast"):
-        return jax.lax.pcast(value, axes, to="varying")
-    return jax.lax.pvary(value, axes)
+    lax: Any = jax.lax
+    if hasattr(lax, "pcast"):
+        return lax.pcast(value, axes, to="varying")
+    return lax.pvary(value, axes)
+
+
+def enable_x64(enabled: bool) -> AbstractContextManager[None]:
+    """Have 64-bit types on or off; `jax.enable_x64` came with 0.8."""
+    place: Any = jax if hasattr(jax, "enable_x64") else jax.experimental
+    switched: AbstractContextManager[None] = place.enable_x64(enabled)
+    return switched
 
 
 def nothing_traced() -> bool:
@@ -66,8 +75,7 @@ def nothing_traced() -> bool:
 def _trace_state() -> Callable[[], Any]:
     import jax.extend.core as moved  # noqa: PLC0415 - looked up once
 
-    found = getattr(moved, "get_opaque_trace_state", None) or jax.core.get_opaque_trace_state
-    return found  # type: ignore[no-any-return]
+    return getattr(moved, "get_opaque_trace_state", None) or jax.core.get_opaque_trace_state
 
 
 @functools.cache
@@ -80,7 +88,7 @@ def _at_top() -> Any:
 
 
 @functools.cache
-def recording_context() -> Any:
+def _recording_context() -> Any:
     """Return the part of the keys of JAX's caches that says that something is recorded.
 
     While it is set, functions are traced, lowered and compiled again, by rules that record;
@@ -91,8 +99,25 @@ def recording_context() -> Any:
 
 
 def is_recording() -> bool:
-    """Is anything recorded in this thread? Without a recording it costs a look into a cache."""
-    return recording_context.cache_info().currsize > 0 and recording_context().value is not None
+    """Is anything recorded in this thread? It makes no context."""
+    return _recording_context.cache_info().currsize > 0 and _recording_context().value is not None
+
+
+def set_recording(recording: bool) -> None:
+    """Say for all threads whether anything is recorded.
+
+    A pool that draws is part of the program. What was set for one thread alone stays. JAX has
+    a public way to it from 0.10.1 on (`set_global`).
+    """
+    context = _recording_context()
+    setter = context if hasattr(context, "set_global") else context._obj
+    setter.set_global("keystream is recording" if recording else None)
+
+
+def recording_set_aside() -> AbstractContextManager[None]:
+    """Compute in this thread as if nothing were recorded."""
+    context: AbstractContextManager[None] = _recording_context()(None)
+    return context
 
 
 # Rules by which primitives are lowered.
@@ -247,6 +272,16 @@ def partition_id() -> Any:
     """Return the number of the shard that runs a program, as a value of the program."""
     uint32 = mlir.ir.RankedTensorType.get((), mlir.ir.IntegerType.get_unsigned(32))
     return mlir.ir.Operation.create("stablehlo.partition_id", results=[uint32]).result
+
+
+def traceback(ctx: Any) -> Any:
+    """Return the traceback of the equation that a context of lowering belongs to."""
+    return getattr(ctx, "traceback", None)
+
+
+def is_transposed(ctx: Any) -> bool:
+    """Does the equation stand in what JAX made of a function for its backward pass?"""
+    return "transpose(" in str(getattr(ctx, "name_stack", ""))
 
 
 # What was traced, and where.

@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from keystream import _compat
 from keystream._check import is_integer_dtype, is_traced, name, not_donated, setting, whole
 from keystream._check_key import concrete_words, legacy, one_key
 from keystream._errors import (
@@ -219,8 +220,8 @@ def _direct(number: int, kind: str) -> jax.Array:
     shifted = (number - setting("jax_random_seed_offset")) % _DIRECT_END
     # No mesh, since JAX can't place a constant while only some axes of one are mapped.
     no_mesh = jax.sharding.use_abstract_mesh(jax.sharding.AbstractMesh((), ()))
-    with no_mesh, jax.ensure_compile_time_eval(), jax.enable_x64(True):
-        return jax.random.key(np.uint64(shifted).astype(np.int64), dtype=kind)
+    with no_mesh, jax.ensure_compile_time_eval(), _compat.enable_x64(True):
+        return jax.random.key(np.uint64(shifted).astype(np.int64), impl=kind)
 
 
 def _entropy_words(seed: Any, number: int | None, words: int) -> np.ndarray:

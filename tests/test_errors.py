@@ -21,7 +21,7 @@ from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 
 import keystream as ks
-from keystream import _document, _errors, _processes, interop, testing
+from keystream import _compat, _document, _errors, _processes, interop, testing
 
 HERE = Path(__file__).parent
 BASES = {
@@ -345,7 +345,7 @@ def test_varying_carry():
     """The other way round, for a carry of one's own, runs in a mapped body."""
 
     def fun(key):
-        carry = jax.lax.pcast(jnp.uint32(0), ("data",), to="varying")
+        carry = _compat.vary(jnp.uint32(0), ("data",))
         return jax.lax.fori_loop(0, 3, lambda _, c: c ^ jax.random.bits(key), carry)[None]
 
     mapped = ks.shard_map(fun, mesh=_mesh(), in_specs=(), out_specs=P("data"), vary="data")

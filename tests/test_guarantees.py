@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 import keystream as ks
+from keystream import _compat
 from tests import catalogue, test_laws
 from tests.catalogue import BY_NAME, Row
 from tests.oracle import IMPLS, bits
@@ -209,13 +210,13 @@ def test_traced_integers_among_the_names() -> None:
     key = ks.key(42)
     digest = hashlib.sha256(b"keystream:1:str:dropout").digest()
     counter = 2**63 | int.from_bytes(digest[:8], "big") & (2**62 - 1)
-    with jax.enable_x64(True):
+    with _compat.enable_x64(True):
         number = np.int64(counter - 2**64)
         assert bool(jax.jit(lambda i: ks.derive(key, i))(number) == ks.derive(key, "dropout"))
     with pytest.raises(ks.ArgumentValueError):
         ks.derive(key, np.array([number]))
     # The last one that is a position is the same traced and static.
-    with jax.enable_x64(True):
+    with _compat.enable_x64(True):
         last = np.int64(-(2**62))
         assert bool(jax.jit(lambda i: ks.derive(key, i))(last) == ks.derive(key, -(2**62)))
 

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import keystream as ks
+from keystream import _compat
 from tests import make_known_answers, make_saved, reference
 from tests.make_saved import FOLDER
 
@@ -127,7 +128,7 @@ def test_shards(impl):
         axes = tuple(f"axis {i}" for i in range(len(sizes)))
         words = np.array(reference.read_words(given["key"]), np.uint32)
         keys = ks.shard_keys(
-            jax.random.wrap_key_data(words, dtype=impl), jax.make_mesh(sizes, axes), jax.P(*axes)
+            jax.random.wrap_key_data(words, impl=impl), jax.make_mesh(sizes, axes), jax.P(*axes)
         )
         made = np.asarray(jax.random.key_data(keys))[place]
         assert reference.write_words(made.tolist()) == known
@@ -180,7 +181,7 @@ def test_arrays(x64):
     ids, words = _positions()
     assert ids.dtype == np.int64
     assert ids.size == len(make_known_answers.SEAMS)
-    with jax.enable_x64(x64):
+    with _compat.enable_x64(x64):
         made = jax.random.key_data(ks.derive(ks.key(42), ids))
         np.testing.assert_array_equal(made, words)
 
@@ -195,7 +196,7 @@ def test_traced():
     np.testing.assert_array_equal(derive(ids[narrow].astype(np.int32)), words[narrow])
     unsigned = (ids >= 0) & (ids < 2**32)
     np.testing.assert_array_equal(derive(ids[unsigned].astype(np.uint32)), words[unsigned])
-    with jax.enable_x64(True):
+    with _compat.enable_x64(True):
         np.testing.assert_array_equal(derive(ids), words)
 
 

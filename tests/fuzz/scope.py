@@ -36,7 +36,7 @@ WORDS = (0x5EC2E701, 0x7E11A50F)
 
 
 def _key(impl: str, *words: int) -> Any:
-    return jax.random.wrap_key_data(np.array(words, np.uint32), dtype=impl)
+    return jax.random.wrap_key_data(np.array(words, np.uint32), impl=impl)
 
 
 key = _key("threefry2x32", *WORDS)
