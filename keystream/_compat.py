@@ -7,6 +7,7 @@ on and reads what JAX doesn't publish; a function whose reading may fail says wh
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
@@ -21,6 +22,20 @@ JAX: tuple[int, ...] = jax.__version_info__
 
 Rule = Callable[..., Sequence[Any]]
 """How a primitive is lowered: `rule(ctx, *operands, **params)`."""
+
+# Keys.
+
+
+def has_impl(impl: str) -> bool:
+    """Does this JAX have an implementation of keys? Three came with 0.10.1."""
+    return JAX >= (0, 10, 1) or impl in ("threefry2x32", "rbg", "unsafe_rbg")
+
+
+@functools.lru_cache(maxsize=64)
+def key_dtype(impl: str) -> Any:
+    """Return the dtype of keys of an implementation; `jax.random.key_dtype` came with 0.10.1."""
+    return jax.eval_shape(lambda: jax.random.key(0, impl=impl)).dtype
+
 
 # Meshes and tracing.
 
@@ -297,20 +312,39 @@ def without_unneeded(closed: Any) -> Any:
         return None
 
 
-def frames(traceback: Any) -> list[tuple[str, int, str]]:
-    """Return the file, line and function of a traceback of JAX's, innermost first.
+Frame = tuple[str, int, str]
+"""File, line and function."""
 
-    Nothing where another version has another class.
+
+def frames(traceback: Any) -> list[Frame]:
+    """Return the frames of a traceback of JAX's, innermost first.
+
+    They begin in the function that was traced, what called it stands in the equation around:
+    so JAX has it from 0.9 on, and before that it is cut here. Nothing where another version
+    has another class.
     """
     try:
-        return [(each.file_name, each.line_num, each.function_name) for each in traceback.frames]
+        found = [(each.file_name, each.line_num, each.function_name) for each in traceback.frames]
     except Exception:
         return []
+    names = [function for _, _, function in found]
+    if JAX < (0, 9) and "trace_to_jaxpr_dynamic" in names:
+        return found[: names.index("trace_to_jaxpr_dynamic")]
+    return found
 
 
-def summary_of_frames(source_info: Any) -> list[str]:
-    """Return a line for each frame outside of JAX, outermost first: file:line (function)."""
-    return source_info_util.summarize(source_info, num_frames=1000).splitlines()
+_LINE = re.compile(r"(?P<file>.*?):(?P<line>\d+)(?::\d+)? \((?P<function>.*)\)")
+
+
+def user_frames(source_info: Any) -> list[Frame]:
+    """Return the frames outside of JAX of an equation, outermost first; see `frames`."""
+    lines = source_info_util.summarize(source_info, num_frames=1000).splitlines()
+    matches = [match for match in map(_LINE.fullmatch, lines) if match]
+    found = [(match["file"], int(match["line"]), match["function"]) for match in matches]
+    if JAX < (0, 9):
+        inner = [frame for frame in frames(source_info.traceback) if frame in found]
+        return inner[::-1]
+    return found
 
 
 def function_file(jaxpr: Any) -> str:

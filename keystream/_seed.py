@@ -191,7 +191,7 @@ def _impl_name(impl: Any) -> str:
     accepted = ", ".join(n for n, known in IMPLS.items() if not known.refused)
     if isinstance(impl, str):
         kind: str | None = impl
-    elif isinstance(impl, type(jax.random.key_dtype("threefry2x32"))):
+    elif isinstance(impl, type(_compat.key_dtype("threefry2x32"))):
         kind = _dtype_impl(impl)
     else:
         raise error(ArgumentTypeError, "key", "impl", f"a name or a key dtype ({accepted})", impl)
@@ -204,7 +204,7 @@ def _impl_name(impl: Any) -> str:
 
 
 def _dtype_impl(dtype: Any) -> str | None:
-    return next((name for name in IMPLS if jax.random.key_dtype(name) == dtype), None)
+    return next((name for name in IMPLS if _compat.key_dtype(name) == dtype), None)
 
 
 def _direct(number: int, kind: str) -> jax.Array:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import linecache
-import re
 from typing import Any, NamedTuple
 
 import jax
@@ -74,17 +73,9 @@ def place(frame: tuple[str, int, str]) -> Place:
     return Place(file, line, function, linecache.getline(file, line).strip())
 
 
-_LINE = re.compile(r"(?P<file>.*?):(?P<line>\d+)(?::\d+)? \((?P<function>.*)\)")
-
-
 def user_frames(source_info: Any) -> list[tuple[str, int, str]]:
     """Return the frames outside of JAX and of keystream, the outermost first."""
-    found = []
-    for line in _compat.summary_of_frames(source_info):
-        match = _LINE.fullmatch(line)
-        if match and not is_ours(match["file"]):
-            found.append((match["file"], int(match["line"]), match["function"]))
-    return found
+    return [frame for frame in _compat.user_frames(source_info) if not is_ours(frame[0])]
 
 
 def _called(eqn: Any, frame: tuple[str, int, str]) -> str:

@@ -29,7 +29,7 @@ _OURS = str(Path(__file__).parent) + os.sep
 _FENCES = str(Path(__file__).with_name("fences.py"))
 _TELLING = {
     "ad_checkpoint.py", "api.py", "blocked_sampler.py", "custom_batching.py",
-    "custom_derivatives.py", "pmap.py", "shard_map.py",
+    "custom_derivatives.py", "pmap.py", "prng.py", "random.py", "shard_map.py",
 }  # fmt: skip
 """Files of JAX that stand beside its machinery, but do say what the user asked for."""
 
