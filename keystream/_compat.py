@@ -55,7 +55,7 @@ def mesh_in_context() -> jax.sharding.Mesh | None:
             found = jax.device_put(np.zeros((), np.uint32), jax.P()).sharding.mesh
     except ValueError:  # Inside of jit, or where an abstract mesh is in context.
         return None
-    return found if isinstance(found, jax.sharding.Mesh) else None
+    return found if isinstance(found, jax.sharding.Mesh) and not found.empty else None
 
 
 def vary(value: Any, axes: str | tuple[str, ...]) -> Any:
