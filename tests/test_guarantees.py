@@ -199,7 +199,7 @@ def test_cell(cell: Cell) -> None:
 @pytest.mark.parametrize("row", catalogue.ROWS, ids=catalogue.label)
 def test_refused_implementations(row: Row, impl: str) -> None:
     """No helper takes a key of an implementation whose children aren't independent."""
-    key = jax.random.key(7, dtype=impl)
+    key = jax.random.key(7, impl=impl)
     with pytest.raises(ks.KeyImplError):
         row.run(key, 2, 0, bits)
 
@@ -287,7 +287,7 @@ def test_host_helpers_want_concrete_keys() -> None:
 @pytest.mark.parametrize("impl", IMPLS)
 def test_key_inside_transforms(impl: str) -> None:
     """A static seed gives the same key inside jit, vmap and scan as outside."""
-    want = jax.random.key_data(jax.random.key(7, dtype=impl))
+    want = jax.random.key_data(jax.random.key(7, impl=impl))
     make = lambda _: jax.random.key_data(ks.key(7, impl=impl))
     xs = jnp.arange(2)
     for made in (jax.jit(make)(0)[None], jax.vmap(make)(xs), jax.lax.map(make, xs)):

@@ -20,13 +20,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jax.experimental import random as stateful
 
 import keystream as ks
 from keystream import _compat, interop
 from tests.fresh import python
 from tests.oracle import assert_same
 from tests.test_docs import blocks, missing_sections, public, run_page
+from tests.versions import stateful
 
 PAGE = pathlib.Path(__file__).parent.parent / "docs" / "interop.md"
 KEY = ks.key(42)

@@ -16,6 +16,7 @@ import keystream as ks
 from keystream import _compat
 from tests import make_known_answers, make_saved, reference
 from tests.make_saved import FOLDER
+from tests.versions import WITHOUT_IMPLS
 
 LINES = [
     line
@@ -64,6 +65,7 @@ def test_reference_seeds(entropy, width):
 
 
 @pytest.mark.fast
+@WITHOUT_IMPLS
 @pytest.mark.parametrize("file", sorted(FOLDER.glob("v1-*.json")), ids=lambda file: file.stem)
 def test_saved(file):
     """The saved files are read without the library, and their keys and streams go on alike."""
