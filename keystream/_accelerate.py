@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import numpy as np
 from jax.interpreters import mlir
 
-from keystream import _forms
+from keystream import _compat, _forms
 from keystream._errors import ArgumentTypeError, error
-from keystream._forms import FORMS, Rule, accelerated
+from keystream._forms import FORMS, accelerated
 
 PLATFORM = "cpu"
 _turn = threading.Lock()
-_replaced: dict[Any, _Entries] = {}
-"""The switch, the only state of keystream that changes what is computed: what JAX's tables
-held before; empty while acceleration is off."""
+_replaced: dict[Any, _compat.Lowering | None] = {}
+"""The switch, the only state of keystream that changes what is computed: the rule of its own
+that each primitive had on CPU before; empty while acceleration is off."""
 
 above: list[Callable[[], None]] = []
 """What stands above these rules and must be put there again when they change: recordings that
@@ -98,10 +98,11 @@ def _switch_on() -> bool:
     if _replaced:
         return True
     try:
-        before = {primitive: _stock(primitive) for primitive in FORMS}
-        for primitive, entries in before.items():
-            rule = accelerated(FORMS[primitive], entries.rule)
-            _replaced[primitive] = entries
+        before = {primitive: _rules(primitive) for primitive in FORMS}
+        for primitive, rules in before.items():
+            own = rules.get(PLATFORM)
+            rule = accelerated(FORMS[primitive], (own or rules[None]).rule)
+            _replaced[primitive] = own
             mlir.register_lowering(primitive, rule, platform=PLATFORM)
     except Exception as problem:  # whatever another version of JAX may raise here
         _switch_off()
@@ -112,32 +113,10 @@ def _switch_on() -> bool:
 
 def _switch_off() -> bool:
     while _replaced:
-        primitive, entries = _replaced.popitem()
-        entries.put_back(primitive)
+        primitive, own = _replaced.popitem()
+        _compat.put_back(primitive, PLATFORM, own)
     return False
 
 
-class _Entries(NamedTuple):
-    """What JAX's tables of lowerings hold for one primitive."""
-
-    on_cpu: Any
-    anywhere: Any
-
-    @property
-    def rule(self) -> Rule:
-        """The rule that holds on CPU."""
-        rule: Rule = (self.on_cpu or self.anywhere).rule
-        return rule
-
-    def put_back(self, primitive: Any) -> None:
-        if self.on_cpu is None:
-            mlir._platform_specific_lowerings[PLATFORM].pop(primitive, None)
-        else:
-            mlir._platform_specific_lowerings[PLATFORM][primitive] = self.on_cpu
-
-
-def _stock(primitive: Any) -> _Entries:
-    # The one place that reads what JAX doesn't publish: there is no public way to ask for
-    # a lowering rule, and none to take one back (jax 0.10.2 and 0.12.0).
-    on_cpu = mlir._platform_specific_lowerings[PLATFORM].get(primitive)
-    return _Entries(on_cpu, mlir._lowerings.get(primitive))
+def _rules(primitive: Any) -> dict[str | None, _compat.Lowering]:
+    return {row.platform: row for row in _compat.lowerings(primitive)}

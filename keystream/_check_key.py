@@ -9,7 +9,7 @@ from __future__ import annotations
 import jax
 import numpy as np
 
-from keystream import _check, _impl
+from keystream import _check, _compat, _impl
 from keystream._errors import ArgumentValueError, KeyImplError, KeyTypeError, Words, error
 from keystream._impl import IMPLS, Impl, accepted, is_legacy_key, is_typed_key
 
@@ -90,7 +90,7 @@ def legacy(value: object, name: str = "key", impl: str = "") -> str:
     if kind is None:
         return ""
     if len(value.shape) > 1:
-        return f"To wrap legacy keys: jax.random.wrap_key_data(keys, dtype={kind!r})."
+        return f"To wrap legacy keys: jax.random.wrap_key_data(keys, impl={kind!r})."
     if words == 2:
         return f"To wrap a legacy key: ks.key({name})."
     return f"For a legacy {kind} key: ks.key({name}, impl={kind!r})."
@@ -178,8 +178,9 @@ def here(function: str, impl: Impl, key: jax.Array, *, argument: str = "key") ->
     if mesh.manual_axes:
         _readable(function, key, argument)
         return
-    devices = _devices_in_context()
-    if devices is not None and key.sharding.device_set != devices:
+    known = _compat.mesh_in_context()
+    # Inside jit a constant key goes wherever it is needed.
+    if known is not None and key.sharding.device_set != {*known.devices.flat}:
         wanted = "on the devices of the mesh in context, or committed to none"
         got = Words("one on other devices")
         cure = "To place it: jax.device_put(key, jax.sharding.NamedSharding(mesh, jax.P()))."
@@ -194,13 +195,6 @@ def _readable(function: str, key: jax.Array, argument: str) -> jax.Array:
         wanted, got = "committed to no device inside a mapped body", Words("a committed one")
         cure = "Before it: jax.device_put(key, jax.sharding.NamedSharding(mesh, jax.P()))."
         raise error(ArgumentValueError, function, argument, wanted, got, cure) from None
-
-
-def _devices_in_context() -> set[jax.Device] | None:
-    try:
-        return set(jax.sharding.get_mesh().devices.flat)
-    except ValueError:  # Inside jit, where a constant key goes wherever it is needed.
-        return None
 
 
 def shards(function: str, impl: Impl, key: object) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -13,11 +12,9 @@ from jax.extend.core import primitives
 from jax.extend.random import threefry2x32_p
 from jax.interpreters import mlir
 
-from keystream import _check, _impl, _lowering
+from keystream import _check, _compat, _impl, _lowering
 
-Rule = Callable[..., Sequence[Any]]
-
-NEW_XLA = jax.__version_info__ >= (0, 11)
+NEW_XLA = _compat.JAX >= (0, 11)
 """XLA of jax 0.12 runs JAX's loop in one thread, that of 0.10 in several."""
 
 FEW = range(5, 24)
@@ -43,7 +40,7 @@ class Form(NamedTuple):
     """The same for `jax.random.uniform`, which all float samplers stand on."""
 
 
-def accelerated(form: Form, stock: Rule) -> Rule:
+def accelerated(form: Form, stock: _compat.Rule) -> _compat.Rule:
     """Return the rule that lowers a primitive by a form, where that one fits."""
 
     def rule(ctx: Any, *operands: Any, **params: Any) -> Sequence[Any]:
@@ -60,7 +57,7 @@ def _lowered(
         if not form.fits(*ctx.avals_in, **params):
             return None
         fun = form.fun
-        if form.floats and _for_floats(ctx.module_context.module, *ctx.avals_in, **params):
+        if form.floats and _for_floats(ctx, *ctx.avals_in, **params):
             fun = form.floats
         # Without shardings and varying axes: the form is the same computation in every
         # place, and XLA has each device make its own part. With the mesh in context an
@@ -75,25 +72,9 @@ def _lowered(
     return made
 
 
-def _for_floats(module: Any, keys: Any, *, bit_width: int, shape: tuple[int, ...]) -> bool:
+def _for_floats(ctx: Any, keys: Any, *, bit_width: int, shape: tuple[int, ...]) -> bool:
     large = bit_width >= 32 and _check.size_of((*keys.shape, *shape)) >= FLOATS_FROM
-    return large and _being_lowered(module).startswith("_uniform")
-
-
-def _being_lowered(module: Any) -> str:
-    """Return the name of the innermost function that is being lowered, or nothing.
-
-    A hint for speed alone. JAX names functions after what they were traced from, and one
-    that is called stands behind the one that calls it.
-    """
-    try:
-        for fun in reversed(list(module.body.operations)):
-            last = [*fun.regions[0].blocks[-1].operations][-1:]
-            if not last or last[0].operation.name != "func.return":
-                return str(fun.attributes["sym_name"].value)
-    except Exception:  # another version of MLIR's bindings
-        pass
-    return ""
+    return large and _compat.function_lowered(ctx).startswith("_uniform")
 
 
 def warn(what: str) -> None:
@@ -109,12 +90,7 @@ def _plain(aval: Any) -> Any:
 
 
 def _is_threefry(aval: Any) -> bool:
-    return bool(aval.dtype == _threefry())
-
-
-@functools.cache
-def _threefry() -> Any:
-    return jax.eval_shape(lambda: jax.random.key(0, impl="threefry2x32")).dtype
+    return bool(aval.dtype == _compat.key_dtype("threefry2x32"))
 
 
 def _fits_block(*operands: Any) -> bool:

@@ -13,6 +13,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from keystream import _compat
+
 
 class Impl(NamedTuple):
     """What keystream knows about one of JAX's key implementations."""
@@ -31,7 +33,7 @@ class Impl(NamedTuple):
     """Why its keys are not accepted at all."""
 
 
-IMPLS = {
+_KNOWN = {
     "threefry2x32": Impl(words=2, cipher=True, ambient_split=True),
     "threefry4x32": Impl(words=4),
     # lax.mulhi does not lower there ("failed to legalize", jax 0.10.2 and 0.12.0).
@@ -40,6 +42,8 @@ IMPLS = {
     "unsafe_rbg": Impl(words=4, refused="unsafe_rbg folds commute and cancel"),
     "philox2x32": Impl(words=1, refused="philox2x32 keys have 32 bits, 10,000 of them collide"),
 }
+IMPLS = {name: impl for name, impl in _KNOWN.items() if _compat.has_impl(name)}
+"""Those that this version of JAX has."""
 
 POSITIONS_END = 2**63
 NARROW_END = 2**32
@@ -101,5 +105,6 @@ def concrete_words(keys: jax.Array) -> jax.Array:
 
 def wrap(words: Any, impl: Any) -> jax.Array:
     """Wrap words as typed keys of an implementation, given by name or as a key dtype."""
-    keys: jax.Array = jax.random.wrap_key_data(words, dtype=impl)
+    name = impl if isinstance(impl, str) else kind(impl).impl
+    keys: jax.Array = jax.random.wrap_key_data(words, impl=name)
     return keys

@@ -12,7 +12,7 @@ import numpy as np
 from jax import lax
 from jax.sharding import NamedSharding, PartitionSpec
 
-from keystream import _check, _check_mesh, _children, _impl
+from keystream import _check, _check_mesh, _children, _compat, _impl
 from keystream._check import is_traced, size_of
 from keystream._errors import ArgumentTypeError, ArgumentValueError, Words, error, summary
 from keystream._impl import NARROW_END
@@ -235,7 +235,7 @@ def replicated(function: str, argument: str, key: jax.Array, mesh: Any) -> jax.A
     Each process fills its own devices from its own copy, so that nothing is sent. Without
     a mesh it is the one in context.
     """
-    mesh = _mesh_in_context() if mesh is None else mesh
+    mesh = _compat.mesh_in_context() if mesh is None else mesh
     if not isinstance(mesh, jax.sharding.Mesh):
         if mesh is not None and not is_traced(jax.random.key_data(key)):
             wanted, got = "over a mesh of devices outside of jit", Words("an abstract mesh")
@@ -257,10 +257,3 @@ def host_words(key: jax.Array) -> np.ndarray:
     """Return the words of a concrete key, from whichever device holds them."""
     words = _impl.concrete_words(key)
     return np.asarray(words if words.is_fully_addressable else words.addressable_data(0))
-
-
-def _mesh_in_context() -> Any:
-    try:
-        return jax.sharding.get_mesh()
-    except ValueError:  # Inside jit, where a constant key goes wherever it is needed.
-        return None

@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from keystream import _check, _impl
+from keystream import _check, _compat, _impl
 from keystream._document import (
     end,
     hexed,
@@ -237,7 +237,7 @@ def _spec(source: Source, keys: Any, at: str) -> tuple[Any, tuple[int, ...]]:
     if not sound or any(type(size) is not int or not 0 <= size < 2**31 for size in shape):
         wanted = "a shape of sizes below 2**31"
         raise source.fault(wanted, shape, source.earlier, at=at, must="have")
-    return jax.random.key_dtype(impl), tuple(shape)
+    return _compat.key_dtype(impl), tuple(shape)
 
 
 _MOST_DIMENSIONS = 32

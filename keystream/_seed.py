@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from keystream import _compat
 from keystream._check import is_integer_dtype, is_traced, name, not_donated, setting, whole
 from keystream._check_key import concrete_words, legacy, one_key
 from keystream._errors import (
@@ -190,7 +191,7 @@ def _impl_name(impl: Any) -> str:
     accepted = ", ".join(n for n, known in IMPLS.items() if not known.refused)
     if isinstance(impl, str):
         kind: str | None = impl
-    elif isinstance(impl, type(jax.random.key_dtype("threefry2x32"))):
+    elif isinstance(impl, type(_compat.key_dtype("threefry2x32"))):
         kind = _dtype_impl(impl)
     else:
         raise error(ArgumentTypeError, "key", "impl", f"a name or a key dtype ({accepted})", impl)
@@ -203,7 +204,7 @@ def _impl_name(impl: Any) -> str:
 
 
 def _dtype_impl(dtype: Any) -> str | None:
-    return next((name for name in IMPLS if jax.random.key_dtype(name) == dtype), None)
+    return next((name for name in IMPLS if _compat.key_dtype(name) == dtype), None)
 
 
 def _direct(number: int, kind: str) -> jax.Array:
@@ -219,8 +220,8 @@ def _direct(number: int, kind: str) -> jax.Array:
     shifted = (number - setting("jax_random_seed_offset")) % _DIRECT_END
     # No mesh, since JAX can't place a constant while only some axes of one are mapped.
     no_mesh = jax.sharding.use_abstract_mesh(jax.sharding.AbstractMesh((), ()))
-    with no_mesh, jax.ensure_compile_time_eval(), jax.enable_x64(True):
-        return jax.random.key(np.uint64(shifted).astype(np.int64), dtype=kind)
+    with no_mesh, jax.ensure_compile_time_eval(), _compat.enable_x64(True):
+        return jax.random.key(np.uint64(shifted).astype(np.int64), impl=kind)
 
 
 def _entropy_words(seed: Any, number: int | None, words: int) -> np.ndarray:

@@ -204,7 +204,7 @@ class Streams:
         for impl, stream in zip(impls, self._streams, strict=True):
             _check_key.here("Streams.at", impl, stream._key, argument="streams")
         wide = all(impl.cipher for impl in impls)
-        impl = _impl.IMPLS["threefry2x32" if wide else "threefry4x32"]
+        impl = _impl.IMPLS["threefry2x32" if wide else "rbg"]
         step = _check.start("Streams.at", step, 1, impl, argument="step")
         counter = _children.base(step, 1, impl) or Counter(None, np.uint32(0))
         keys = tuple(stream._key for stream in self._streams)

@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, settings
 
 import keystream as ks
 from keystream import _forms
+from tests import versions
 
 jax.config.update("jax_platforms", "cpu")
 jax.config.update("jax_num_cpu_devices", 8)
@@ -32,6 +33,11 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("--accelerate"):
         _forms._pays = lambda *_, **__: True  # small draws too, of which the tests are full
         assert ks.accelerate(), "there is nothing to accelerate in this version of JAX"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave out what this version of JAX doesn't have."""
+    versions.leave_out(items)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -218,7 +218,7 @@ def library_answer(question: str) -> str:
             seed = np.random.SeedSequence(list(seed))
         return words(ks.key(seed, impl=impl))
     key = jax.random.wrap_key_data(
-        np.array(reference.read_words(given["key"]), np.uint32), dtype=impl
+        np.array(reference.read_words(given["key"]), np.uint32), impl=impl
     )
     if what == "derive":
         return words(ks.derive(key, *reference.read_path(given["path"])))

@@ -48,7 +48,7 @@ def block(key: jax.Array, counter: int) -> jax.Array:
     """Return the threefry2x32 key at a 64-bit counter."""
     first, second = (int(word) for word in words(key))
     made = threefry2x32((first, second), (counter >> 32 & 0xFFFFFFFF, counter & 0xFFFFFFFF))
-    return jax.random.wrap_key_data(np.array(made, np.uint32), dtype=key.dtype)
+    return jax.random.wrap_key_data(np.array(made, np.uint32), impl=jax.random.key_impl(key))
 
 
 def child(key: jax.Array, part: int | str | bytes) -> jax.Array:

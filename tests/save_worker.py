@@ -29,7 +29,7 @@ except ks.ArgumentValueError as error:
 result = {
     "parted": told,
     "own": ks.dumps([shard.data for shard in keys.addressable_shards]),
-    "replicated": ks.dumps(jax.random.wrap_key_data(same, dtype="threefry2x32")),
+    "replicated": ks.dumps(jax.random.wrap_key_data(same, impl="threefry2x32")),
 }
 Path(sys.argv[4]).write_text(json.dumps(result))
 

@@ -16,7 +16,7 @@ from jax import lax
 from jax.extend.random import threefry2x32_p
 
 import keystream as ks
-from keystream import _cipher, _forms, _lowering
+from keystream import _cipher, _compat, _forms, _lowering
 from tests import reference
 from tests.forms import MARK, differences, forms, lowered, switched
 from tests.test_random123 import MAIN
@@ -189,7 +189,7 @@ def test_same_for_other_implementations(impl: str) -> None:
 
 def test_same_without_partitionable() -> None:
     """The older form of splits and draws is the same too, at every width."""
-    with jax.threefry_partitionable(False), jax.enable_x64(True):
+    with jax.threefry_partitionable(False), _compat.enable_x64(True):
         for name in ("bits", "bits of 8", "bits of 16", "normal", "split", "keys, then draws"):
             assert not forms(SAMPLERS[name], ks.key(0)).differ(ks.key(11)), name
         wide = forms(lambda key: jax.random.bits(key, (5,), "uint64"), ks.key(0))
@@ -198,7 +198,7 @@ def test_same_without_partitionable() -> None:
 
 def test_same_with_x64() -> None:
     """64-bit draws, and default dtypes with 64-bit types on, are the same."""
-    with jax.enable_x64(True):
+    with _compat.enable_x64(True):
         subject = forms(
             lambda key: (
                 jax.random.bits(key, (7,), "uint64"),
@@ -340,7 +340,7 @@ def test_published_vectors(counter: Any, key: Any, known: Any) -> None:
 )
 def test_published_draws(width: int, known: list[int]) -> None:
     """The draws that JAX's own tests have frozen, for the setting for which they state them."""
-    with jax.threefry_partitionable(False), jax.enable_x64(True):
+    with jax.threefry_partitionable(False), _compat.enable_x64(True):
         draw = forms(
             lambda key: jax.random.bits(key, (3,), f"uint{width}"), jax.random.key(1701)
         ).fast

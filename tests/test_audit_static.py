@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given, settings
 
 import keystream as ks
+from keystream import _compat
 from keystream._audit import files
 from keystream._audit.judging.judge import judge
-from keystream._audit.path import lanes_are_seen
 from keystream._audit.reading import lineage, numbers
 from keystream._audit.reading.whole import read
 from keystream._audit.trace import trace
@@ -55,7 +55,7 @@ class Program(NamedTuple):
 
 
 def _there_and_back(key: jax.Array) -> jax.Array:
-    return jax.random.wrap_key_data(jax.random.key_data(key), dtype="threefry2x32")
+    return jax.random.wrap_key_data(jax.random.key_data(key), impl="threefry2x32")
 
 
 def _moved(key: jax.Array, other: jax.Array) -> list[jax.Array]:
@@ -446,14 +446,12 @@ def test_what_cannot_be_read_is_named() -> None:
 
 def test_lanes_are_seen() -> None:
     """It can be read on this version of JAX how many lanes stand around a draw."""
-    assert lanes_are_seen()
+    assert _compat.tells_lanes()
 
 
 def test_lanes_that_cannot_be_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where JAX doesn't tell, the rule is left out, and the report says so."""
-    from keystream._audit import static
-
-    monkeypatch.setattr(static, "lanes_are_seen", lambda: False)
+    monkeypatch.setattr(_compat, "tells_lanes", lambda: False)
     (said,) = ks.audit(helper, ks.key(0)).unseen
     assert said.startswith("KS11: ")
 

@@ -17,6 +17,7 @@ from jax import lax
 from jax.sharding import AxisType, NamedSharding
 
 import keystream as ks
+from keystream import _compat
 from tests import catalogue, oracle
 from tests.oracle import bits
 from tests.test_reach import programs
@@ -76,9 +77,7 @@ def test_shard_map(kind: AxisType, vary: tuple[str, ...], check_vma: bool) -> No
     if check_vma:  # Shards that share a key draw the same, so P("data", "model") wants a cast.
         missing = tuple({"data", "model"} - set(vary))
         body = lambda key: (
-            lax.pcast(draw_on_shard(key), missing, to="varying")
-            if missing
-            else (draw_on_shard(key))
+            _compat.vary(draw_on_shard(key), missing) if missing else (draw_on_shard(key))
         )
     call = ks.shard_map(
         body,
@@ -269,7 +268,7 @@ def test_for_axis_in_shard_map(axis: Any, check_vma: bool) -> None:
 
     def body(key: jax.Array) -> jax.Array:
         drawn = draw_on_shard(ks.for_axis(key, axis))
-        return lax.pcast(drawn, missing, to="varying") if missing else drawn
+        return _compat.vary(drawn, missing) if missing else drawn
 
     mapped = jax.shard_map(
         body,
@@ -498,7 +497,7 @@ def test_check_replicated() -> None:
     parts[2] = jax.device_put(oracle.words(oracle.child(key, 0)), mesh.devices[2])
     torn = jax.make_array_from_single_device_arrays(words.shape, everywhere, parts)
     with pytest.raises(ks.KeysDifferError, match=re.escape(str(mesh.devices[2]))):
-        ks.check_replicated(jax.random.wrap_key_data(torn, dtype=key.dtype))
+        ks.check_replicated(jax.random.wrap_key_data(torn, impl=jax.random.key_impl(key)))
 
 
 # keys and sample over a mesh

@@ -21,7 +21,8 @@ from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 
 import keystream as ks
-from keystream import _document, _errors, _processes, interop, testing
+from keystream import _compat, _document, _errors, _processes, interop, testing
+from tests import versions
 
 HERE = Path(__file__).parent
 BASES = {
@@ -155,7 +156,7 @@ def _scope(row):
         "key": key,
         "keys": ks.keys(key, 3),
         "rbg": ks.key(42, impl="rbg"),
-        "philox": ks.key(42, impl="philox4x32"),
+        "philox": ks.key(42, impl="rbg" if versions.IMPLS else "philox4x32"),
         "legacy": jax.random.PRNGKey(42),
         "stream": ks.Stream(key),
         "streams": ks.Streams(key, ("params", "dropout", "data")),
@@ -217,7 +218,8 @@ def _raised(call, scope):
 def test_message(row):
     """The call raises the class of the table, which is the builtin's too, and its whole message."""
     error = _raised(row.call, _scope(row))
-    assert str(error) == row.message
+    # A spec is written P(...) from jax 0.8 on.
+    assert str(error).replace("PartitionSpec(", "P(") == row.message
     assert type(error).__name__ == row.cls
     assert isinstance(error, BASES[row.cls])
 
@@ -345,7 +347,7 @@ def test_varying_carry():
     """The other way round, for a carry of one's own, runs in a mapped body."""
 
     def fun(key):
-        carry = jax.lax.pcast(jnp.uint32(0), ("data",), to="varying")
+        carry = _compat.vary(jnp.uint32(0), ("data",))
         return jax.lax.fori_loop(0, 3, lambda _, c: c ^ jax.random.bits(key), carry)[None]
 
     mapped = ks.shard_map(fun, mesh=_mesh(), in_specs=(), out_specs=P("data"), vary="data")

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 import keystream as ks
+from keystream import _compat
 from tests import catalogue, test_laws
 from tests.catalogue import BY_NAME, Row
 from tests.oracle import IMPLS, bits
@@ -198,7 +199,7 @@ def test_cell(cell: Cell) -> None:
 @pytest.mark.parametrize("row", catalogue.ROWS, ids=catalogue.label)
 def test_refused_implementations(row: Row, impl: str) -> None:
     """No helper takes a key of an implementation whose children aren't independent."""
-    key = jax.random.key(7, dtype=impl)
+    key = jax.random.key(7, impl=impl)
     with pytest.raises(ks.KeyImplError):
         row.run(key, 2, 0, bits)
 
@@ -209,13 +210,13 @@ def test_traced_integers_among_the_names() -> None:
     key = ks.key(42)
     digest = hashlib.sha256(b"keystream:1:str:dropout").digest()
     counter = 2**63 | int.from_bytes(digest[:8], "big") & (2**62 - 1)
-    with jax.enable_x64(True):
+    with _compat.enable_x64(True):
         number = np.int64(counter - 2**64)
         assert bool(jax.jit(lambda i: ks.derive(key, i))(number) == ks.derive(key, "dropout"))
     with pytest.raises(ks.ArgumentValueError):
         ks.derive(key, np.array([number]))
     # The last one that is a position is the same traced and static.
-    with jax.enable_x64(True):
+    with _compat.enable_x64(True):
         last = np.int64(-(2**62))
         assert bool(jax.jit(lambda i: ks.derive(key, i))(last) == ks.derive(key, -(2**62)))
 
@@ -286,7 +287,7 @@ def test_host_helpers_want_concrete_keys() -> None:
 @pytest.mark.parametrize("impl", IMPLS)
 def test_key_inside_transforms(impl: str) -> None:
     """A static seed gives the same key inside jit, vmap and scan as outside."""
-    want = jax.random.key_data(jax.random.key(7, dtype=impl))
+    want = jax.random.key_data(jax.random.key(7, impl=impl))
     make = lambda _: jax.random.key_data(ks.key(7, impl=impl))
     xs = jnp.arange(2)
     for made in (jax.jit(make)(0)[None], jax.vmap(make)(xs), jax.lax.map(make, xs)):

@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import keystream as ks
+from keystream import _compat
 from tests import catalogue, oracle
 from tests.catalogue import BY_NAME, Row
 from tests.oracle import bits
@@ -76,7 +77,7 @@ def test_static_start(row: Row, x64: bool) -> None:
     """A static start counts across 2**31, 2**32 and up to 2**63, with 64-bit types on or off."""
     key = ks.key(5)
     for start in EDGES:
-        with jax.enable_x64(x64):
+        with _compat.enable_x64(x64):
             got = row.run(key, size(row), start, bits)
         check(row, got, key, start)
 
@@ -112,7 +113,7 @@ def test_concrete_array_start(row: Row) -> None:
     check(row, row.run(key, size(row), jnp.int32(2**31 - 1), bits), key, 2**31 - 1)
     check(row, row.run(key, size(row), jnp.uint32(2**32 - 1), bits), key, 2**32 - 1)
     check(row, row.run(key, size(row), np.array(2**33 + 5), bits), key, 2**33 + 5)
-    with jax.enable_x64(True):
+    with _compat.enable_x64(True):
         start = jnp.int64(2**33 + 5)
         got = row.run(key, size(row), start, bits)
     check(row, got, key, 2**33 + 5)
@@ -137,7 +138,7 @@ def test_traced_start(row: Row, dtype: np.dtype) -> None:
 @pytest.mark.parametrize("row", COUNTED, ids=catalogue.label)
 def test_traced_start_of_64_bits(row: Row) -> None:
     """A traced int64 start keeps its 64 bits."""
-    with jax.enable_x64(True):
+    with _compat.enable_x64(True):
         run = jax.jit(lambda key, start: row.run(key, size(row), start, bits))
         for start in values(np.dtype("int64")):
             key = ks.key(start)
@@ -222,7 +223,7 @@ def test_fori_loop_bounds(lower: int, upper: int) -> None:
 @pytest.mark.parametrize("lower", [2**31 - 1, 2**32 - 1, 2**40, -(2**32) - 1, 2**63 - 4])
 def test_fori_loop_wide_bounds(lower: int) -> None:
     """With 64-bit types on, a fori_loop counts across 2**31 and 2**32."""
-    with jax.enable_x64(True):
+    with _compat.enable_x64(True):
         key = ks.key(5)
         want = want_fori(lower, lower + 3, key)
         oracle.assert_same(np.asarray(fori(lower, lower + 3, key)), want)
@@ -249,7 +250,7 @@ WIDE = (2**31 - 1, 2**31, 2**32 - 1, 2**32, 2**40 + 1, 2**63 - 1, -1, -(2**31) -
 def test_static_part(seed: int, number: int, x64: bool) -> None:
     """A Python int of any size is a part of its own, with 64-bit types on or off."""
     key = ks.key(seed)
-    with jax.enable_x64(x64):
+    with _compat.enable_x64(x64):
         got = ks.derive(key, number)
     oracle.assert_same_keys(got, [oracle.child(key, number)])
 
@@ -277,7 +278,7 @@ def of(dtype: np.dtype) -> list[int]:
 def test_numpy_ids(dtype: np.dtype, x64: bool) -> None:
     """A NumPy array of ids keeps all its bits, with 64-bit types on or off."""
     key, ids = ks.key(5), of(dtype)
-    with jax.enable_x64(x64):
+    with _compat.enable_x64(x64):
         got = ks.derive(key, np.array(ids, dtype))
     oracle.assert_same_keys(got, oracle.children(key, ids))
 
@@ -296,7 +297,7 @@ def test_ids_of_32_bits(dtype: np.dtype) -> None:
 
 def test_ids_of_64_bits() -> None:
     """With 64-bit types on, a JAX array of int64 keeps its bits, concrete and traced."""
-    with jax.enable_x64(True):
+    with _compat.enable_x64(True):
         key, ids = ks.key(5), of(np.dtype("int64"))
         array, want = jnp.array(ids), oracle.children(key, ids)
         assert array.dtype == np.int64
@@ -351,7 +352,7 @@ def test_uint64_ids() -> None:
     got = eval(cure, {"ks": ks, "key": key, "ids": ids})
     want = [oracle.derive(key, int(i) >> 32, int(i) & 0xFFFFFFFF) for i in ids]
     oracle.assert_same_keys(got, want)
-    with jax.enable_x64(True):
+    with _compat.enable_x64(True):
         for part in (jnp.array(ids), jnp.uint64(3)):
             with pytest.raises(ks.ArgumentTypeError, match="uint64"):
                 ks.derive(key, part)
@@ -367,7 +368,7 @@ def test_ids_below_the_positions() -> None:
     ids = np.array([0, -(2**62) - 1])
     with pytest.raises(ks.ArgumentValueError, match=r"-2\*\*62"):
         ks.derive(key, ids)
-    with jax.enable_x64(True), pytest.raises(ks.ArgumentValueError, match=r"-2\*\*62"):
+    with _compat.enable_x64(True), pytest.raises(ks.ArgumentValueError, match=r"-2\*\*62"):
         ks.derive(key, jnp.array(ids))
 
 
@@ -387,7 +388,7 @@ def test_parts_that_are_no_integers(part: Any) -> None:
 def test_wide_seeds(seed: int) -> None:
     """A seed of any size gives one key with 64-bit types on and off, and its neighbors others."""
     off = ks.key(seed)
-    with jax.enable_x64(True):
+    with _compat.enable_x64(True):
         on = ks.key(seed)
     oracle.assert_same_keys(on, off)
     others = {seed + 1, seed - 1, seed + 2**32, seed + 2**64, -seed, ~seed} - {seed}
@@ -403,7 +404,7 @@ def test_numpy_seeds(dtype: np.dtype, impl: str) -> None:
         want = ks.key(seed, impl=impl)
         oracle.assert_same_keys(ks.key(dtype.type(seed), impl=impl), want)
         oracle.assert_same_keys(ks.key(np.array(seed, dtype), impl=impl), want)
-        with jax.enable_x64(True):
+        with _compat.enable_x64(True):
             oracle.assert_same_keys(ks.key(jnp.array(seed, dtype), impl=impl), want)
 
 

@@ -20,13 +20,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jax.experimental import random as stateful
 
 import keystream as ks
-from keystream import interop
+from keystream import _compat, interop
 from tests.fresh import python
 from tests.oracle import assert_same
 from tests.test_docs import blocks, missing_sections, public, run_page
+from tests.versions import stateful
 
 PAGE = pathlib.Path(__file__).parent.parent / "docs" / "interop.md"
 KEY = ks.key(42)
@@ -141,7 +141,7 @@ def test_seeds(impl: str) -> None:
     assert len(set(seeds)) == 4
     words = np.asarray(jax.random.key_data(key))
     changed = [
-        jax.random.wrap_key_data(words ^ bit, dtype=impl)
+        jax.random.wrap_key_data(words ^ bit, impl=impl)
         for bit in np.eye(len(words), dtype=np.uint32) << 31
     ]
     found = {interop.int_seed(each, bits=64) for each in (key, *changed)}
@@ -183,7 +183,7 @@ def test_under_settings_and_tracing() -> None:
     """A key that is closed over is read while something else is traced; a traced one can't be."""
     seeds = []
     jax.jit(lambda x: (seeds.append(interop.int_seed(KEY, bits=64)), x)[1])(1)
-    with jax.enable_x64(True):
+    with _compat.enable_x64(True):
         seeds.append(interop.int_seed(KEY, bits=64))
     assert set(seeds) == {hashed("int", KEY) % 2**64}
     with pytest.raises(ks.KeyTypeError, match="Outside of jit"):
@@ -215,7 +215,7 @@ def test_stateful(impl: str) -> None:
 
 def test_stateful_with_wide_types() -> None:
     """With 64-bit types on it draws, and goes on, as without them."""
-    with jax.enable_x64(True):
+    with _compat.enable_x64(True):
         rng = interop.to_stateful(ks.Stream(KEY).skip(2**31 - 1))
         assert bool(rng.key() == ks.derive(KEY, 2**31 - 1))
         assert bool(jax.jit(rng.key)() == ks.derive(KEY, 2**31))

@@ -22,6 +22,7 @@ import keystream as ks
 from tests import catalogue, oracle
 from tests.catalogue import BY_NAME, ROWS, Row
 from tests.oracle import CIPHER, IMPLS, MAPPED, bits
+from tests.versions import PMAP_IN_JIT
 
 SEEDS = st.one_of(st.integers(0, 2**64 - 1), st.text(min_size=1), st.integers(-(2**300), 2**300))
 STARTS = st.one_of(st.just(0), st.integers(0, 2**31 - 10))
@@ -585,6 +586,7 @@ def test_symbolic_start() -> None:
 
 
 @pytest.mark.fast
+@PMAP_IN_JIT
 @pytest.mark.parametrize("row", ROWS, ids=catalogue.label)
 def test_closed_over_key(row: Row) -> None:
     """A concrete key that a jitted function closes over is as good as one passed in."""

@@ -15,7 +15,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import keystream as ks
-from keystream import _children, _scheme
+from keystream import _children, _compat, _scheme
 from keystream._impl import IMPLS
 from keystream._scheme import Counter
 from tests import reference
@@ -239,7 +239,7 @@ def test_others_by_inverse(seed, start):
         assert (_counters_of(parent, keys) >> np.uint64(63) == 0).all()
     (counter,) = _counters_of(parent, ks.derive(key, -1 - start // 2))
     assert int(counter) >> 62 == 0b11
-    with jax.enable_x64(True):
+    with _compat.enable_x64(True):
         drawn = np.asarray(jax.random.bits(key, (7,), "uint64"))
     block = drawn >> np.uint64(32), drawn & np.uint64(0xFFFFFFFF)
     hi, lo = reference.threefry2x32_inverse(parent, block)

@@ -35,7 +35,7 @@ MAIN = [vector[1:] for vector in VECTORS if vector[0] == "threefry2x32"]
 
 
 def _key(words, impl="threefry2x32"):
-    return jax.random.wrap_key_data(np.array(words, np.uint32), dtype=impl)
+    return jax.random.wrap_key_data(np.array(words, np.uint32), impl=impl)
 
 
 def _words(key):

@@ -21,6 +21,7 @@ from jax import lax
 from jax.sharding import NamedSharding
 
 import keystream as ks
+from keystream import _compat
 from tests import catalogue, oracle
 from tests.oracle import IMPLS
 
@@ -150,7 +151,7 @@ def test_at_the_seams(x64: bool) -> None:
     key = ks.key(7)
     stream = ks.Stream(key)
     traced = jax.jit(lambda stream, i: (stream.at(i), stream.skip(i).next()[0]))
-    with jax.enable_x64(x64):
+    with _compat.enable_x64(x64):
         for i in (*SEAMS, LAST):
             want = oracle.child(key, i)
             same(stream.at(i), want)

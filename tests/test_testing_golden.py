@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import keystream as ks
-from keystream import testing
+from keystream import _compat, testing
 from keystream.testing import _golden_file, _ulps
 from keystream.testing._compare import EXACT, Tolerance, first_difference
 
@@ -82,7 +82,7 @@ SETTINGS = {
         ),
     ),
     "jax_enable_x64": (
-        lambda: jax.enable_x64(True),
+        lambda: _compat.enable_x64(True),
         (
             "What changed the numbers is jax_enable_x64 (then False, now True). To set it back: "
             'jax.config.update("jax_enable_x64", False).'

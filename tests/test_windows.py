@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import keystream as ks
+from keystream import _compat
 
 pytestmark = pytest.mark.slow
 
@@ -113,7 +114,7 @@ def test_every_thousandth_block_is_found(sequences):
 
 def test_a_parent_that_draws_64_bits_is_found(sequences):
     """Keys are what their parent draws as 64-bit integers: such a use of both is found."""
-    with jax.enable_x64(True):
+    with _compat.enable_x64(True):
         wide = np.asarray(jax.random.bits(ks.derive(KEY, "parents"), (100,), np.uint64))
     drawn = np.stack([wide >> np.uint64(32), wide], 1).astype(np.uint32).reshape(1, -1)
     assert shared([*_few(sequences).values(), drawn]) == 200 - WIDTH + 1

@@ -11,9 +11,11 @@ import numpy as np
 from hypothesis import strategies as st
 
 import keystream as ks
+from keystream import _compat
 
 SHAPES = ((), (1,), (0,), (2, 3))
-WIDTHS = {"threefry2x32": 2, "threefry4x32": 4, "philox4x32": 2, "rbg": 4}
+_WIDTHS = {"threefry2x32": 2, "threefry4x32": 4, "philox4x32": 2, "rbg": 4}
+WIDTHS = {impl: width for impl, width in _WIDTHS.items() if _compat.has_impl(impl)}
 
 
 class State(NamedTuple):
@@ -28,7 +30,7 @@ def keys(impl: str, shape: tuple[int, ...], first: int = 0) -> jax.Array:
     width = WIDTHS[impl]
     count = int(np.prod(shape, dtype=int)) * width
     words = (np.arange(count, dtype=np.uint64) + first) * 0x9E3779B1 + 0x01020304
-    return jax.random.wrap_key_data(words.astype(np.uint32).reshape(*shape, width), dtype=impl)
+    return jax.random.wrap_key_data(words.astype(np.uint32).reshape(*shape, width), impl=impl)
 
 
 def stream(key: jax.Array, *positions: int) -> ks.Stream:
@@ -89,7 +91,7 @@ def some_keys(draw: Any, shapes: tuple[tuple[int, ...], ...] = SHAPES) -> jax.Ar
     impl, shape = draw(st.sampled_from(sorted(WIDTHS))), draw(st.sampled_from(shapes))
     rng = np.random.default_rng(draw(st.integers(0, 2**32)))
     words = rng.integers(0, 2**32, (*shape, WIDTHS[impl]), np.uint32)
-    return jax.random.wrap_key_data(words, dtype=impl)
+    return jax.random.wrap_key_data(words, impl=impl)
 
 
 @st.composite

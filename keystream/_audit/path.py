@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import functools
 import linecache
-import re
 from typing import Any, NamedTuple
 
 import jax
-from jax.extend import source_info_util
 
+from keystream import _compat
 from keystream._audit.files import installed, is_jax, is_ours
 from keystream._audit.values import Place
 
@@ -75,28 +73,14 @@ def place(frame: tuple[str, int, str]) -> Place:
     return Place(file, line, function, linecache.getline(file, line).strip())
 
 
-_LINE = re.compile(r"(?P<file>.*?):(?P<line>\d+)(?::\d+)? \((?P<function>.*)\)")
-
-
 def user_frames(source_info: Any) -> list[tuple[str, int, str]]:
     """Return the frames outside of JAX and of keystream, the outermost first."""
-    found = []
-    for line in source_info_util.summarize(source_info, num_frames=1000).splitlines():
-        match = _LINE.fullmatch(line)
-        if match and not is_ours(match["file"]):
-            found.append((match["file"], int(match["line"]), match["function"]))
-    return found
+    return [frame for frame in _compat.user_frames(source_info) if not is_ours(frame[0])]
 
 
 def _called(eqn: Any, frame: tuple[str, int, str]) -> str:
-    try:
-        # The traceback is of a class that JAX doesn't publish: names for messages alone.
-        frames = [
-            (f.file_name, f.line_num, f.function_name) for f in eqn.source_info.traceback.frames
-        ]
-        inner = frames[frames.index(frame) - 1] if frame in frames else None
-    except Exception:  # whatever another version of JAX has instead
-        inner = None
+    frames = _compat.frames(eqn.source_info.traceback)
+    inner = frames[frames.index(frame) - 1] if frame in frames else None
     if inner is None:
         return described(eqn)
     return named(inner[0], inner[2]) or described(eqn)
@@ -115,8 +99,7 @@ def _is_sampler(eqn: Any) -> bool:
         return False
     # Whose function it is stands where JAX publishes nothing; a name alone may be the user's.
     jaxpr = getattr(eqn.params["jaxpr"], "jaxpr", eqn.params["jaxpr"])
-    file = getattr(getattr(jaxpr, "debug_info", None), "func_filename", None)
-    return isinstance(file, str) and is_jax(file)
+    return is_jax(_compat.function_file(jaxpr))
 
 
 def described(eqn: Any) -> str:
@@ -143,27 +126,4 @@ _SAMPLERS = frozenset(name for name in dir(jax.random) if not name.startswith("_
 
 def scopes(path: Path) -> list[tuple[str, str]]:
     """Return the name stacks of all equations on a path, one after the other."""
-    return [each for eqn in path.eqns() for each in stack(eqn)]
-
-
-def stack(eqn: Any) -> list[tuple[str, str]]:
-    """Return the name stack of an equation, as kinds and names.
-
-    A `Transform` named vmap stands there for each `jax.vmap` around an equation, a `Scope`
-    for each `jax.named_scope`. The form is internal to JAX (0.10.2 and 0.12.0): where it
-    can't be read nothing is returned, and `lanes_are_seen` tells.
-    """
-    held = getattr(getattr(eqn.source_info, "name_stack", None), "stack", ())
-    return [(type(each).__name__, str(getattr(each, "name", ""))) for each in held]
-
-
-@functools.cache
-def lanes_are_seen() -> bool:
-    """Can it be read from an equation how many `vmap` stand around it?"""
-    traced = jax.make_jaxpr(jax.vmap(jax.vmap(jax.lax.sin)))(
-        jax.ShapeDtypeStruct((1, 1), "float32")
-    )
-    return stack(traced.jaxpr.eqns[0]).count(VMAP) == 2
-
-
-VMAP = ("Transform", "vmap")
+    return [each for eqn in path.eqns() for each in _compat.name_stack(eqn.source_info)]

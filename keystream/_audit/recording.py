@@ -30,9 +30,10 @@ def recording() -> Iterator[Report]:
     Guarantees:
         Keys and raw bits don't change; last digits of floats may. Functions that were
         compiled before are recorded too, by another executable, which is kept for the next
-        recording; the first one comes back after the block. What was compiled ahead of time
-        can't be recorded: `report.unseen` names it. The whole process is recorded, all of its
-        threads. A draw inside `jit` that nobody needs isn't made, and isn't recorded. A
+        recording; the first one comes back after the block. Only after the first recording of
+        a process JAX compiles once more what it had compiled before. What was compiled ahead
+        of time can't be recorded: `report.unseen` names it. The whole process is recorded, all
+        of its threads. A draw inside `jit` that nobody needs isn't made, and isn't recorded. A
         branch of a `cond` under `vmap` is run whether it is taken or not.
 
     Raises:

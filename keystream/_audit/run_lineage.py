@@ -145,7 +145,7 @@ def _children(record: Record, numbers: np.ndarray) -> np.ndarray:
         return _cipher.threefry2x32(keys, hi, lo)
     if not len(keys):
         return keys
-    typed = jax.random.wrap_key_data(jnp.asarray(record.words), dtype=record.impl)
+    typed = jax.random.wrap_key_data(jnp.asarray(record.words), impl=record.impl)
     if record.kind == "split":
         made = jax.vmap(lambda key: jax.random.split(key, record.shape))(typed)
     else:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from keystream import _compat
 from keystream._audit import tree
 from keystream._audit.judging.judge import judge
-from keystream._audit.path import lanes_are_seen
 from keystream._audit.reading.whole import read
 from keystream._audit.reporting.report import Report, make_report
 from keystream._audit.trace import Traced, needed, trace
@@ -27,7 +27,7 @@ def look(
     unseen = [
         f"what {name} does with the keys that it is given" for name in sorted(whole.reader.escapes)
     ]
-    if not lanes_are_seen():
+    if not _compat.tells_lanes():
         unseen.append("KS11: this version of JAX doesn't tell what stands inside of vmap")
     return make_report(
         subject,

@@ -7,11 +7,9 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
-import jax.extend.core
 import numpy as np
-from jax.interpreters import partial_eval
 
-from keystream import _check_tree
+from keystream import _check_tree, _compat
 from keystream._audit import outcome
 from keystream._audit.files import is_jax, is_ours
 from keystream._errors import ArgumentTypeError, Words, error
@@ -62,12 +60,8 @@ def trace(fun: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
 
 def needed(traced: Traced) -> Traced | None:
     """Leave out what no result needs, as `jit` does; None where JAX offers no way to do that."""
-    try:
-        jaxpr = traced.closed.jaxpr
-        less, _ = partial_eval.dce_jaxpr(jaxpr, [True] * len(jaxpr.outvars), instantiate=True)
-        return traced._replace(closed=jax.extend.core.ClosedJaxpr(less, traced.closed.consts))
-    except Exception:  # whatever another version of JAX has in the place of it
-        return None
+    less = _compat.without_unneeded(traced.closed)
+    return None if less is None else traced._replace(closed=less)
 
 
 def is_array(leaf: Any) -> bool:

@@ -11,6 +11,7 @@ import numpy as np
 from jax import lax
 
 import keystream as ks
+from keystream import _compat
 from keystream.cli._digits import (
     BATCH,
     STEPS,
@@ -93,7 +94,7 @@ def places(index: jax.Array, ids: jax.Array) -> jax.Array:
     Every device holds the same key and counts from 0, so all of them draw the same.
     """
     counted = index * ids.size + jnp.arange(ids.size, dtype=ids.dtype)
-    placed: jax.Array = lax.pcast(counted, "data", to="varying")
+    placed: jax.Array = _compat.vary(counted, "data")
     return placed
 
 

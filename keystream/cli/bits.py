@@ -18,12 +18,13 @@ from typing import IO
 import jax
 
 import keystream as ks
+from keystream import _compat
 from keystream._errors import KeystreamError
 from keystream.cli import _options
 from keystream.cli._layouts.catalogue import LAYOUTS, Layout
 from keystream.cli._layouts.reading import read
 
-IMPLS = ("threefry2x32", "threefry4x32", "philox4x32")
+IMPLS = tuple(filter(_compat.has_impl, ("threefry2x32", "threefry4x32", "philox4x32")))
 """Whose keys draw alike in lanes; rbg and unsafe_rbg keys don't."""
 BROKEN = 141
 UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import PartitionSpec as P
 
+from keystream import _compat
 from tests.fuzz import scope
 
 Call = Callable[[dict[str, Any]], Any]
@@ -115,13 +116,13 @@ def in_jit_under_mesh(call: Call) -> None:
 
 def with_x64(call: Call) -> None:
     """JAX has types of 64 bits."""
-    with jax.enable_x64(True):
+    with _compat.enable_x64(True):
         call(_names(*_GIVEN))
 
 
 def in_jit_with_x64(call: Call) -> None:
     """All names are traced, and JAX has types of 64 bits."""
-    with jax.enable_x64(True):
+    with _compat.enable_x64(True):
         jax.eval_shape(_once(call), *_GIVEN)
 
 

@@ -45,7 +45,7 @@ def _at(keys: Any, index: int) -> Any:
             return keys[place]
         # JAX indexes no dimension that an explicit axis cuts; what is cut is small here.
         data = np.asarray(jax.random.key_data(keys))[place]
-        return jax.random.wrap_key_data(data, dtype=keys.dtype)
+        return jax.random.wrap_key_data(data, impl=jax.random.key_impl(keys))
 
 
 def _follows(got: Any, key: Any, *path: Any) -> None:

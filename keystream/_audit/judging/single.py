@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from keystream import _compat
 from keystream._audit.judging import flow
 from keystream._audit.judging.taken import Seen, Taken, View
 from keystream._audit.judging.wording import Findings
-from keystream._audit.path import VMAP, scopes, stack, user_frames
+from keystream._audit.path import scopes, user_frames
 from keystream._audit.reading.body import DRAWN, REBUILT, Scope, Use
 from keystream._audit.reading.lineage import Lineage
 from keystream._audit.reading.reader import Reader
@@ -77,7 +78,7 @@ class Single:
 
     def _lanes(self, use: Use) -> None:
         repeated_lanes(self.lineage, self.view, self.findings, use)
-        lanes = scopes(use.where).count(VMAP)
+        lanes = scopes(use.where).count(_compat.LANES)
         keys = use.where.eqn.invars[0].aval.ndim
         nodes = self.lineage.nodes(use.handles)
         copies = len(nodes) > 1 and bool((nodes == nodes[0]).all())
@@ -127,7 +128,8 @@ def implementation(lineage: Lineage, view: View, findings: Findings, use: Use) -
 def _is_meant(use: Use, axis: Scope) -> bool:
     """Does `ks.shard_map` say that its draws are shared over this axis?"""
     inside = use.where.eqns()[len(axis.where.eqns())]
-    said = [name.removeprefix(VARY) for _, name in stack(inside) if name.startswith(VARY)]
+    stack = [name for _, name in _compat.name_stack(inside.source_info)]
+    said = [name.removeprefix(VARY) for name in stack if name.startswith(VARY)]
     return any(str(axis.name) not in names.split(",") for names in said)
 
 

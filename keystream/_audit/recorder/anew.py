@@ -14,35 +14,30 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from jax.extend.random import threefry2x32_p
-from jax.interpreters import mlir
 
-
-def _marked() -> set[Any]:
-    # The one place that reads it: JAX publishes no name for it.
-    found = mlir.register_lowering.__globals__.get("_uncacheable_primitives")
-    return found if isinstance(found, set) else set()
+from keystream import _compat
 
 
 @functools.cache
 def always() -> frozenset[Any]:
     """Return what JAX itself lowers at each place anew; asked before anything is marked."""
-    return frozenset(_marked())
+    return frozenset(_compat.lowered_each_time())
 
 
 def mark(primitives: Iterable[Any]) -> None:
     """Have primitives be lowered at each place anew."""
-    _marked().update(primitives)
+    _compat.lowered_each_time().update(primitives)
 
 
 def unmark(primitives: Iterable[Any]) -> None:
     """Have them be lowered as JAX does it by itself."""
-    _marked().difference_update({*primitives} - always())
+    _compat.lowered_each_time().difference_update({*primitives} - always())
 
 
 @contextlib.contextmanager
 def unless(several: bool) -> Iterator[None]:
     """Lower the cipher as JAX does it by itself where a program is for several platforms."""
-    anew = several and threefry2x32_p in _marked()
+    anew = several and threefry2x32_p in _compat.lowered_each_time()
     if anew:
         unmark((threefry2x32_p,))
     try:

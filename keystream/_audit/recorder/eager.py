@@ -8,8 +8,8 @@ from typing import Any
 import jax
 import numpy as np
 
+from keystream import _compat
 from keystream._audit.recorder import state, uses
-from keystream._audit.recorder.context import context
 
 Impl = Callable[..., Any]
 
@@ -21,7 +21,7 @@ def recording_impl(what: str, stock: Impl) -> Impl:
         if not state.is_on():
             return stock(*operands, **params)
         # JAX computes it by compiled functions of its own, which are no further uses.
-        with context(None):
+        with _compat.recording_set_aside():
             result = stock(*operands, **params)
             try:
                 _record(what, operands, result, params)

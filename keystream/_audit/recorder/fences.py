@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import jax
 import numpy as np
 
-from keystream._audit.recorder.context import context
+from keystream import _compat
 
 
 def pass_through(devices: list[jax.Device]) -> None:
@@ -32,7 +32,7 @@ def _launch(devices: list[jax.Device]) -> None:
         mesh = jax.sharding.Mesh(np.array(devices), ("all",))
         places.append(jax.NamedSharding(mesh, jax.P("all")))
     # A recording may end while something is traced; the fences run all the same.
-    with context(None), jax.ensure_compile_time_eval():
+    with _compat.recording_set_aside(), jax.ensure_compile_time_eval():
         for place in places:
             _next(jax.device_put(np.zeros(len(devices)), place)).block_until_ready()
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any
 
+from keystream import _compat
 from keystream._audit.files import is_jax
 from keystream._audit.recorder.records import Frame
 
@@ -28,7 +29,7 @@ _OURS = str(Path(__file__).parent) + os.sep
 _FENCES = str(Path(__file__).with_name("fences.py"))
 _TELLING = {
     "ad_checkpoint.py", "api.py", "blocked_sampler.py", "custom_batching.py",
-    "custom_derivatives.py", "pmap.py", "shard_map.py",
+    "custom_derivatives.py", "pmap.py", "prng.py", "random.py", "shard_map.py",
 }  # fmt: skip
 """Files of JAX that stand beside its machinery, but do say what the user asked for."""
 
@@ -106,10 +107,9 @@ def traced(traceback: Any) -> Traced:
     JAX joins the traceback of an equation to those around it; each ends in the function of
     JAX that took it. Where another version ends them otherwise, the path holds more frames.
     """
-    found = getattr(traceback, "frames", None) or ()
     pieces, piece = [], []
-    for each in reversed(found):
-        piece.append(Frame(each.file_name, each.line_num, each.function_name))
+    for each in reversed(_compat.frames(traceback)):
+        piece.append(Frame(*each))
         if _ends_piece(piece[-1]):
             pieces.append(piece)
             piece = []

@@ -9,23 +9,22 @@ from __future__ import annotations
 import functools
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
+from keystream import _compat
 from keystream._audit.recorder import anew, emit, state, uses, way
 from keystream._audit.recorder.jaxpr import uses_keys
 from keystream._audit.recorder.records import LANES_WAIT, REPLAY
 
-Rule = Callable[..., Sequence[Any]]
 
-
-def recording_rule(what: str, stock: Rule) -> Rule:
+def recording_rule(what: str, stock: _compat.Rule) -> _compat.Rule:
     """Return the rule of a primitive that uses keys."""
 
     def rule(ctx: Any, *operands: Any, **params: Any) -> Sequence[Any]:
         if not state.is_on() or way.is_inside():
             return stock(ctx, *operands, **params)
-        with way.inside(), anew.unless(len(ctx.module_context.platforms) > 1):
+        with way.inside(), anew.unless(_compat.is_for_several_platforms(ctx)):
             results = stock(ctx, *operands, **params)
             try:
                 _record(what, ctx, operands, tuple(results), params)
@@ -37,27 +36,21 @@ def recording_rule(what: str, stock: Rule) -> Rule:
 
 
 def _record(what: str, ctx: Any, operands: Any, results: Any, params: dict[str, Any]) -> None:
-    if emit.is_for_export(ctx.module_context):
+    if _compat.is_for_export(ctx):
         state.unseen("a function that was exported: what it draws when it is called")
         return
     state.lowered.set()
     there = way.here(ctx)
     site = uses.site_of(
         what, ctx.avals_in, ctx.avals_out, params,
-        path=there.path, template=_template(ctx.module_context), most=there.most,
-        sure=there.sure, waits=emit.is_waited_for(ctx.module_context),
+        path=there.path, template=_compat.program_identity(ctx), most=there.most,
+        sure=there.sure, waits=_compat.is_waited_for(ctx),
     )  # fmt: skip
     values = uses.values_of(site, ctx.avals_in, operands, results)
     emit.emit(ctx, functools.partial(uses.take, site), values)
 
 
-def _template(module: Any) -> Any:
-    # The list of callbacks is one for each program, shared by all contexts of its lowering,
-    # and lives as long as the program does.
-    return id(module.host_callbacks)
-
-
-def around_rule(name: str, stock: Rule) -> Rule:
+def around_rule(name: str, stock: _compat.Rule) -> _compat.Rule:
     """Return the rule of a primitive that has programs inside."""
 
     def rule(ctx: Any, *operands: Any, **params: Any) -> Sequence[Any]:
@@ -86,11 +79,11 @@ def _announced(ctx: Any, operands: tuple[Any, ...]) -> tuple[Any, ...]:
     that use keys only in loops are told apart from their next execution.
     """
     words = [at for at, aval in enumerate(ctx.avals_in) if uses.are_words(aval)]
-    waits = emit.is_waited_for(ctx.module_context)
+    waits = _compat.is_waited_for(ctx)
     there = way.here(ctx)
     if not (words and waits and there.most < math.inf) or way.is_in_scan():
         return operands
-    mark = uses.loop_site(there.path, _template(ctx.module_context), there.most)
+    mark = uses.loop_site(there.path, _compat.program_identity(ctx), there.most)
     at = words[0]
     value = uses.words_of(ctx.avals_in[at], operands[at])
     same = emit.first(ctx, functools.partial(state.reach, mark), value)

@@ -10,11 +10,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from keystream import _compat
 from keystream._audit.recorder import frames as frames_of
-from keystream._audit.recorder.context import context
 from keystream._audit.recorder.records import Frame, Record
-
-RECORDING = "keystream is recording"
 
 lowered = threading.Event()
 """Set as soon as a program that calls back has been lowered in this process: until then
@@ -86,16 +84,14 @@ def _record(use: _Use) -> Record:
 
 def is_on() -> bool:
     """Is what this thread does being recorded?"""
-    return context.value is not None and bool(_under_way)
+    return _compat.is_recording() and bool(_under_way)
 
 
 def begin(recording: Recording) -> None:
     """Have a recording take part."""
     with _turn:
         _under_way.append(recording)
-        # For all threads: a pool that draws is part of the program. What was set for one
-        # thread alone stays.
-        context.set_global(RECORDING)
+        _compat.set_recording(True)
 
 
 def end(recording: Recording) -> None:
@@ -103,7 +99,7 @@ def end(recording: Recording) -> None:
     with _turn:
         _under_way[:] = [each for each in _under_way if each is not recording]
         if not _under_way:
-            context.set_global(None)
+            _compat.set_recording(False)
             _executions.clear()
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
+from keystream import _compat
 from keystream._audit.recorder import frames as frames_of
 from keystream._audit.recorder.jaxpr import Known
 from keystream._audit.recorder.records import BACKWARD, Frame
@@ -61,11 +62,11 @@ def inside() -> Iterator[None]:
 def here(ctx: Any, times: float = 1, mark: Frame | None = None, *, scans: bool = False) -> Way:
     """Return the way to the equation that a context of JAX's lowering belongs to."""
     around = _local.ways[-1]
-    raw = frames_of.traced(ctx.traceback)
+    raw = frames_of.traced(_compat.traceback(ctx))
     known_part = raw[: len(around.raw)] == around.raw
     path = (*around.path, *frames_of.flat(raw[len(around.raw) :] if known_part else raw))
     marks = [mark] if mark else []
-    if BACKWARD not in path and "transpose(" in str(getattr(ctx, "name_stack", "")):
+    if BACKWARD not in path and _compat.is_transposed(ctx):
         marks.append(BACKWARD)
     return Way(raw, (*path, *marks), around.most * times, around.sure, scans)
 
@@ -93,4 +94,4 @@ def is_in_scan() -> bool:
 
 def body(ctx: Any) -> Way:
     """Return the way to a function that JAX makes of the body of a loop, in the loop's place."""
-    return _local.ways[-1]._replace(raw=frames_of.traced(ctx.traceback), scans=False)
+    return _local.ways[-1]._replace(raw=frames_of.traced(_compat.traceback(ctx)), scans=False)

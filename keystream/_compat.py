@@ -1,0 +1,375 @@
+"""All that differs between JAX versions, and all that is read of JAX that it doesn't publish.
+
+One small function each. Where a docstring names no version, the function is for all from 0.7
+on and reads what JAX doesn't publish; a function whose reading may fail says what it gives then.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from jax.extend import source_info_util
+from jax.extend.core import ClosedJaxpr, primitives
+from jax.interpreters import mlir, partial_eval
+
+JAX: tuple[int, ...] = jax.__version_info__
+
+Rule = Callable[..., Sequence[Any]]
+"""How a primitive is lowered: `rule(ctx, *operands, **params)`."""
+
+# Keys.
+
+
+def has_impl(impl: str) -> bool:
+    """Does this JAX have an implementation of keys? Three came with 0.10.1."""
+    return JAX >= (0, 10, 1) or impl in ("threefry2x32", "rbg", "unsafe_rbg")
+
+
+@functools.lru_cache(maxsize=64)
+def key_dtype(impl: str) -> Any:
+    """Return the dtype of keys of an implementation; `jax.random.key_dtype` came with 0.10.1."""
+    return jax.eval_shape(lambda: jax.random.key(0, impl=impl)).dtype
+
+
+# Meshes and tracing.
+
+
+def mesh_in_context() -> jax.sharding.Mesh | None:
+    """Return the mesh that `jax.set_mesh` put in context; None inside of `jit`, and without one.
+
+    `jax.sharding.get_mesh` came with 0.8. Before it, an array tells that is placed by a spec
+    alone, which costs a transfer of four bytes to each device.
+    """
+    try:
+        if hasattr(jax.sharding, "get_mesh"):
+            found: Any = jax.sharding.get_mesh()
+        elif jax.sharding.get_abstract_mesh().empty or not nothing_traced():
+            return None
+        else:
+            found = jax.device_put(np.zeros((), np.uint32), jax.P()).sharding.mesh
+    except ValueError:  # Inside of jit, or where an abstract mesh is in context.
+        return None
+    return found if isinstance(found, jax.sharding.Mesh) and not found.empty else None
+
+
+def vary(value: Any, axes: str | tuple[str, ...]) -> Any:
+    """Have an array count as varying over manual mesh axes.
+
+    `lax.pcast` came with 0.8 and took the place of `lax.pvary`.
+    """
+    lax: Any = jax.lax
+    if hasattr(lax, "pcast"):
+        return lax.pcast(value, axes, to="varying")
+    return lax.pvary(value, axes)
+
+
+def enable_x64(enabled: bool) -> AbstractContextManager[None]:
+    """Have 64-bit types on or off; `jax.enable_x64` came with 0.8."""
+    place: Any = jax if hasattr(jax, "enable_x64") else jax.experimental
+    switched: AbstractContextManager[None] = place.enable_x64(enabled)
+    return switched
+
+
+def nothing_traced() -> bool:
+    """Is an operation on concrete arrays run at once here, rather than traced?
+
+    False in every function that JAX traces or maps, `jax.ensure_compile_time_eval` included.
+    `get_opaque_trace_state` moved from `jax.core` to `jax.extend.core` with 0.10.
+    """
+    state = _trace_state()
+    return bool(state() == _at_top())
+
+
+@functools.cache
+def _trace_state() -> Callable[[], Any]:
+    import jax.extend.core as moved  # noqa: PLC0415 - looked up once
+
+    return getattr(moved, "get_opaque_trace_state", None) or jax.core.get_opaque_trace_state
+
+
+@functools.cache
+def _at_top() -> Any:
+    with jax.core.eval_context():
+        return _trace_state()()
+
+
+# Recordings.
+
+
+@functools.cache
+def _recording_context() -> Any:
+    """Return the part of the keys of JAX's caches that says that something is recorded.
+
+    While it is set, functions are traced, lowered and compiled again, by rules that record;
+    what was compiled with it unset is kept and comes back. It is made when it is first asked
+    for: from then on JAX compiles again what was compiled before there was such a context.
+    """
+    return jax.make_user_context(None)
+
+
+def is_recording() -> bool:
+    """Is anything recorded in this thread? It makes no context."""
+    return _recording_context.cache_info().currsize > 0 and _recording_context().value is not None
+
+
+def set_recording(recording: bool) -> None:
+    """Say for all threads whether anything is recorded.
+
+    A pool that draws is part of the program. What was set for one thread alone stays. JAX has
+    a public way to it from 0.10.1 on (`set_global`).
+    """
+    context = _recording_context()
+    setter = context if hasattr(context, "set_global") else context._obj
+    setter.set_global("keystream is recording" if recording else None)
+
+
+def recording_set_aside() -> AbstractContextManager[None]:
+    """Compute in this thread as if nothing were recorded."""
+    context: AbstractContextManager[None] = _recording_context()(None)
+    return context
+
+
+# Rules by which primitives are lowered.
+
+
+class Lowering(NamedTuple):
+    """One row of JAX's tables of lowering rules."""
+
+    primitive: Any
+    platform: str | None
+    """None for the rule of all platforms that have none of their own."""
+    rule: Rule
+    inline: bool
+    entry: Any
+    """The row itself, as JAX holds it."""
+
+
+def lowerings(primitive: Any) -> list[Lowering]:
+    """List the rules of a primitive.
+
+    Raises:
+        LookupError: There are none, or another version of JAX keeps them elsewhere.
+    """
+    tables: dict[str | None, Any] = {None: mlir._lowerings}
+    tables |= mlir._platform_specific_lowerings  # type: ignore[arg-type]
+    rows = [
+        Lowering(primitive, platform, table[primitive].rule, table[primitive].inline,
+                 table[primitive])
+        for platform, table in tables.items()
+        if primitive in table
+    ]  # fmt: skip
+    if not rows:
+        raise LookupError(f"no lowering of {primitive}")
+    return rows
+
+
+def put_back(primitive: Any, platform: str, before: Lowering | None) -> None:
+    """Give a primitive the rule for one platform that it had before, or none of its own."""
+    table: Any = mlir._platform_specific_lowerings[platform]
+    if before is None:
+        table.pop(primitive, None)
+    else:
+        table[primitive] = before.entry
+
+
+def lowered_each_time() -> set[Any]:
+    """Return the primitives that are lowered at each place again, a set that can be changed.
+
+    `register_lowering(cacheable=False)` adds to it; nothing public takes back. Where another
+    version keeps it elsewhere it is an empty set of its own, and what is added has no effect.
+    """
+    found = mlir.register_lowering.__globals__.get("_uncacheable_primitives")
+    return found if isinstance(found, set) else set()
+
+
+@functools.cache
+def shard_map_primitive() -> Any:
+    """Return the primitive of `jax.shard_map`, which has no public name."""
+    mesh = jax.sharding.AbstractMesh((1,), ("one",))
+    mapped = jax.shard_map(lambda x: x, mesh=mesh, in_specs=jax.P(), out_specs=jax.P())
+    # Whatever mesh is in context is put aside.
+    with jax.sharding.use_abstract_mesh(jax.sharding.AbstractMesh((), ())):
+        [equation] = jax.make_jaxpr(mapped)(1.0).eqns
+    return equation.primitive
+
+
+@functools.cache
+def remat_primitive() -> Any:
+    """Return the primitive of `jax.checkpoint`; `primitives.remat_p` came with 0.8."""
+    if hasattr(primitives, "remat_p"):
+        return primitives.remat_p
+    [equation] = jax.make_jaxpr(jax.checkpoint(jax.lax.sin))(1.0).eqns
+    return equation.primitive
+
+
+# Programs that are being lowered.
+
+
+def function_lowered(ctx: Any) -> str:
+    """Return the name of the innermost function that is being lowered, or nothing.
+
+    JAX names functions after what they were traced from, and one that is called stands behind
+    the one that calls it. The bindings of MLIR may change: a hint, and nothing more.
+    """
+    try:
+        for fun in reversed(list(ctx.module_context.module.body.operations)):
+            last = [*fun.regions[0].blocks[-1].operations][-1:]
+            if not last or last[0].operation.name != "func.return":
+                return str(fun.attributes["sym_name"].value)
+    except Exception:  # other bindings
+        pass
+    return ""
+
+
+def is_for_several_platforms(ctx: Any) -> bool:
+    """Is the program lowered for other than one platform?"""
+    return len(ctx.module_context.platforms) != 1
+
+
+def is_for_export(ctx: Any) -> bool:
+    """Is the program lowered to be saved or for several platforms, where nothing calls back?"""
+    parameters = ctx.module_context.lowering_parameters
+    return is_for_several_platforms(ctx) or bool(getattr(parameters, "for_export", False))
+
+
+def program_identity(ctx: Any) -> int:
+    """Return what all contexts of the lowering of one program share, as long as it lives."""
+    return id(ctx.module_context.host_callbacks)
+
+
+def program_devices(ctx: Any) -> str:
+    """Return what a program is for: "one device", "each shard" of a mesh, or "all devices"."""
+    axes = ctx.module_context.axis_context
+    mesh = getattr(axes, "mesh", None)
+    if mesh is None:
+        return "one device" if (getattr(axes, "num_devices", 1) or 1) == 1 else "all devices"
+    if mesh.size == 1:
+        return "one device"
+    return "each shard" if set(mesh.axis_names) == set(axes.manual_axes) else "all devices"
+
+
+def is_waited_for(ctx: Any) -> bool:
+    """Does the caller of a program that calls back wait until it has run?
+
+    On one CPU device XLA runs it in the thread of its caller.
+    """
+    return program_devices(ctx) == "one device" and tuple(ctx.module_context.platforms) == ("cpu",)
+
+
+def call_back(
+    ctx: Any,
+    function: Callable[..., Any],
+    operands: Sequence[Any],
+    avals: Sequence[Any],
+    results: Sequence[Any] = (),
+    *,
+    partitioned: bool = False,
+) -> list[Any]:
+    """Have a program call a function with values, and return what it gives as values.
+
+    `emit_python_callback(returns_token=)` came with 0.8.
+    """
+    options = {"returns_token": False} if JAX >= (0, 8) else {}
+    values, _, _ = mlir.emit_python_callback(
+        ctx.replace(avals_in=avals, avals_out=results), function, None, operands, avals, results,
+        has_side_effect=True, partitioned=partitioned, **options,
+    )  # fmt: skip
+    return [*values]
+
+
+def partition_id() -> Any:
+    """Return the number of the shard that runs a program, as a value of the program."""
+    uint32 = mlir.ir.RankedTensorType.get((), mlir.ir.IntegerType.get_unsigned(32))
+    return mlir.ir.Operation.create("stablehlo.partition_id", results=[uint32]).result
+
+
+def traceback(ctx: Any) -> Any:
+    """Return the traceback of the equation that a context of lowering belongs to."""
+    return getattr(ctx, "traceback", None)
+
+
+def is_transposed(ctx: Any) -> bool:
+    """Does the equation stand in what JAX made of a function for its backward pass?"""
+    return "transpose(" in str(getattr(ctx, "name_stack", ""))
+
+
+# What was traced, and where.
+
+
+def without_unneeded(closed: Any) -> Any:
+    """Return a jaxpr without what none of its results needs; None where that can't be done."""
+    try:
+        jaxpr = closed.jaxpr
+        less, _ = partial_eval.dce_jaxpr(jaxpr, [True] * len(jaxpr.outvars), instantiate=True)
+        return ClosedJaxpr(less, closed.consts)
+    except Exception:  # whatever another version of JAX has in the place of it
+        return None
+
+
+Frame = tuple[str, int, str]
+"""File, line and function."""
+
+
+def frames(traceback: Any) -> list[Frame]:
+    """Return the frames of a traceback of JAX's, innermost first.
+
+    They begin in the function that was traced, what called it stands in the equation around:
+    so JAX has it from 0.9 on, and before that it is cut here. Nothing where another version
+    has another class.
+    """
+    try:
+        found = [(each.file_name, each.line_num, each.function_name) for each in traceback.frames]
+    except Exception:
+        return []
+    names = [function for _, _, function in found]
+    if JAX < (0, 9) and "trace_to_jaxpr_dynamic" in names:
+        return found[: names.index("trace_to_jaxpr_dynamic")]
+    return found
+
+
+_LINE = re.compile(r"(?P<file>.*?):(?P<line>\d+)(?::\d+)? \((?P<function>.*)\)")
+
+
+def user_frames(source_info: Any) -> list[Frame]:
+    """Return the frames outside of JAX of an equation, outermost first; see `frames`."""
+    lines = source_info_util.summarize(source_info, num_frames=1000).splitlines()
+    matches = [match for match in map(_LINE.fullmatch, lines) if match]
+    found = [(match["file"], int(match["line"]), match["function"]) for match in matches]
+    if JAX < (0, 9):
+        inner = [frame for frame in frames(source_info.traceback) if frame in found]
+        return inner[::-1]
+    return found
+
+
+def function_file(jaxpr: Any) -> str:
+    """Return the file of the function that a jaxpr was traced from, or nothing."""
+    file = getattr(getattr(jaxpr, "debug_info", None), "func_filename", None)
+    return file if isinstance(file, str) else ""
+
+
+def name_stack(source_info: Any) -> list[tuple[str, str]]:
+    """Return the name stack of an equation, as kinds and names, or nothing.
+
+    A `Transform` named vmap stands there for each `jax.vmap` around an equation, a `Scope`
+    for each `jax.named_scope`; `tells_lanes` asks whether that holds.
+    """
+    held = getattr(getattr(source_info, "name_stack", None), "stack", ())
+    return [(type(each).__name__, str(getattr(each, "name", ""))) for each in held]
+
+
+LANES = ("Transform", "vmap")
+
+
+@functools.cache
+def tells_lanes() -> bool:
+    """Does the name stack tell how many `vmap` stand around an equation?"""
+    traced = jax.make_jaxpr(jax.vmap(jax.vmap(jax.lax.sin)))(
+        jax.ShapeDtypeStruct((1, 1), "float32")
+    )
+    return name_stack(traced.jaxpr.eqns[0].source_info).count(LANES) == 2

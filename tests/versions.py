@@ -1,0 +1,84 @@
+"""What JAX versions lack, each with the reason that a test which is left out for it gives.
+
+`docs/versions.md` says the same in a table; pytest's summary (`-ra`) shows what was left out.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, NamedTuple
+
+import pytest
+
+from keystream._compat import JAX, has_impl
+
+stateful: Any = None
+try:
+    from jax.experimental import random as stateful
+except ImportError:  # before jax 0.9
+    pass
+
+try:
+    from jax.extend.core import jaxprs_in_params
+except ImportError:  # before jax 0.10
+    from jax.core import jaxprs_in_params
+
+
+class Lack(NamedTuple):
+    """What versions before one can't do, and the tests of it."""
+
+    before: tuple[int, ...]
+    reason: str
+    tests: str
+    """A regular expression, found in the identifiers of the tests."""
+
+
+FIRST_8, FIRST_9 = (0, 8), (0, 9)
+LACKS = [
+    Lack(FIRST_9, "jax.experimental.random.stateful_rng came with jax 0.9", "stateful"),
+    Lack(
+        FIRST_8,
+        "jax 0.7 draws from no rbg key inside of jax.shard_map(check_vma=True)",
+        r"test_position\[shard_map-rbg\]",
+    ),
+    Lack(
+        FIRST_8,
+        "Explicit axes work inside of jax.set_mesh alone before jax 0.8",
+        r"test_shard_map\[.*Explicit.*-False\]|test_same_for_sharded_keys\[.*Explicit",
+    ),
+    Lack(
+        FIRST_8,
+        "accelerated floats aren't told from bits before jax 0.8: more memory, other last digits",
+        r"test_same\[normal\]|test_same_in_taken_memory|test_same_when_large",
+    ),
+    Lack(
+        FIRST_8,
+        "jax_explicit_x64_dtypes came after jax 0.7",
+        r"test_setting\[jax_explicit_x64_dtypes\]|test_old_manifests",
+    ),
+]
+
+IMPLS = [impl for impl in ("threefry4x32", "philox4x32", "philox2x32") if not has_impl(impl)]
+"""Implementations of keys that this JAX lacks."""
+
+WITHOUT_IMPLS = pytest.mark.skipif(
+    bool(IMPLS), reason="threefry4x32, philox4x32 and philox2x32 came with jax 0.10.1"
+)
+PMAP_IN_JIT = pytest.mark.filterwarnings(
+    "ignore:The function jit.* includes a pmap:UserWarning"  # before jax 0.8
+)
+
+
+def leave_out(items: list[pytest.Item]) -> None:
+    """Mark what speaks of an implementation, or does something, that this JAX lacks."""
+    for item in items:
+        values = getattr(getattr(item, "callspec", None), "params", {}).values()
+        said = [item.name, *(str(getattr(value, "__dict__", "")) for value in values)]
+        if any(impl in text for impl in IMPLS for text in said):
+            item.add_marker(WITHOUT_IMPLS)
+        for lack in LACKS:
+            if lack.before > JAX and re.search(lack.tests, item.nodeid):
+                item.add_marker(pytest.mark.skip(reason=lack.reason))
+
+
+__all__ = ["IMPLS", "PMAP_IN_JIT", "WITHOUT_IMPLS", "jaxprs_in_params", "leave_out", "stateful"]
