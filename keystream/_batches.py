@@ -36,17 +36,17 @@ def fill(draw: Draw, total: int, batch: int) -> list[jax.Array]:
 
 
 def _buffers(draw: Draw, total: int) -> list[jax.Array]:
-    first = np.uint32(0)
-    out = jax.eval_shape(lambda: draw(first, 1))
-    if not _is_placed(out):
-        return [lax.full((total, *leaf.shape[1:]), 0, leaf.dtype) for leaf in out]
+    kinds: list[Any] = []
+
+    def look() -> list[jax.Array]:
+        out = draw(np.uint32(0), 1)
+        kinds.extend(map(jax.typeof, out))
+        return out
+
+    jax.eval_shape(look)
+    if jax.sharding.get_abstract_mesh().empty and all(kind.sharding.mesh.empty for kind in kinds):
+        return [lax.full((total, *kind.shape[1:]), 0, kind.dtype) for kind in kinds]
     # A buffer has to lie where the items lie, and to vary over the mesh axes over which they
     # vary: as one of them does.
-    return [jnp.broadcast_to(leaf, (total, *leaf.shape[1:])) for leaf in draw(first, 1)]
-
-
-def _is_placed(out: list[Any]) -> bool:
-    """Does any mesh have a part in what is drawn?"""
-    if not jax.sharding.get_abstract_mesh().empty:
-        return True
-    return any(not jax.typeof(leaf).sharding.mesh.empty for leaf in out)
+    first = draw(np.uint32(0), 1)
+    return [jnp.broadcast_to(leaf, (total, *leaf.shape[1:])) for leaf in first]

@@ -14,7 +14,7 @@ the policy of a checkpoint is left out.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Hashable, Sequence
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -170,11 +170,14 @@ def describe(value: Any) -> tuple[Any, Hashable, bool]:
         return value, (kind, repr(value)), False  # 0.0 equals -0.0, and nan not even itself
     if isinstance(value, (ClosedJaxpr, Jaxpr)):
         return _describe_nested(value)
-    if isinstance(value, (tuple, list)):
+    if kind.__name__ == "PRNGImpl":
+        return value, (kind, value), False  # its functions are its author's, and never change
+    if kind in (tuple, list) or hasattr(kind, "_fields"):
         made = [describe(each) for each in value]
         items, described, rules = zip(*made, strict=True) if made else ((), (), ())
-        again = kind(*items) if hasattr(kind, "_fields") else kind(items)
-        return again, (kind, described), any(rules)
+        if any(rules):
+            value = kind(*items) if hasattr(kind, "_fields") else kind(items)
+        return value, (kind, described), any(rules)
     if isinstance(value, (set, frozenset)):
         return value, (kind, frozenset(describe(each)[1] for each in value)), False
     if isinstance(value, np.ndarray) and value.dtype != object and value.nbytes <= _SMALL:
@@ -199,7 +202,7 @@ def _is_value(value: Any) -> bool:
         kind = value
     elif callable(value) or hasattr(value, "call_wrapped") or kind.__name__ in _HOLDERS:
         return False
-    elif dataclasses.is_dataclass(value) and kind.__name__ != "PRNGImpl":
+    elif dataclasses.is_dataclass(value):
         return all(_is_simple(getattr(value, each.name)) for each in dataclasses.fields(value))
     return kind.__module__.partition(".")[0] in _KNOWN
 

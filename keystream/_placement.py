@@ -140,11 +140,15 @@ def map_over(place: Placement, body: Callable[..., Any], *operands: Any) -> Any:
         axis_names=place.manual,
         check_vma=False,
     )
-    return mapped(*jax.tree.map(_gathered, operands))
+    return mapped(*whole(operands))
+
+
+def whole(operands: Any) -> Any:
+    """Return a pytree with what lies on Explicit axes in one piece, as a body has to get it."""
+    return jax.tree.map(_gathered, operands)
 
 
 def _gathered(value: Any) -> Any:
-    """Return what lies on Explicit axes in one piece, as a body has to get it."""
     if not isinstance(value, jax.Array):
         return value
     sharding = jax.typeof(value).sharding

@@ -12,6 +12,7 @@ array, no tracer. A program that can't be compared is compiled for one call and 
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any, NamedTuple
@@ -20,14 +21,15 @@ import jax
 import numpy as np
 from jax import lax
 
-from keystream import _check, _equations
+from keystream import _check, _compat, _equations
 from keystream._equations import IncomparableError
 
 REMEMBERED = 256
 """Programs of which the compilation is kept."""
 
 
-class Function(NamedTuple):
+@dataclasses.dataclass(frozen=True, eq=False)
+class Function:
     """What a loop calls: a function, and what it closes over where that is known."""
 
     fun: Callable[..., Any]
@@ -39,7 +41,7 @@ class Function(NamedTuple):
 
     def over(self, operands: Sequence[Any]) -> Function:
         """Return the same function with other arrays for what it closes over."""
-        return self._replace(operands=operands)
+        return Function(self.fun, operands)
 
 
 class Leaves:
@@ -72,7 +74,7 @@ def run(build: Build, functions: Sequence[Callable[..., Any]], *arrays: Any, **s
         *arrays: Arrays, in lists and tuples.
         **static: Other arguments of `build`, compared by type and value.
     """
-    if _runs_at_once():
+    if _runs_at_once() and not _compat.is_recording():
         traced = _trace(build, functions, arrays, static)
         if not any(each.jaxpr.effects for each in traced):
             return _call(build, traced, arrays, static)
@@ -84,7 +86,7 @@ def _runs_at_once() -> bool:
     """Is an operation on concrete arrays run at once, or is something traced around us?"""
     if _check.setting("jax_disable_jit"):
         return False
-    return not isinstance(lax.neg(np.float32(1)), jax.core.Tracer)
+    return not isinstance(lax.iota(np.uint32, 1), jax.core.Tracer)
 
 
 def _without_operands(fun: Callable[..., Any], _: Any, *args: Any) -> Any:
@@ -121,7 +123,7 @@ def _call(build: Build, traced: list[_Traced], arrays: Any, static: dict[str, An
     except IncomparableError:
         opened, options = None, None
     if opened:
-        operands = [each.operands for each in opened]
+        operands = [_placed(each.operands) for each in opened]
         if not (any(each.rules for each in opened) and _check.is_traced(operands, arrays)):
             key = build, options, tuple(each.description for each in opened), tuple(structures)
             plan = _Plan(build, static, [each.jaxpr for each in opened], structures, key)
@@ -129,6 +131,14 @@ def _call(build: Build, traced: list[_Traced], arrays: Any, static: dict[str, An
     parts = [_equations.apart(each.jaxpr) for each in traced]
     plan = _Plan(build, static, [jaxpr for jaxpr, _ in parts], structures, None)
     return plan.compile()([consts for _, consts in parts], arrays)
+
+
+def _placed(operands: list[Any]) -> list[Any]:
+    # Numbers of a program are no transfers of the user's, which a guard would stop.
+    if _check.setting("jax_transfer_guard_host_to_device") in (None, "allow"):
+        return operands
+    placed: list[Any] = jax.device_put(operands)
+    return placed
 
 
 class _Plan:

@@ -192,6 +192,7 @@ def _draw_all(
 
     if batch is None or batch >= total:
         index = lax.iota(np.uint32, total).reshape(shape)
-        return over_keys(fun, _children.children(key, counter(index)))
+        drawn: list[jax.Array] = over_keys(fun, _children.children(key, counter(index)))
+        return drawn
     made = _batches.fill(draw, total, batch)
     return [leaf.reshape(*shape, *leaf.shape[1:]) for leaf in made]

@@ -17,6 +17,7 @@ from keystream import (
     _children,
     _key_first,
     _placement,
+    _program,
     _specs,
 )
 from keystream._called import drawn
@@ -28,6 +29,7 @@ from keystream._errors import (
     Words,
     error,
 )
+from keystream._program import Function
 from keystream._refused import refused
 
 VARY = "keystream.vary:"
@@ -110,8 +112,6 @@ def shard_map(
     names = _check.axis_names(vary)
     if not all(isinstance(name, str) for name in names):
         raise error(ArgumentTypeError, "shard_map", "vary", "axis names", vary, _VARY)
-    # Over the other axes draws are shared on purpose, and the audit is told so.
-    scope = VARY + ",".join(map(str, names))
 
     def mapped(key: jax.Array, /, *args: Any) -> Any:
         each = "[mapped(key, x) for key in keys]"
@@ -135,29 +135,24 @@ def shard_map(
         _check_tree.arrays("shard_map", "args", args)
         _specs.fit("in_specs", in_specs, args, known)
 
-        def shard(key: jax.Array, args: tuple[Any, ...]) -> Any:
-            with jax.named_scope(scope):
-                use = _children.axis_child(key, names) if names else key
-                out = drawn("shard_map", "fun", fun, "fun(key, *args)", use, *args)
-            _specs.fit("out_specs", out_specs, out, known)
-            return out
-
-        def program(key: jax.Array, *args: Any) -> Any:
-            over_shards = jax.shard_map(
-                shard,
-                mesh=mesh,
-                in_specs=(PartitionSpec(), in_specs),
-                out_specs=out_specs,
-                axis_names=frozenset(chosen),
-                check_vma=check_vma,
-            )
-            return over_shards(key, args)
-
+        body = _Body(fun, args, in_specs, out_specs, known)
         placed = (
             key if _check.is_traced(key) else _placement.replicated("shard_map", "mesh", key, mesh)
         )
         try:
-            return program(placed, *args)
+            made = _program.run(
+                _make_shards,
+                [body],
+                placed,
+                body.args,
+                in_specs=body.in_specs,
+                out_specs=body.out_specs,
+                vary=names,
+                mesh=mesh,
+                axis_names=frozenset(chosen),
+                check_vma=bool(check_vma),
+            )
+            return body.result(made)
         except Exception as cause:
             worded = _worded(cause, out_specs, check_vma)
             if worded is None:
@@ -165,6 +160,67 @@ def shard_map(
             raise worded from cause
 
     return _key_first.by_position("shard_map", fun, mapped, "mapped(key, x)")
+
+
+class _Body:
+    """The mapped function as one of lists of arrays: a list for each spec, of what is below it."""
+
+    def __init__(
+        self, fun: Callable[..., Any], args: Any, in_specs: Any, out_specs: Any, mesh: Any
+    ) -> None:
+        self._fun = fun
+        self._mesh = mesh
+        self._given_out_specs = out_specs
+        self.in_specs, self._in = _flat_specs(in_specs)
+        self.out_specs, self._out = _flat_specs(out_specs)
+        below = [jax.tree.flatten(part) for part in self._in.flatten_up_to(args)]
+        self.args = [leaves for leaves, _ in below]
+        self._arg_structures = [structure for _, structure in below]
+        self._result_structures: list[Any] = []
+
+    def __call__(self, key: jax.Array, args: list[list[Any]]) -> list[list[Any]]:
+        """Call the function on one shard."""
+        parts = map(jax.tree.unflatten, self._arg_structures, args)
+        given = jax.tree.unflatten(self._in, parts)
+        out = drawn("shard_map", "fun", self._fun, "fun(key, *args)", key, *given)
+        _specs.fit("out_specs", self._given_out_specs, out, self._mesh)
+        below = [jax.tree.flatten(part) for part in self._out.flatten_up_to(out)]
+        self._result_structures = [structure for _, structure in below]
+        return [leaves for leaves, _ in below]
+
+    def result(self, made: list[list[Any]]) -> Any:
+        """Return what the mapped function returned as the pytree that it was."""
+        return jax.tree.unflatten(self._out, map(jax.tree.unflatten, self._result_structures, made))
+
+
+def _flat_specs(specs: Any) -> tuple[tuple[PartitionSpec, ...], Any]:
+    leaves, structure = jax.tree.flatten(specs, is_leaf=lambda x: isinstance(x, PartitionSpec))
+    return tuple(leaves), structure
+
+
+def _make_shards(
+    functions: list[Function],
+    key: jax.Array,
+    args: list[list[Any]],
+    *,
+    in_specs: tuple[PartitionSpec, ...],
+    out_specs: tuple[PartitionSpec, ...],
+    vary: tuple[str, ...],
+    **options: Any,
+) -> Any:
+    # Over the other axes draws are shared on purpose, and the audit is told so.
+    scope = VARY + ",".join(vary)
+
+    def shard(key: jax.Array, args: list[list[Any]], operands: Any) -> Any:
+        with jax.named_scope(scope):
+            use = _children.axis_child(key, vary) if vary else key
+            return functions[0].over(operands)(use, args)
+
+    whole = PartitionSpec()
+    over_shards = jax.shard_map(
+        shard, in_specs=(whole, list(in_specs), whole), out_specs=list(out_specs), **options
+    )
+    return over_shards(key, args, _placement.whole(functions[0].operands))
 
 
 def _worded(cause: Exception, out_specs: Any, check_vma: Any) -> KeystreamError | None:
