@@ -15,6 +15,7 @@ from keystream import (
     _check_mesh,
     _check_tree,
     _children,
+    _compat,
     _key_first,
     _placement,
     _program,
@@ -123,6 +124,10 @@ def shard_map(
         _check.axes("shard_map", "vary", names, manual)
         # What a body around this one is mapped over is in pieces already.
         around = jax.sharding.get_abstract_mesh().manual_axes
+        if around and not _compat.NESTED_INDEX:
+            wanted, got = "0.10.1 or newer inside of another mapped body", Words(jax.__version__)
+            cure = "For one body over all axes: axis_names=frozenset()."
+            raise error(ArgumentValueError, "shard_map", "jax", wanted, got, cure)
         ours = [name for name in manual if name not in around]
         _specs.axes("in_specs", in_specs, ours)
         _specs.axes("out_specs", out_specs, ours)

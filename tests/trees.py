@@ -27,6 +27,7 @@ class State(NamedTuple):
 
 def keys(impl: str, shape: tuple[int, ...], first: int = 0) -> jax.Array:
     """Return keys of words that count upwards, so that every byte of them differs."""
+    impl = impl if impl in WIDTHS else "rbg"  # which every JAX has
     width = WIDTHS[impl]
     count = int(np.prod(shape, dtype=int)) * width
     words = (np.arange(count, dtype=np.uint64) + first) * 0x9E3779B1 + 0x01020304
