@@ -306,6 +306,51 @@ def is_transposed(ctx: Any) -> bool:
 # What was traced, and where.
 
 
+def open_jaxpr(jaxpr: Any) -> tuple[Any, Sequence[Any]]:
+    """Return the equations of a jaxpr, closed or not, and its constants.
+
+    Up to 0.11 a closed one is a class of its own, which holds an open one.
+    """
+    return getattr(jaxpr, "jaxpr", jaxpr), getattr(jaxpr, "consts", ())
+
+
+def rebuild(
+    jaxpr: Any,
+    constants: Sequence[Any],
+    inputs: Sequence[Any],
+    outputs: Sequence[Any],
+    equations: Sequence[Any],
+) -> Any:
+    """Return a jaxpr like another one, of other equations; its constants have no values."""
+    return jaxpr.replace(
+        constvars=[*constants], invars=[*inputs], outvars=[*outputs], eqns=[*equations]
+    )
+
+
+def equation_context(equation: Any) -> Any:
+    """Return the settings under which an equation was traced, such as the mesh, to compare."""
+    return equation.ctx
+
+
+def is_plain_jit(equation: Any) -> bool:
+    """Is this a call of a jitted function that says nothing of shardings?"""
+    if equation.primitive is not primitives.jit_p:
+        return False
+    said = (*equation.params["in_shardings"], *equation.params["out_shardings"])
+    return all(type(each).__name__ == "UnspecifiedValue" for each in said)
+
+
+def is_key_implementation(value: Any) -> bool:
+    """Is this what JAX knows of an implementation of keys, a tuple with functions?"""
+    return type(value).__name__ == "PRNGImpl"
+
+
+def holds_functions(value: Any) -> bool:
+    """Does a parameter of an equation hold a function, or a value of a class that a user made?"""
+    kinds = ("PyTreeDef", "ClosedRule")
+    return hasattr(value, "call_wrapped") or type(value).__name__ in kinds
+
+
 def without_unneeded(closed: Any) -> Any:
     """Return a jaxpr without what none of its results needs; None where that can't be done."""
     try:

@@ -22,6 +22,8 @@ import jax
 import numpy as np
 from jax.extend.core import ClosedJaxpr, Jaxpr, Literal, Var
 
+from keystream import _compat
+
 
 class IncomparableError(Exception):
     """Something of which nobody can tell whether it equals another."""
@@ -64,9 +66,7 @@ class _Copy:
         outputs = self._append(jaxpr, consts, inputs)
         types = tuple(var.aval for var in (*inputs, *self._lifted))
         self.description = types, tuple(self._lines), tuple(map(self._describe_atom, outputs))
-        return jaxpr.replace(
-            constvars=self._lifted, invars=inputs, outvars=outputs, eqns=self._equations
-        )
+        return _compat.rebuild(jaxpr, self._lifted, inputs, outputs, self._equations)
 
     def _append(self, jaxpr: Any, consts: Sequence[Any], inputs: Sequence[Any]) -> list[Any]:
         """Append the equations of a function that is called with inputs; return its outputs."""
@@ -87,18 +87,19 @@ class _Copy:
     def _append_one(self, equation: Any, inputs: list[Any]) -> list[Any]:
         if equation.primitive.name in ("custom_jvp_call", "custom_vjp_call"):
             self.rules = True
-            return self._append(*apart(equation.params["call_jaxpr"]), inputs)
+            return self._append(*_compat.open_jaxpr(equation.params["call_jaxpr"]), inputs)
         try:
             params, described = self._params(equation.params)
         except IncomparableError:
             # A function that was jitted keeps the arrays that it closes over to itself.
-            if not (self._lifting and _is_plain_jit(equation)):
+            if not (self._lifting and _compat.is_plain_jit(equation)):
                 raise
-            return self._append(*apart(equation.params["jaxpr"]), inputs)
+            return self._append(*_compat.open_jaxpr(equation.params["jaxpr"]), inputs)
         outputs = [self._new_var(var.aval) for var in equation.outvars]
         types = tuple(var.aval for var in outputs)
         read = tuple(map(self._describe_atom, inputs))
-        self._lines.append((equation.primitive, equation.ctx, described, read, types))
+        context = _compat.equation_context(equation)
+        self._lines.append((equation.primitive, context, described, read, types))
         self._equations.append(equation.replace(invars=inputs, outvars=outputs, params=params))
         return outputs
 
@@ -148,19 +149,6 @@ class _Copy:
         return self._places[atom]
 
 
-def apart(jaxpr: Any) -> tuple[Any, Sequence[Any]]:
-    """Return the equations of a jaxpr, closed or not, and its constants."""
-    return getattr(jaxpr, "jaxpr", jaxpr), getattr(jaxpr, "consts", ())
-
-
-def _is_plain_jit(equation: Any) -> bool:
-    """Is this a call of a jitted function that says nothing of shardings?"""
-    if equation.primitive.name not in ("jit", "pjit"):
-        return False
-    said = (*equation.params["in_shardings"], *equation.params["out_shardings"])
-    return all(type(each).__name__ == "UnspecifiedValue" for each in said)
-
-
 def describe(value: Any) -> tuple[Any, Hashable, bool]:
     """Return a parameter without rules, what describes it, and whether it had any."""
     kind = type(value)
@@ -170,7 +158,7 @@ def describe(value: Any) -> tuple[Any, Hashable, bool]:
         return value, (kind, repr(value)), False  # 0.0 equals -0.0, and nan not even itself
     if isinstance(value, (ClosedJaxpr, Jaxpr)):
         return _describe_nested(value)
-    if kind.__name__ == "PRNGImpl":
+    if _compat.is_key_implementation(value):
         return value, (kind, value), False  # its functions are its author's, and never change
     if kind in (tuple, list) or hasattr(kind, "_fields"):
         made = [describe(each) for each in value]
@@ -195,21 +183,20 @@ _SMALL = 1024
 
 def _is_value(value: Any) -> bool:
     """Is this a value of JAX's or NumPy's, compared by what it says: a dtype, a sharding?"""
-    kind = type(value)
     if isinstance(value, (jax.sharding.Mesh, jax.sharding.AbstractMesh)):
         return True  # which are callable, as decorators
     if isinstance(value, type):
-        kind = value
-    elif callable(value) or hasattr(value, "call_wrapped") or kind.__name__ in _HOLDERS:
+        return _is_known(value)
+    if callable(value) or not _is_known(type(value)) or _compat.holds_functions(value):
         return False
-    elif dataclasses.is_dataclass(value):
+    if dataclasses.is_dataclass(value):
         return all(_is_simple(getattr(value, each.name)) for each in dataclasses.fields(value))
-    return kind.__module__.partition(".")[0] in _KNOWN
+    return True
 
 
-_KNOWN = ("jax", "jaxlib", "numpy", "ml_dtypes", "builtins")
-_HOLDERS = frozenset(("PyTreeDef", "ClosedRule"))
-"""Values of JAX's that hold what a user made."""
+def _is_known(kind: type) -> bool:
+    owner = kind.__module__.partition(".")[0]
+    return owner in ("jax", "jaxlib", "numpy", "ml_dtypes", "builtins")
 
 
 def _is_simple(value: Any) -> bool:
@@ -238,7 +225,7 @@ def _describe_nested(jaxpr: Any) -> _Nested:
 
 
 def _described_nested(jaxpr: Any) -> _Nested | None:
-    equations, consts = apart(jaxpr)
+    equations, consts = _compat.open_jaxpr(jaxpr)
     copy = _Copy(lifting=False)
     try:
         made = copy.finish(equations, consts)
@@ -246,4 +233,4 @@ def _described_nested(jaxpr: Any) -> _Nested | None:
         return None
     if not copy.rules:
         return None, copy.description, False
-    return made if equations is jaxpr else jaxpr.replace(jaxpr=made), copy.description, True
+    return made if equations is jaxpr else ClosedJaxpr(made, []), copy.description, True

@@ -118,7 +118,7 @@ def _trace(
 def _call(build: Build, traced: list[_Traced], arrays: Any, static: dict[str, Any]) -> Any:
     structures = [each.structure for each in traced]
     try:
-        opened = [_equations.open_up(*_equations.apart(each.jaxpr)) for each in traced]
+        opened = [_equations.open_up(*_compat.open_jaxpr(each.jaxpr)) for each in traced]
         _, options, _ = _equations.describe(tuple(static.items()))
     except IncomparableError:
         opened, options = None, None
@@ -128,7 +128,7 @@ def _call(build: Build, traced: list[_Traced], arrays: Any, static: dict[str, An
             key = build, options, tuple(each.description for each in opened), tuple(structures)
             plan = _Plan(build, static, [each.jaxpr for each in opened], structures, key)
             return _compiled(plan)(operands, arrays)
-    parts = [_equations.apart(each.jaxpr) for each in traced]
+    parts = [_compat.open_jaxpr(each.jaxpr) for each in traced]
     plan = _Plan(build, static, [jaxpr for jaxpr, _ in parts], structures, None)
     return plan.compile()([consts for _, consts in parts], arrays)
 

@@ -22,10 +22,6 @@ from tests import catalogue, oracle
 from tests.catalogue import Row
 from tests.oracle import bits
 
-LEAD = ("sample batches", "sample in vmap", "map batches")
-LEAD_LANES = ("sample batches", "map batches")
-"""Programs and rows of batches that are known to fail on mixed axes."""
-
 P = jax.P
 A, E = AxisType.Auto, AxisType.Explicit
 
@@ -386,10 +382,8 @@ layouts = pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
 
 @layouts
 @pytest.mark.parametrize("name", PROGRAMS)
-def test_beside_arguments(name: str, layout: Layout, request: pytest.FixtureRequest) -> None:
+def test_beside_arguments(name: str, layout: Layout) -> None:
     """Beside arguments on a mesh, whatever its axes, an item draws what it draws in the loop."""
-    if name in LEAD:
-        request.applymarker(pytest.mark.xfail(strict=False))
     for form in PROGRAMS[name].forms(layout):
         check(PROGRAMS[name], layout, form)
 
@@ -448,10 +442,8 @@ def test_replicated_key(row: Row) -> None:
 
 
 @rows
-def test_lanes_of_keys(row: Row, request: pytest.FixtureRequest) -> None:
+def test_lanes_of_keys(row: Row) -> None:
     """With a key in each lane, laid out over an Explicit axis, a lane draws what its key does."""
-    if row.name in LEAD_LANES:
-        request.applymarker(pytest.mark.xfail(strict=False))
     layout, n = LAYOUTS["mixed, over explicit"], row.sizes[-1] if len(row.sizes) == 1 else 3
     want = [row.want(key, n, 0, bits) for key in on_host().keys]
     lanes = jax.vmap(lambda key: row.run(key, n, 0, bits))

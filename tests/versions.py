@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from typing import Any, NamedTuple
 
@@ -12,11 +13,9 @@ import pytest
 
 from keystream._compat import JAX, has_impl
 
-stateful: Any
-try:
+stateful: Any = None
+with contextlib.suppress(ImportError):  # before jax 0.9
     from jax.experimental import random as stateful
-except ImportError:  # before jax 0.9
-    stateful = None
 
 try:
     from jax.extend.core import jaxprs_in_params
