@@ -21,8 +21,8 @@ from jax.interpreters import mlir, partial_eval
 JAX: tuple[int, ...] = jax.__version_info__
 
 NESTED_INDEX = JAX >= (0, 10, 1)
-"""Does `lax.axis_index` work in a `jax.shard_map` inside of another? On 0.7 and 0.8 it fails
-to compile, on 0.9 and 0.10.0 the same program did not end within 40 seconds."""
+"""Does `lax.axis_index` work in a `jax.shard_map` inside of another? Before 0.10.1 JAX
+can't lower it, or the program didn't end within 30 seconds (0.9.2, 0.10.0)."""
 
 Rule = Callable[..., Sequence[Any]]
 """How a primitive is lowered: `rule(ctx, *operands, **params)`."""
