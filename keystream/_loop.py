@@ -42,7 +42,9 @@ def fori_loop(lower: Any, upper: Any, body: Body, init: Any, *, key: jax.Array) 
     Guarantees:
         A turn's key depends on `i` alone, so splitting the range changes nothing. Negative
         indices are the positions below zero that `derive` has, too, for threefry2x32.
-        Differentiable in reverse, as in JAX, where `lower` and `upper` are static.
+        Differentiable in reverse, as in JAX, where `lower` and `upper` are static. Called
+        eagerly, the body is traced each time and compiled once for equal programs and
+        numbers of turns: another `lower` compiles nothing.
 
     Raises:
         KeyTypeError, KeyImplError: `key` isn't one typed key, or refused.
@@ -137,7 +139,8 @@ def while_loop(
 
     Guarantees:
         Turns are counted in 64 bits. Under `vmap` each lane has its own key and stops on
-        its own, with the numbers of a loop on its own.
+        its own, with the numbers of a loop on its own. Called eagerly, both functions are
+        traced each time and compiled once for equal programs.
 
     Raises:
         KeyTypeError, KeyImplError: `key` isn't one typed key, or refused.

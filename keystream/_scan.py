@@ -59,7 +59,9 @@ def scan(
         A longer scan begins with the shorter one; starting at `s` gives what a full scan
         gives from `s` on. Neither `unroll` nor `reverse` changes an item's key. Works
         inside every transform, and for every accepted implementation. Holds one key per
-        step in memory.
+        step in memory. Called eagerly, the body is traced each time, so that it sees what has
+        changed, and compiled once for equal programs: new seeds, starts, numbers and lambdas
+        compile nothing.
 
     Raises:
         KeyTypeError, KeyImplError: `key` isn't one typed key, or refused.
@@ -152,7 +154,8 @@ def scan_carried(
     Guarantees:
         Running n steps and then m with the key that came back equals running n + m.
         Items can't be reached out of order, and a chain is a random map: it repeats after
-        an expected 5.4e9 steps, a counter never does.
+        an expected 5.4e9 steps, a counter never does. Called eagerly, the body is traced
+        each time and compiled once for equal programs.
 
     Raises:
         As `scan`.
@@ -225,7 +228,10 @@ def map(  # noqa: A001 - the name that JAX users look for, as in `lax.map`
         Consumes `key`; maps over disjoint ranges of positions are one consumption.
 
     Guarantees:
-        `batch_size` changes no key and no raw bit; floats agree to last digits.
+        `batch_size` changes no key and no raw bit; floats agree to last digits. Where it
+        doesn't divide the length, the last batch overlaps the one before, and a callback in
+        the body runs twice for the items in both. Called eagerly, the body is traced each
+        time and compiled once for equal programs.
 
     Raises:
         KeyTypeError, KeyImplError: `key` isn't one typed key, or refused; an rbg key
