@@ -91,9 +91,9 @@ _BRANCHES = "_cond_batching_rule"
 
 
 def _in_batches(frames: tuple[Frame, ...]) -> bool:
-    """Does `ks.sample` draw in batches? Its last one begins earlier, to be as long as others."""
+    """Are items made in batches? The last one begins earlier, to be as long as the others."""
     return any(
-        is_ours(frame.file) and frame.function.partition(".")[0] == "_in_batches"
+        is_ours(frame.file) and frame.function.partition(".")[0] == "fill"
         for frame in frames
     )
 
