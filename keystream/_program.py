@@ -176,5 +176,15 @@ def _compiled(plan: _Plan) -> Callable[..., Any]:
 
 
 def _evaluate(jaxpr: Any, structure: Any, operands: Sequence[Any], *args: Any) -> Any:
-    out = jax.core.eval_jaxpr(jaxpr, operands, *jax.tree.leaves(args))
+    # A loop tries a weakly typed first value before it gives it the type that comes back, which
+    # is the one that the function was traced with.
+    leaves = jax.tree.leaves(args)
+    inputs = jaxpr.invars[len(jaxpr.invars) - len(leaves) :]
+    given = [_of_type(leaf, var.aval.dtype) for leaf, var in zip(leaves, inputs, strict=True)]
+    out = jax.core.eval_jaxpr(jaxpr, operands, *given)
     return jax.tree.unflatten(structure, out)
+
+
+def _of_type(value: Any, dtype: Any) -> Any:
+    same = jax.typeof(value).dtype == dtype
+    return value if same else lax.convert_element_type(value, dtype)

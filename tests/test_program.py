@@ -413,6 +413,28 @@ def test_transfer_guard() -> None:
             ks.scan(step, init, key=key, length=N)
 
 
+WEAK: dict[str, tuple[Callable[..., Any], Any, Any]] = {
+    "it stays": (lambda c, x: (c + 1, c * 2.0), 0, jnp.arange(3)),
+    "strong": (lambda c, x: (c + x, c * jnp.bfloat16(2)), 0.0, jnp.arange(3.0)),
+    "another dtype": (lambda c, x: (c + x, c * jnp.bfloat16(2)), 0, jnp.arange(3.0)),
+    "a narrow one": (lambda c, x: (c + x, c * 0.5), 0.0, jnp.arange(3, dtype=jnp.bfloat16)),
+    "a number beside": (lambda c, x: (c + x, x * 0.3), 0.0, jnp.arange(3, dtype=jnp.bfloat16)),
+}
+
+
+@pytest.mark.parametrize("kind", WEAK)
+def test_weak_types(kind: str) -> None:
+    """A weakly typed first value gets the type that it gets in JAX's own loop, eager and jitted."""
+    body, init, xs = WEAK[kind]
+    step = lambda key, carry, x: body(carry, x)
+    want = lax.scan(body, init, xs)
+    eager = functools.partial(ks.scan, step, init, key=ks.key(1))
+    for got in (eager(xs), jax.jit(eager)(xs)):
+        for ours, theirs in zip(got, want, strict=True):
+            assert (ours.dtype, ours.weak_type) == (theirs.dtype, theirs.weak_type)
+            oracle.assert_same(np.asarray(ours), np.asarray(theirs))
+
+
 # Programs that differ in one thing
 
 X = jax.ShapeDtypeStruct((3,), np.float32)

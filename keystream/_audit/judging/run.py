@@ -93,8 +93,7 @@ _BRANCHES = "_cond_batching_rule"
 def _in_batches(frames: tuple[Frame, ...]) -> bool:
     """Are items made in batches? The last one begins earlier, to be as long as the others."""
     return any(
-        is_ours(frame.file) and frame.function.partition(".")[0] == "fill"
-        for frame in frames
+        is_ours(frame.file) and frame.function.partition(".")[0] == "fill" for frame in frames
     )
 
 
