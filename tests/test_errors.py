@@ -605,10 +605,11 @@ def _sites():
     """Return every place in the library where an error is raised: file, first and last line."""
     for file in _files():
         for node in ast.walk(ast.parse(file.read_text())):
-            if isinstance(node, ast.Raise) and node.exc is not None:
-                # The first never leaves the library, the other is of old versions of JAX.
-                if not any(word in ast.unparse(node) for word in ("IncomparableError", "'jax'")):
-                    yield file.name, node.lineno, node.end_lineno
+            if not isinstance(node, ast.Raise) or node.exc is None:
+                continue
+            # The first never leaves the library, the other is of old versions of JAX.
+            if not any(word in ast.unparse(node) for word in ("IncomparableError", "'jax'")):
+                yield file.name, node.lineno, node.end_lineno
 
 
 def _site(error):

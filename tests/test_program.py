@@ -414,7 +414,7 @@ def test_transfer_guard() -> None:
 
 
 WEAK: dict[str, tuple[Callable[..., Any], Any, Any]] = {
-    "it stays": (lambda c, x: (c + 1, c * 2.0), 0, jnp.arange(3)),
+    "it stays": (lambda c, x: (c + 1, c * 2.0 + x), 0, jnp.arange(3)),
     "strong": (lambda c, x: (c + x, c * jnp.bfloat16(2)), 0.0, jnp.arange(3.0)),
     "another dtype": (lambda c, x: (c + x, c * jnp.bfloat16(2)), 0, jnp.arange(3.0)),
     "a narrow one": (lambda c, x: (c + x, c * 0.5), 0.0, jnp.arange(3, dtype=jnp.bfloat16)),
@@ -426,7 +426,7 @@ WEAK: dict[str, tuple[Callable[..., Any], Any, Any]] = {
 def test_weak_types(kind: str) -> None:
     """A weakly typed first value gets the type that it gets in JAX's own loop, eager and jitted."""
     body, init, xs = WEAK[kind]
-    step = lambda key, carry, x: body(carry, x)
+    step = lambda _, carry, x: body(carry, x)
     want = lax.scan(body, init, xs)
     eager = functools.partial(ks.scan, step, init, key=ks.key(1))
     for got in (eager(xs), jax.jit(eager)(xs)):
