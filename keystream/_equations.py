@@ -186,17 +186,16 @@ def _is_value(value: Any) -> bool:
     if isinstance(value, (jax.sharding.Mesh, jax.sharding.AbstractMesh)):
         return True  # which are callable, as decorators
     if isinstance(value, type):
-        return _is_known(value)
-    if callable(value) or not _is_known(type(value)) or _compat.holds_functions(value):
+        return _of_jax(value) or value.__module__ == "builtins"
+    if callable(value) or not _of_jax(type(value)) or _compat.holds_functions(value):
         return False
     if dataclasses.is_dataclass(value):
         return all(_is_simple(getattr(value, each.name)) for each in dataclasses.fields(value))
     return True
 
 
-def _is_known(kind: type) -> bool:
-    owner = kind.__module__.partition(".")[0]
-    return owner in ("jax", "jaxlib", "numpy", "ml_dtypes", "builtins")
+def _of_jax(kind: type) -> bool:
+    return kind.__module__.partition(".")[0] in ("jax", "jaxlib", "numpy", "ml_dtypes")
 
 
 def _is_simple(value: Any) -> bool:

@@ -22,7 +22,6 @@ import numpy as np
 from jax import lax
 
 from keystream import _check, _compat, _equations
-from keystream._equations import IncomparableError
 
 REMEMBERED = 256
 """Programs of which the compilation is kept."""
@@ -120,14 +119,14 @@ def _call(build: Build, traced: list[_Traced], arrays: Any, static: dict[str, An
     try:
         opened = [_equations.open_up(*_compat.open_jaxpr(each.jaxpr)) for each in traced]
         _, options, _ = _equations.describe(tuple(static.items()))
-    except IncomparableError:
-        opened, options = None, None
-    if opened:
-        operands = [_placed(each.operands) for each in opened]
-        if not (any(each.rules for each in opened) and _check.is_traced(operands, arrays)):
-            key = build, options, tuple(each.description for each in opened), tuple(structures)
-            plan = _Plan(build, static, [each.jaxpr for each in opened], structures, key)
-            return _compiled(plan)(operands, arrays)
+        key = build, options, tuple(each.description for each in opened), tuple(structures)
+        plan = _Plan(build, static, [each.jaxpr for each in opened], structures, key)
+    except Exception:  # IncomparableError, and whatever another version of JAX may raise here
+        opened = []
+    operands = [_placed(each.operands) for each in opened]
+    differs = any(each.rules for each in opened) and _check.is_traced(operands, arrays)
+    if opened and not differs:
+        return _compiled(plan)(operands, arrays)
     parts = [_compat.open_jaxpr(each.jaxpr) for each in traced]
     plan = _Plan(build, static, [jaxpr for jaxpr, _ in parts], structures, None)
     return plan.compile()([consts for _, consts in parts], arrays)
