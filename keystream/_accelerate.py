@@ -55,7 +55,8 @@ def accelerate(enabled: bool = True, *, clear_caches: bool = False) -> bool:
         Keys, raw bits and integers never change: typed and legacy keys, both settings of
         `jax_threefry_partitionable`, every shape and width, eager and inside every
         transform. Floats are computed from the same bits by the same code, so that they
-        too are equal in every program that was tried; the documentation lists them.
+        too are equal in every program that was tried; the documentation lists them. Before
+        jax 0.8 floats may differ in last digits, on several devices.
         Idempotent and safe to call from threads. It starts no backend: it may stand before
         `jax.distributed.initialize`. Other threads that are just compiling may get either
         form.

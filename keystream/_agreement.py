@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from keystream import _check_key
+from keystream import _check_key, _compat
 from keystream._errors import (
     KeysDifferError,
     KeysEqualError,
@@ -188,7 +188,8 @@ def _parts(function: str, keys: Any, argument: str, timeout: Any) -> _Parts:
     for shard in array.addressable_shards:
         data = np.ascontiguousarray(shard.data)
         start = tuple(piece.start or 0 for piece in shard.index[:-1])
-        part = _Held(start, hashlib.sha256(data.tobytes()).hexdigest(), str(shard.device))
+        digest = hashlib.sha256(data.tobytes()).hexdigest()
+        part = _Held(start, digest, _compat.device_name(shard.device))
         held.append(part)
         words.setdefault(part.content, data)
     if array.is_fully_addressable:

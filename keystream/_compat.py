@@ -41,7 +41,12 @@ def key_dtype(impl: str) -> Any:
     return jax.eval_shape(lambda: jax.random.key(0, impl=impl)).dtype
 
 
-# Meshes and tracing.
+# Devices, meshes and tracing.
+
+
+def device_name(device: jax.Device) -> str:
+    """Return what a device is called, as in cpu:3; jax 0.7 writes TFRT_CPU_3."""
+    return str(device).replace("TFRT_CPU_", "cpu:")
 
 
 def mesh_in_context() -> jax.sharding.Mesh | None:
@@ -219,13 +224,16 @@ def function_lowered(ctx: Any) -> str:
     """Return the name of the innermost function that is being lowered, or nothing.
 
     JAX names functions after what they were traced from, and one that is called stands behind
-    the one that calls it. The bindings of MLIR may change: a hint, and nothing more.
+    the one that calls it; jax 0.7 also makes one of each primitive, which is no answer. The
+    bindings of MLIR may change: a hint, and nothing more.
     """
+    own = str(ctx.primitive) if JAX < (0, 8) else None
     try:
         for fun in reversed(list(ctx.module_context.module.body.operations)):
             last = [*fun.regions[0].blocks[-1].operations][-1:]
-            if not last or last[0].operation.name != "func.return":
-                return str(fun.attributes["sym_name"].value)
+            name = str(fun.attributes["sym_name"].value)
+            if name != own and not (last and last[0].operation.name == "func.return"):
+                return name
     except Exception:  # other bindings
         pass
     return ""

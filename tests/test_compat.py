@@ -53,6 +53,11 @@ def test_implementations() -> None:
                 jax.random.key(0, impl=impl)
 
 
+def test_device_name() -> None:
+    """A device is called by its platform and number."""
+    assert [_compat.device_name(device) for device in jax.devices()[:2]] == ["cpu:0", "cpu:1"]
+
+
 @pytest.mark.parametrize("kind", [AxisType.Auto, AxisType.Explicit])
 def test_mesh_in_context(kind: AxisType) -> None:
     """The mesh that was set is found, and none without one, or inside of jit."""
