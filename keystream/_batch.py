@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Hashable
 from typing import Any
 
@@ -14,11 +15,9 @@ from keystream import (
     _check_mesh,
     _check_tree,
     _children,
-    _key_first,
     _placement,
 )
-from keystream._call import bound, few_dims, over_keys
-from keystream._called import drawn
+from keystream._called import bound, drawn, few_dims, over_keys
 from keystream._check_lanes import Mapped
 from keystream._errors import ArgumentTypeError, ArgumentValueError, Words, error
 
@@ -69,7 +68,7 @@ def vmap(
             or draws otherwise under `vmap` (rbg).
         ArgumentTypeError, ArgumentValueError: Bad axes, lanes of different numbers, no
             lanes at all, or a bad `start`.
-        BodyError: `fun` doesn't take what it is called with, or returns no arrays.
+        BodyError: `fun` returns no arrays.
 
     Example:
         >>> import jax, jax.numpy as jnp, keystream as ks
@@ -83,10 +82,11 @@ def vmap(
     _check.hashable("vmap", "spmd_axis_name", spmd_axis_name)
 
     def lane(key: jax.Array, /, *args: Any, **kwargs: Any) -> Any:
-        out = drawn("vmap", "fun", fun, "fun(key, *args)", key, *args, **kwargs)
+        out = drawn("vmap", "fun(key, *args)", fun, key, *args, **kwargs)
         _check_tree.out_axes("vmap", out_axes, out)
         return out
 
+    @functools.wraps(fun)
     def mapped(key: jax.Array, /, *args: Any, **kwargs: Any) -> Any:
         several = "For a key per lane that is there already: jax.vmap(fun)(keys, xs)."
         call = "ks.vmap(fun)(key, xs)"
@@ -119,7 +119,7 @@ def vmap(
             cure = "To have them side by side: ks.vmap(fun, out_axes=0)."
             raise error(ArgumentValueError, "vmap", "out_axes", wanted, got, cure) from cause
 
-    return _key_first.by_position("vmap", fun, mapped, "ks.vmap(fun)(key, xs)", keywords=True)
+    return mapped
 
 
 def _per_argument(in_axes: Any, count: int) -> tuple[Any, ...]:
@@ -206,7 +206,7 @@ def batched(sampler: Callable[..., Any]) -> Callable[..., Any]:
         KeyTypeError, KeyImplError: Not typed keys, or an implementation that is refused or
             draws otherwise under `vmap` (rbg).
         ArgumentTypeError: `sampler` is not a function.
-        BodyError: It doesn't take what it is called with, or returns no arrays.
+        BodyError: It returns no arrays.
 
     Example:
         >>> import jax, keystream as ks
@@ -215,6 +215,7 @@ def batched(sampler: Callable[..., Any]) -> Callable[..., Any]:
     """
     _check.function_of("batched", "sampler", sampler, "sampler(key, *args)")
 
+    @functools.wraps(sampler)
     def call(keys: jax.Array, /, *args: Any, **kwargs: Any) -> Any:
         impl = _check_key.key_array("batched", keys)
         if keys.shape:
@@ -222,5 +223,4 @@ def batched(sampler: Callable[..., Any]) -> Callable[..., Any]:
             few_dims("batched", "keys", keys.shape)
         return over_keys(bound("batched", sampler, args, kwargs), keys)
 
-    form = "ks.batched(sampler)(keys)"
-    return _key_first.by_position("batched", sampler, call, form, key="keys", keywords=True)
+    return call

@@ -9,38 +9,16 @@ import jax
 import jax.numpy as jnp
 
 from keystream import _check_key, _check_tree
-from keystream._called import held
+from keystream._called import called
 from keystream._errors import BodyError, Words, error, summary
 from keystream._impl import Impl, is_key_dtype
 
 Body = Callable[..., Any]
 
-_ARGUMENTS = {
-    "scan": "body, init, xs",
-    "scan_carried": "body, init, xs",
-    "fori_loop": "lower, upper, body, init",
-    "while_loop": "cond, body, init",
-    "map": "body, xs",
-}
 
-
-_STEPS = "jax.lax.scan(lambda carry, x: body(x[0], carry, x[1]), init, (keys, xs))"
-_WITH_KEYS = {
-    "scan": _STEPS,
-    "scan_carried": _STEPS,
-    "fori_loop": "jax.lax.fori_loop(lower, upper, lambda i, val: body(keys[i], i, val), init)",
-    "map": "jax.lax.map(lambda x: body(*x), (keys, xs))",
-}
-"""The loop of JAX for one who has split the key already."""
-
-
-def one_key(function: str, key: Any) -> Impl:
-    """Refuse all but one typed key; the cures for an array of them are a key a step, or a loop."""
-    each = f"jax.vmap(lambda key: ks.{function}({_ARGUMENTS[function]}, key=key))(keys)"
-    several = f"For one {function} per key: {each}."
-    if function in _WITH_KEYS:
-        several = f"For a key per step that is there already: {_WITH_KEYS[function]}. {several}"
-    impl = _check_key.one_key(function, key, several=several)
+def one_key(function: str, key: Any, call: str) -> Impl:
+    """Refuse all but one typed key, with the loop's call as it should be."""
+    impl = _check_key.one_key(function, key, call=call)
     _check_key.here(function, impl, key)
     return impl
 
@@ -49,14 +27,13 @@ def paired(function: str, body: Body) -> Body:
     """Hold what a body returns against `(carry, y)` and the carry that it was given."""
 
     def checked(before: Any, *args: Any) -> tuple[Any, Any]:
-        def pair(out: Any) -> None:
-            if not isinstance(out, (tuple, list)) or len(out) != 2:
-                cure = "For a step without output: return carry, None."
-                raise error(BodyError, function, "body", "(carry, y)", out, cure, must="return")
-            _like(function, "a carry", before, out[0])
-            _check_tree.arrays(function, "body", out[1], cls=BodyError, must="return")
-
-        carry, y = held(function, "body", body, "body(key, carry, x)", pair, *args)
+        out = called(function, "body(key, carry, x)", body, *args)
+        if not isinstance(out, (tuple, list)) or len(out) != 2:
+            cure = "For a step without output: return carry, None."
+            raise error(BodyError, function, "body", "(carry, y)", out, cure, must="return")
+        carry, y = out
+        _like(function, "a carry", before, carry)
+        _check_tree.arrays(function, "body", y, cls=BodyError, must="return")
         return carry, y
 
     return checked
@@ -86,11 +63,9 @@ class Steps:
 
 def next_value(function: str, body: Body, form: str, /, *args: Any) -> Any:
     """Return what a body makes of the value that it is given last: one like it."""
-
-    def like(out: Any) -> None:
-        _like(function, "a value", args[-1], out)
-
-    return held(function, "body", body, form, like, *args)
+    out = called(function, form, body, *args)
+    _like(function, "a value", args[-1], out)
+    return out
 
 
 def _like(function: str, returned: str, before: Any, after: Any) -> None:

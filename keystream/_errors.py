@@ -41,7 +41,7 @@ class UnknownNameError(KeystreamError, KeyError, AttributeError):
 
 
 class BodyError(KeystreamError, TypeError):
-    """A body that doesn't take what it is called with, or returned what can't be gone on with."""
+    """A body that returned no arrays, or what a loop can't carry on with."""
 
 
 class MeshAxisError(KeystreamError, ValueError, NameError):

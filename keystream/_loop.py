@@ -60,7 +60,7 @@ def fori_loop(lower: Any, upper: Any, body: Body, init: Any, *, key: jax.Array) 
         >>> ks.fori_loop(0, 5, turn, 0, key=ks.key(42)).shape
         ()
     """
-    impl = one_key("fori_loop", key)
+    impl = one_key("fori_loop", key, "ks.fori_loop(lower, upper, body, init, key=key)")
     _check.function_of("fori_loop", "body", body, "body(key, i, val)")
     _check_tree.arrays("fori_loop", "init", init)
     lower, upper = _bound("lower", lower, impl), _bound("upper", upper, impl)
@@ -154,7 +154,7 @@ def while_loop(
         >>> int(ks.while_loop(lambda val: val != 6, roll, 0, key=ks.key(42)))
         6
     """
-    impl = one_key("while_loop", key)
+    impl = one_key("while_loop", key, "ks.while_loop(cond, body, init, key=key)")
     _check.function_of("while_loop", "cond", cond, "cond(val)")
     _check.function_of("while_loop", "body", body, "body(key, val)")
     _check_tree.arrays("while_loop", "init", init)
@@ -164,7 +164,7 @@ def while_loop(
     leaves, structure = jax.tree.flatten(init)
 
     def more(val: list[Any]) -> list[Any]:
-        out = called("while_loop", "cond", cond, "cond(val)", jax.tree.unflatten(structure, val))
+        out = called("while_loop", "cond(val)", cond, jax.tree.unflatten(structure, val))
         _check_tree.arrays("while_loop", "cond", out, cls=BodyError, must="return")
         kind = jax.typeof(out) if jax.tree_util.all_leaves([out]) else None
         if kind is None or kind.shape or kind.dtype != np.bool_:

@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from keystream import _check_key, _children, _key_first
+from keystream import _check_key, _children
 from keystream._called import drawn
 from keystream._errors import ArgumentValueError, error
 
@@ -63,7 +63,7 @@ def pmap(
             or that JAX can't map over devices (philox4x32).
         ArgumentValueError: An axis that is counted from the end, or the number of an
             argument that isn't there. For all else `jax.pmap` has errors of its own.
-        BodyError: `fun` doesn't take what it is called with, or returns no arrays.
+        BodyError: `fun` returns no arrays.
 
     Example:
         >>> import jax, keystream as ks
@@ -80,7 +80,7 @@ def pmap(
 
     def on_device(key: jax.Array, _: Any, *args: Any) -> Any:
         use = _children.axis_child(key, (axis_name,))
-        return drawn("pmap", "fun", fun, "fun(key, *args)", use, *args)
+        return drawn("pmap", "fun(key, *args)", fun, use, *args)
 
     @functools.cache
     def build(marked: bool, count: int) -> Callable[..., Any]:
@@ -97,6 +97,7 @@ def pmap(
         )
         return call
 
+    @functools.wraps(fun)
     def mapped(key: jax.Array, /, *args: Any) -> Any:
         several = "For a key per device that is there already: jax.pmap(fun)(keys, xs)."
         right = "ks.pmap(fun)(key, xs)"
@@ -109,7 +110,7 @@ def pmap(
         numbers = np.arange(lanes if axis_size is None else axis_size)
         return build(True, len(args))(key, numbers, *args)
 
-    return _key_first.by_position("pmap", fun, mapped, "ks.pmap(fun)(key, xs)")
+    return mapped
 
 
 def _per_argument(in_axes: Any, count: int) -> tuple[Any, ...]:

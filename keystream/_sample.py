@@ -11,7 +11,7 @@ import numpy as np
 from jax import lax
 
 from keystream import _batches, _check, _check_key, _check_tree, _children, _placement, _program
-from keystream._call import bound, few_dims, over_keys
+from keystream._called import bound, few_dims, over_keys
 from keystream._placement import Placement
 from keystream._program import Function, Leaves
 from keystream._scheme import Counter, advance
@@ -77,7 +77,7 @@ def sample(
             or draws otherwise under `vmap` (rbg).
         ArgumentTypeError, ArgumentValueError: A bad `sampler`, `shape`, `start` or
             `batch_size`; a mesh that doesn't divide `shape`, or isn't the one in context.
-        BodyError: `sampler` doesn't take what it is called with, or returns no arrays.
+        BodyError: `sampler` returns no arrays.
         MeshAxisError: The sharding names an axis that the mesh doesn't have.
 
     Example:

@@ -77,7 +77,7 @@ def scan(
         >>> int(carry), ys.shape
         (6, (4,))
     """
-    impl = one_key("scan", key)
+    impl = one_key("scan", key, "ks.scan(body, init, xs, key=key)")
     _check_steps("scan", body, init, reverse, unroll)
     steps = _length("scan", xs, length)
     first = _children.base(_check.start("scan", start, steps, impl), steps, impl)
@@ -168,7 +168,7 @@ def scan_carried(
         >>> key.shape, int(carry), ys.shape
         ((), 3, (3,))
     """
-    one_key("scan_carried", key)
+    one_key("scan_carried", key, "ks.scan_carried(body, init, xs, key=key)")
     _check_steps("scan_carried", body, init, reverse, unroll)
     steps = _length("scan_carried", xs, length)
     step = Steps(paired("scan_carried", body), init, xs)
@@ -237,7 +237,7 @@ def map(  # noqa: A001 - the name that JAX users look for, as in `lax.map`
         KeyTypeError, KeyImplError: `key` isn't one typed key, or refused; an rbg key
             together with `batch_size`, as `vmap` over rbg keys draws something else.
         ArgumentTypeError, ArgumentValueError: Bad `xs`, `batch_size` or `start`.
-        BodyError: `body` doesn't take what it is called with, or returns no arrays.
+        BodyError: `body` returns no arrays.
 
     Example:
         >>> import jax, jax.numpy as jnp, keystream as ks
@@ -246,7 +246,7 @@ def map(  # noqa: A001 - the name that JAX users look for, as in `lax.map`
         >>> ks.map(noisy, jnp.zeros(6, int), key=ks.key(42), batch_size=4).shape
         (6,)
     """
-    impl = one_key("map", key)
+    impl = one_key("map", key, "ks.map(body, xs, key=key)")
     _check.function_of("map", "body", body, "body(key, x)")
     steps = _length("map", xs, None)
     if batch_size is not None:
@@ -257,7 +257,7 @@ def map(  # noqa: A001 - the name that JAX users look for, as in `lax.map`
     first = _children.two_words(key, first)
 
     def one(key: jax.Array, x: Any) -> Any:
-        return drawn("map", "body", body, "body(key, x)", key, x)
+        return drawn("map", "body(key, x)", body, key, x)
 
     if batch_size is None:
         step = Steps(lambda _, key, carry, x: (carry, one(key, x)), (), xs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -16,7 +17,6 @@ from keystream import (
     _check_tree,
     _children,
     _compat,
-    _key_first,
     _placement,
     _program,
     _specs,
@@ -31,7 +31,6 @@ from keystream._errors import (
     error,
 )
 from keystream._program import Function
-from keystream._refused import refused
 
 VARY = "keystream.vary:"
 """Begins the name of the scope that a mapped body runs in, before the axes of `vary`."""
@@ -39,7 +38,6 @@ VARY = "keystream.vary:"
 _VARY = 'For one key on all shards: vary=(). For another on each: vary="data".'
 
 
-@refused("shard_map", {"'vary'": _VARY})
 def shard_map(
     fun: Callable[..., Any],
     *,
@@ -90,7 +88,7 @@ def shard_map(
         ArgumentTypeError: No mesh, neither given nor in context.
         ArgumentValueError: Specs that don't fit the arguments, what `fun` returns or the
             mesh, or another mesh than the one in context.
-        BodyError: `fun` doesn't take what it is called with, or returns no arrays.
+        BodyError: `fun` returns no arrays.
         VaryingError: A sampler that loops (poisson, binomial, ...) under `check_vma=True`,
             which JAX can't check.
 
@@ -114,6 +112,7 @@ def shard_map(
     if not all(isinstance(name, str) for name in names):
         raise error(ArgumentTypeError, "shard_map", "vary", "axis names", vary, _VARY)
 
+    @functools.wraps(fun)
     def mapped(key: jax.Array, /, *args: Any) -> Any:
         each = "[mapped(key, x) for key in keys]"
         impl = _check_key.one_key("shard_map", key, *args, call="mapped(key, x)", each=each)
@@ -164,7 +163,7 @@ def shard_map(
                 raise
             raise worded from cause
 
-    return _key_first.by_position("shard_map", fun, mapped, "mapped(key, x)")
+    return mapped
 
 
 class _Body:
@@ -187,7 +186,7 @@ class _Body:
         """Call the function on one shard."""
         parts = map(jax.tree.unflatten, self._arg_structures, args)
         given = jax.tree.unflatten(self._in, parts)
-        out = drawn("shard_map", "fun", self._fun, "fun(key, *args)", key, *given)
+        out = drawn("shard_map", "fun(key, *args)", self._fun, key, *given)
         _specs.fit("out_specs", self._given_out_specs, out, self._mesh)
         below = [jax.tree.flatten(part) for part in self._out.flatten_up_to(out)]
         self._result_structures = [structure for _, structure in below]

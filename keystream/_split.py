@@ -263,7 +263,7 @@ def split_tree(
         ArgumentTypeError: A dict key that is neither str, bytes nor int.
         ArgumentValueError: An empty dict key, two leaves with one path, or a tree that JAX
             can't take apart.
-        BodyError: `is_leaf` doesn't take a node, or returns no bool.
+        BodyError: `is_leaf` returns no bool.
 
     Example:
         >>> import keystream as ks

@@ -20,15 +20,7 @@ from keystream._errors import (
 )
 from keystream._impl import NARROW_END, POSITIONS_END, Impl, is_typed_key
 from keystream._public import members
-from keystream._refused import refused
 from keystream._scheme import Counter
-
-_CURES = {
-    "missing": "For one: ks.Stream(ks.key(42)).",
-    "'key'": "By position: ks.Stream(key).",
-    "": "To begin further on: ks.Stream(key).skip(5). "
-    "For streams by name: ks.Streams(key, ('params', 'dropout')).",
-}
 
 
 @jax.tree_util.register_pytree_with_keys_class
@@ -90,7 +82,6 @@ class Stream:
     _words: Any
     _known: int | None
 
-    @refused("Stream", _CURES)
     def __init__(self, key: jax.Array, /) -> None:
         _check_key.here("Stream", _check_key.one_key("Stream", key), key)
         _fill(self, *_stream_steps.begun(key), 0)

@@ -17,7 +17,6 @@ from keystream._errors import (
     unknown_name,
 )
 from keystream._public import members
-from keystream._refused import refused
 from keystream._scheme import Counter
 from keystream._stream import Stream, frozen, made
 from keystream._stream_steps import make_begun
@@ -80,7 +79,6 @@ class Streams:
     _names: tuple[str | bytes, ...]
     _streams: tuple[Any, ...]
 
-    @refused("Streams", {"argument": "For two of them: ks.Streams(key, ('params', 'dropout'))."})
     def __init__(self, key: jax.Array, /, names: Any) -> None:
         impl = _check_key.one_key("Streams", key, names, call="ks.Streams(key, names)")
         _check_key.here("Streams", impl, key)

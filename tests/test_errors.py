@@ -650,69 +650,79 @@ def _second(x, key, *_):
     return x + 1, jax.random.normal(key)
 
 
-def _last(x, *, rng=None):
-    return jax.random.normal(x, (*jnp.shape(x), -1, "a")), rng
-
-
 HANDED = {
     "scan": ("body(key, carry, x)", "ks.scan(second, 0.0, xs, key=key)"),
-    "scan, its carry": ("body(key, carry, x)", "ks.scan(lambda c, key, x: (c, x), x, xs, key=key)"),
     "scan_carried": ("body(key, carry, x)", "ks.scan_carried(second, 0.0, xs, key=key)"),
     "map": ("body(key, x)", "ks.map(second, xs, key=key)"),
     "fori_loop": ("body(key, i, val)", "ks.fori_loop(0, 3, second, 0.0, key=key)"),
     "while_loop": ("body(key, val)", "ks.while_loop(cond, second, 0.0, key=key)"),
+    "while_loop, its cond": ("cond(val)", "ks.while_loop(second, again, 0.0, key=key)"),
     "vmap": ("fun(key, *args)", "ks.vmap(second)(key, xs)"),
     "pmap": ("fun(key, *args)", "ks.pmap(second)(key, xs)"),
     "shard_map": ("fun(key, *args)", "mapped(key, x)"),
     "sample": ("sampler(key, *args)", "ks.sample(second, key, 3, 1.0)"),
     "sample, in batches": ("sampler(key, *args)", "ks.sample(second, key, 3, 1.0, batch_size=2)"),
     "batched": ("sampler(key, *args)", "ks.batched(second)(keys, 1.0)"),
-    "batched, of one more": ("sampler(key, *args)", "ks.batched(last)(keys)"),
+    "split_tree": ("is_leaf(node)", "ks.split_tree(key, tree, is_leaf=second)"),
+    "audit": ("fun(*args)", "ks.audit(second, key)"),
 }
 
 
 def _noted(call, **more):
-    scope = {**_scope(ROWS[0]), "second": _second, "last": _last, **more}
+    """Return what a call raises, and its notes of how a function was called."""
+    scope = {**_scope(ROWS[0]), "second": _second, "again": _again, **more}
     specs = {"in_specs": P(), "out_specs": P(), "vary": ()}
     scope["mapped"] = ks.shard_map(scope["second"], mesh=_mesh(), **specs)
-    with pytest.raises(Exception) as caught:  # noqa: PT011 - whatever JAX has to say
+    with pytest.raises(Exception) as caught:  # noqa: PT011 - whatever comes
         eval(call, scope)
-    return [each for each in getattr(caught.value, "__notes__", []) if "hands" in each]
+    notes = getattr(caught.value, "__notes__", [])
+    return caught.value, [each for each in notes if " calls " in each]
 
 
 @pytest.mark.fast
 @pytest.mark.parametrize("case", HANDED)
-def test_key_first(case):
-    """What comes out of a body that has its key elsewhere is told that the key goes first."""
+@pytest.mark.parametrize("second", [_second, lambda: None], ids=["raises", "takes nothing"])
+def test_called(case, second):
+    """What a handed function raises, or Python at its call, stays; a note says how it is called."""
     form, call = HANDED[case]
-    assert _noted(call) == [f"{case.partition(',')[0]} hands the key first: {form}."]
-
-
-class _SilentError(RuntimeError):
-    """An error that has nothing to say."""
-
-    def __str__(self):
-        raise KeyError
-
-
-def _raises(head, error=None, **attributes):
-    """Return a body with these arguments that raises."""
-    scope = {"error": error or RuntimeError("no")}
-    exec(f"def body({head}): raise error", scope)
-    vars(scope["body"]).update(attributes)
-    return scope["body"]
+    error, notes = _noted(call, second=second)
+    assert not isinstance(error, ks.KeystreamError)
+    assert notes == [f"{case.partition(',')[0]} calls {form}."]
 
 
 @pytest.mark.fast
-def test_key_first_only_there():
-    """A body whose key is first, or that has none, is told nothing; no error is hidden."""
-    call = "ks.vmap(second)(key, xs)"
-    assert len(_noted(call, second=_raises("x, prng_key"))) == 1
-    for head in ("key, x", "rng, x, key=0", "*args", "x, y"):
-        assert _noted(call, second=_raises(head)) == []
-    assert _noted(call, second=_raises("x, key", __signature__=3)) == []
-    with pytest.raises(_SilentError):
-        ks.vmap(_raises("x, key", _SilentError()))(ks.key(42), jnp.arange(3))
+def test_called_once():
+    """An error that passes several loops is told once what each of them calls."""
+    failed = RuntimeError("no")
+
+    def fail(*_):
+        raise failed
+
+    def outer(key, *_):
+        return ks.map(ks.vmap(fail), jnp.ones((2, 3)), key=key)
+
+    error, notes = _noted("ks.vmap(second)(key, xs)", second=outer)
+    assert error is failed
+    assert notes == ["vmap calls fun(key, *args).", "map calls body(key, x)."]
+
+
+@pytest.mark.fast
+@pytest.mark.parametrize(
+    "call",
+    [
+        "ks.Stream()",
+        "ks.Stream(key, 5)",
+        "ks.Streams(key)",
+        "ks.shard_map(fun, mesh=mesh, in_specs=(), out_specs=P())",
+        "ks.vmap(fun)(key=key, x=xs)",
+        "ks.batched(fun)(keys=keys)",
+        "ks.pmap(fun)(key, x=xs)",
+        "mapped(key, x=xs)",
+    ],
+)
+def test_own_calls(call):
+    """A call of ours that doesn't fit its signature is Python's own error."""
+    assert type(_noted(call)[0]) is TypeError
 
 
 @pytest.mark.fast

@@ -52,7 +52,6 @@ def audit(fun: Callable[..., Any], /, *args: Any, run: bool = False, **kwargs: A
             looks at values while it is traced; an array is of a type that JAX has none for;
             or `run` is not a bool.
         ArgumentValueError: An array was donated, or the arguments are no pytree.
-        BodyError: `fun` doesn't take `*args` and `**kwargs`.
         RecordingError: This version of JAX doesn't let a run be recorded.
 
     Example:

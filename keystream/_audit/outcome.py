@@ -19,7 +19,7 @@ def leaves(fun: Callable[..., Any], args: Any, kwargs: Any) -> list[Any]:
     Raises:
         ArgumentTypeError: The result is work still to be done, which nobody would look at.
     """
-    out = called("audit", "fun", fun, "fun(*args)", *args, **kwargs)
+    out = called("audit", "fun(*args)", fun, *args, **kwargs)
     for kinds, cure in _LATER:
         if isinstance(out, kinds):
             if isinstance(out, Coroutine):
