@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
@@ -97,7 +98,7 @@ def sample(
     total = _check.size_of(sizes)
     first = _children.base(_check.start("sample", start, total, impl), total, impl)
     batch = None if batch_size is None else _check.batch_size("sample", batch_size)
-    call = bound("sample", sampler, args, kwargs)
+    call = _bound(sampler, args, kwargs)
     if out_sharding is not None:
         _check_key.shards("sample", impl, key)
         place = _placement.resolve("sample", sizes, out_sharding)
@@ -111,6 +112,29 @@ def sample(
     first = _children.two_words(key, first)
     leaves = _program.run(_make_batches, [draw], key, first, shape=sizes, batch=batch)
     return jax.tree.unflatten(draw.structure, leaves)
+
+
+def _bound(
+    sampler: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Callable[[jax.Array], Any]:
+    """Return a sampler that still wants its key, and sees NumPy arrays as they are if it can."""
+    call = bound("sample", sampler, args, kwargs)
+
+    def draw(key: jax.Array) -> Any:
+        try:
+            return call(key)
+        except jax.errors.TracerArrayConversionError:
+            # What is drawn can't be an index into an array of NumPy's, but into one of JAX's.
+            given, named = jax.tree.map(_as_jax, (args, kwargs))
+            return bound("sample", sampler, given, named)(key)
+
+    return draw
+
+
+def _as_jax(leaf: Any) -> Any:
+    # JAX would cut integers of 64 bits.
+    whole = isinstance(leaf, np.ndarray) and not (leaf.dtype.kind in "iu" and leaf.itemsize == 8)
+    return jnp.asarray(leaf) if whole and leaf.dtype.kind in "biufcV" else leaf
 
 
 def _make_batches(
@@ -148,7 +172,7 @@ def _draw_on_mesh(
         for i, array in zip(places, arrays, strict=True):
             given[i] = array
         args, kwargs = jax.tree.unflatten(structure, given)
-        return bound("sample", sampler, args, kwargs)(key)
+        return _bound(sampler, args, kwargs)(key)
 
     draw = Leaves(one)
     arrays = [leaves[i] for i in places]

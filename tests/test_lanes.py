@@ -251,6 +251,26 @@ def test_check_of_memory_finds_liars() -> None:
         check_memory(joined, ks.key(6), 4 * total)
 
 
+@pytest.mark.parametrize("form", ["plain", "batches", "mesh"])
+def test_numpy_arrays(form: str) -> None:
+    """A sampler may index a NumPy array by what it draws, and may need another one's values."""
+    rows, sizes = np.arange(10, dtype=np.float32), np.array([3, 2])
+    place = jax.sharding.NamedSharding(catalogue.mesh(2), jax.P("data"))
+    options: Any = {"plain": {}, "batches": {"batch_size": 3}, "mesh": {"out_sharding": place}}
+
+    def resampled(key: jax.Array, rows: Any) -> Any:
+        return rows[jax.random.randint(key, (5,), 0, 10)]
+
+    def shaped(key: jax.Array, sizes: Any) -> Any:
+        return jax.random.bits(key, tuple(int(size) for size in sizes))
+
+    for sampler, array in ((resampled, rows), (shaped, sizes)):
+        got = ks.sample(sampler, ks.key(7), 8, array, **options[form])
+        given = jnp.asarray(array) if array is rows else array
+        want = jnp.stack([sampler(key, given) for key in ks.keys(ks.key(7), 8)])
+        oracle.assert_same(np.asarray(got), np.asarray(want))
+
+
 @pytest.mark.parametrize("call", [ks.sample, ks.vmap, ks.batched], ids=lambda f: f.__name__)
 def test_rbg_is_refused(call: Any) -> None:
     """Keys of rbg, of which under vmap only the first draws, are refused with the way round."""

@@ -346,7 +346,7 @@ def test_import_is_light() -> None:
     doors = {"audit", "recording"}
     assert audit == {f"keystream._audit.{door}" for door in doors}
     ours = sum(size for name, size in modules.items() if name.startswith("keystream"))
-    assert ours < 350_000, f"{ours} characters of source"
+    assert ours < 380_000, f"{ours} characters of source"
 
 
 def test_check_of_the_import_finds_a_liar() -> None:
