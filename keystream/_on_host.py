@@ -47,7 +47,10 @@ def child_words(words: np.ndarray, counters: Counter, dtype: Any) -> np.ndarray:
         some, lo = (x[first : first + FOLDED] for x in (words, counters.lo))
         missing = FOLDED - len(lo)  # filled up, so that one length is compiled
         filled = np.pad(some, ((0, missing), (0, 0))), np.pad(lo, (0, missing))
-        made.append(jax.device_get(_folded(*filled, dtype))[: len(lo)])
+        # Over whatever mesh is in context JAX couldn't read the result back.
+        empty = jax.sharding.AbstractMesh((), ())
+        with jax.ensure_compile_time_eval(), jax.sharding.use_abstract_mesh(empty):
+            made.append(jax.device_get(_folded(*filled, dtype))[: len(lo)])
     return np.concatenate(made)
 
 
@@ -69,7 +72,8 @@ def put(words: np.ndarray, dtype: Any, place: Any) -> list[jax.Array]:
 
 def hand_over(words: np.ndarray, dtype: Any, place: Any) -> list[jax.Array]:
     """Return what `put` does, five times as fast where JAX may compile."""
-    if _check.setting("jax_disable_jit") or os.getpid() != _IMPORTED_BY:
+    elsewhere = place is not None and not jax.sharding.get_abstract_mesh().empty
+    if _check.setting("jax_disable_jit") or os.getpid() != _IMPORTED_BY or elsewhere:
         return put(words, dtype, place)
     hand_out = _hand_out(dtype, place)
     made: list[jax.Array] = []

@@ -29,6 +29,8 @@ INPUTS = 50
 NO_CALLS = {"SCHEME", "Difference", "annotations"}
 """Public names that nobody calls."""
 NO_METHODS = {"__new__", "__init_subclass__", "__subclasshook__", "__module__", "__slots__"}
+OTHERS = NO_METHODS | {"__init__", "__copy__", "__deepcopy__"}
+"""Methods that no row calls by name."""
 
 
 def _surface():
@@ -46,7 +48,7 @@ def _surface():
         for name, value in vars(cls).items():
             shown = not name.startswith("_") or (name.startswith("__") and callable(value))
             slot = inspect.ismemberdescriptor(value)
-            if shown and not slot and name not in {*NO_METHODS, "__init__", "__deepcopy__"}:
+            if shown and not slot and name not in OTHERS:
                 found.add(f"{cls.__name__}.{name}")
     return found
 

@@ -78,6 +78,7 @@ ROWS = (
     ),
     Row("Stream.__next__", "next({stream})", laws.anything, _STREAM, speaks=("Stream",), share=0.1),
     Row("Stream.__dir__", "dir({stream})", laws.anything, _STREAM, share=0.1),
+    Row("Stream.__eq__", "{stream} == {stream}", laws.anything, _STREAM, speaks=("Stream",)),
     Row("Stream.__repr__", "repr({stream})", laws.a_text, _STREAM, share=0.3),
     Row(
         "Stream.__setattr__",
@@ -185,6 +186,14 @@ ROWS = (
         laws.anything,
         {**_STREAMS, "attribute": values.plain_names},
         share=0.2,
+    ),
+    Row(
+        "Streams.__eq__",
+        "{streams} == {streams}",
+        laws.anything,
+        _STREAMS,
+        speaks=("Streams", "Stream"),
+        contexts=("eager", "under_mesh"),
     ),
     Row("Streams.__repr__", "repr({streams})", laws.a_text, _STREAMS, share=0.2),
     Row(
