@@ -67,11 +67,11 @@ def sample(
         range, agree to last digits, and a sampler that rejects may rarely give another value;
         the documentation has a table.
 
-        With `batch_size` or `out_sharding` the sampler is traced in each
-        call, so that it sees what has changed, and the call is compiled once for equal
-        programs: new seeds, starts, numbers and lambdas compile nothing. Where `batch_size`
-        doesn't divide the number of draws, the last batch overlaps the one before, and a
-        callback in the sampler runs twice for the draws in both.
+        With `batch_size` or `out_sharding` the sampler is traced in each call, so that it sees
+        what has changed, and compiled once for equal programs: new seeds, starts, numbers and
+        lambdas compile nothing. Where `batch_size` doesn't divide the number of draws, the last
+        batch overlaps the one before, and a callback runs twice for the draws in both. A NumPy
+        array among the arguments stays one, unless the sampler indexes it by what it draws.
 
     Raises:
         KeyTypeError, KeyImplError: Not one typed key, or an implementation that is refused

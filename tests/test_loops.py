@@ -277,3 +277,18 @@ def test_gradient_through_time() -> None:
     want = np.prod([float(jax.random.uniform(oracle.child(key, i))) for i in range(4)])
     oracle.assert_close(jax.grad(loss)(2.0), want)
     oracle.assert_close(jax.grad(jax.checkpoint(loss))(2.0), want)
+
+
+@pytest.mark.parametrize("lower", [-2, -1, 2**31 - 4])
+@pytest.mark.parametrize("jitted", [False, True])
+def test_extreme_bounds(lower: int, jitted: bool) -> None:
+    """A counted loop begins and ends at the ends of its type as Python's range does."""
+
+    def loop(key: jax.Array) -> Any:
+        turn = lambda key, i, val: (val[0] + jax.random.bits(key), i)
+        return ks.fori_loop(lower, lower + 3, turn, (jnp.uint32(0), 0), key=key)
+
+    key = ks.key(12)
+    total, last = (jax.jit(loop) if jitted else loop)(key)
+    want = sum(int(jax.random.bits(ks.derive(key, i))) for i in range(lower, lower + 3))
+    assert (int(total), int(last)) == (want % 2**32, lower + 2)
