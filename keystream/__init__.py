@@ -7,6 +7,7 @@ hidden state, hands out ordinary typed JAX keys, and every number still comes ou
 
 import typing as _typing
 
+from keystream import _html as _html
 from keystream._accelerate import accelerate as accelerate
 from keystream._agreement import check_distinct as check_distinct
 from keystream._agreement import check_replicated as check_replicated

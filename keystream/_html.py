@@ -20,6 +20,7 @@ from keystream._impl import accepted, concrete_words, is_typed_key
 from keystream._seed import printed
 from keystream._stream import Stream
 from keystream._streams import Streams
+from keystream._value import to_html
 
 SHOWN = 8
 """How many keys of an array are shown."""
@@ -42,12 +43,14 @@ _CODE = (
 _FAINT = "opacity: .72"
 
 
-def of_stream(stream: Stream) -> str:
-    """Return a stream as a card: its position, and which key it stands on."""
+@to_html.register
+def _(stream: Stream) -> str:
+    """Return a stream as a card: its position, and its key."""
     return _card("Stream", "", ("position", "key"), [_cells(stream)])
 
 
-def of_streams(streams: Streams) -> str:
+@to_html.register
+def _(streams: Streams) -> str:
     """Return streams as a card, a row for each name."""
     names = streams.names[:NAMES]
     rows = [(repr(n), *_cells(s)) for n, s in zip(names, streams._streams, strict=False)]
@@ -55,7 +58,7 @@ def of_streams(streams: Streams) -> str:
     return _card("Streams", note, ("name", "position", "key"), rows, len(streams.names) - NAMES)
 
 
-def of_keys(keys: object) -> str | None:
+def keys_to_html(keys: object) -> str | None:
     """Return typed keys as a card, a row for each of the first few; None for anything else."""
     if not is_typed_key(keys):
         return None

@@ -11,7 +11,7 @@ from typing import Any
 
 import jax
 
-from keystream._html import of_keys
+from keystream._html import keys_to_html
 
 FORM = "text/html"
 
@@ -23,7 +23,7 @@ class _OfArrays:
         self.before = before
 
     def __call__(self, array: Any) -> str | None:
-        found = of_keys(array)
+        found = keys_to_html(array)
         return self.before(array) if found is None and self.before is not None else found
 
 

@@ -55,9 +55,3 @@ def version() -> str:
         return importlib.metadata.version("keystream")
     except importlib.metadata.PackageNotFoundError:
         return "0+source"
-
-
-def members(value: object) -> list[str]:
-    """Return the public attributes of a value of ours, without what JAX asks a pytree for."""
-    names = object.__dir__(value)
-    return sorted(name for name in names if not name.startswith(("_", "tree_")))

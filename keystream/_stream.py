@@ -12,19 +12,18 @@ from keystream._check import is_donated, is_traced
 from keystream._errors import (
     ArgumentTypeError,
     ArgumentValueError,
-    ImmutableError,
     KeyTypeError,
     Words,
     error,
     summary,
 )
 from keystream._impl import NARROW_END, POSITIONS_END, Impl, is_typed_key
-from keystream._public import members
 from keystream._scheme import Counter
+from keystream._value import Value, set_attributes
 
 
 @jax.tree_util.register_pytree_with_keys_class
-class Stream:
+class Stream(Value):
     """Keys in order, as one immutable value: a key and the position of its next child.
 
     Reach for it where keys are asked for one after the other and the place must survive: in
@@ -78,6 +77,7 @@ class Stream:
     """
 
     __slots__ = ("_key", "_known", "_words")
+    _another = "stream.skip(1)"
     _key: Any
     _words: Any
     _known: int | None
@@ -274,14 +274,6 @@ class Stream:
     # A key has no hash, and neither has a value that holds one.
     __hash__ = None  # type: ignore[assignment]
 
-    def __setattr__(self, name: str, value: object) -> None:
-        place = _check.static_int(value) if name == "position" else None
-        there = place is not None and 0 <= place < NARROW_END  # where every key has positions
-        raise frozen("Stream", name, f"ks.Stream(key).skip({place})" if there else "stream.skip(1)")
-
-    def __delattr__(self, name: str) -> None:
-        raise frozen("Stream", name, "stream.skip(1)")
-
     if not TYPE_CHECKING:  # which finds what is amiss, as long as it doesn't see these methods
 
         def __next__(self):
@@ -294,14 +286,6 @@ class Stream:
             from keystream import _stream_names  # noqa: PLC0415 - of use to the mistaken alone
 
             raise _stream_names.stranger(self, name)
-
-    def __dir__(self) -> list[str]:
-        return members(self)
-
-    def _repr_html_(self) -> str:
-        from keystream import _html  # noqa: PLC0415 - asked for by notebooks alone
-
-        return _html.of_stream(self)
 
     def __repr__(self) -> str:
         whole = _is_words(self._words) and _is_one(self) and not _is_donated(self)
@@ -342,15 +326,8 @@ class Stream:
         if self._known is None and not is_traced(self._words):
             # `device_get` is a transfer that `jax.transfer_guard("disallow")` lets through.
             hi, lo = jax.device_get(self._words).tolist()
-            object.__setattr__(self, "_known", hi << 32 | lo)
+            set_attributes(self, _known=hi << 32 | lo)
         return self._known
-
-
-def frozen(function: str, name: str, cure: str) -> ImmutableError:
-    """Word the error of an assignment to a value that doesn't change."""
-    cure = f"For another one: {cure}."
-    name = name if name.isidentifier() and len(name) < 40 else summary(name)
-    return error(ImmutableError, function, name, "left as it is", Words("an assignment"), cure)
 
 
 def _is_words(value: Any) -> bool:
@@ -402,6 +379,4 @@ def made(key: Any, words: Any, known: int | None = None) -> Stream:
 
 
 def _fill(stream: Stream, key: Any, words: Any, known: int | None) -> None:
-    object.__setattr__(stream, "_key", key)
-    object.__setattr__(stream, "_words", words)
-    object.__setattr__(stream, "_known", None if is_traced(words) else known)
+    set_attributes(stream, _key=key, _words=words, _known=None if is_traced(words) else known)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from keystream._errors import UnknownNameError, Words, error
-from keystream._public import members
+from keystream._value import members
 
 _CURES = {
     "Stream": {

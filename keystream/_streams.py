@@ -16,15 +16,15 @@ from keystream._errors import (
     summary,
     unknown_name,
 )
-from keystream._public import members
 from keystream._scheme import Counter
-from keystream._stream import Stream, frozen, made
+from keystream._stream import Stream, made
 from keystream._stream_steps import make_begun
 from keystream._tree import Tree
+from keystream._value import Value, set_attributes
 
 
 @jax.tree_util.register_pytree_with_keys_class
-class Streams:
+class Streams(Value):
     """Streams by name under one key, in one immutable value.
 
     Reach for it in a training state whose parts draw at their own pace: the two lines of a
@@ -76,6 +76,7 @@ class Streams:
     """
 
     __slots__ = ("_names", "_streams")
+    _another = "key, streams = streams.next('params')"
     _names: tuple[str | bytes, ...]
     _streams: tuple[Any, ...]
 
@@ -87,7 +88,7 @@ class Streams:
             raise error(ArgumentTypeError, "Streams", "names", "a tuple of names", names, cure)
         known = _check.distinct_names("Streams", names)
         tree = _tree.plan("Streams", tuple((name,) for name in known), impl)
-        _fill(self, known, _begun(key, tree))
+        set_attributes(self, _names=known, _streams=_begun(key, tree))
 
     @property
     def names(self) -> tuple[str | bytes, ...]:
@@ -249,12 +250,6 @@ class Streams:
     # A key has no hash, and neither has a value that holds one.
     __hash__ = None  # type: ignore[assignment]
 
-    def __setattr__(self, name: str, value: object) -> None:
-        raise frozen("Streams", name, "key, streams = streams.next('params')")
-
-    def __delattr__(self, name: str) -> None:
-        raise frozen("Streams", name, "key, streams = streams.next('params')")
-
     if not TYPE_CHECKING:  # to which any name would be one
 
         def __getattr__(self, name):
@@ -263,14 +258,6 @@ class Streams:
             # Of a value that isn't filled yet, Python asks for what it is filled with.
             names = () if name.startswith("_") else self._names
             raise _stream_names.stranger(self, name, names)
-
-    def __dir__(self) -> list[str]:
-        return members(self)
-
-    def _repr_html_(self) -> str:
-        from keystream import _html  # noqa: PLC0415 - asked for by notebooks alone
-
-        return _html.of_streams(self)
 
     def __repr__(self) -> str:
         pairs = zip(self._names, self._streams, strict=True)
@@ -294,13 +281,8 @@ class Streams:
 
 def _made(names: tuple[str | bytes, ...], streams: tuple[Any, ...]) -> Streams:
     found = object.__new__(Streams)
-    _fill(found, names, streams)
+    set_attributes(found, _names=names, _streams=streams)
     return found
-
-
-def _fill(found: Streams, names: tuple[str | bytes, ...], streams: tuple[Any, ...]) -> None:
-    object.__setattr__(found, "_names", names)
-    object.__setattr__(found, "_streams", streams)
 
 
 def _placed(stream: Stream, known: int | None) -> Stream:

@@ -86,15 +86,15 @@ def test_streams() -> None:
 def test_keys() -> None:
     """A key array shows its shape, its implementation and the first few fingerprints."""
     key = ks.key(42)
-    assert seen(_html.of_keys(key)) == f"key threefry2x32 fingerprint {printed(key)}"
+    assert seen(_html.keys_to_html(key)) == f"key threefry2x32 fingerprint {printed(key)}"
     keys = ks.keys(key, (3, 4))
-    told = seen(_html.of_keys(keys))
+    told = seen(_html.keys_to_html(keys))
     assert told.startswith("keys threefry2x32, shape (3, 4) index fingerprint 0, 0 ")
     assert [printed(k) in told for k in keys.ravel()] == [True] * _html.SHOWN + [False] * 4
     assert told.endswith("1, 3 " + printed(keys[1, 3]) + " and 4 more")
-    assert seen(_html.of_keys(ks.keys(key, 0))) == "keys threefry2x32, shape (0,)"
-    assert _html.of_keys(jnp.arange(3)) is None
-    assert _html.of_keys("key") is None
+    assert seen(_html.keys_to_html(ks.keys(key, 0))) == "keys threefry2x32, shape (0,)"
+    assert _html.keys_to_html(jnp.arange(3)) is None
+    assert _html.keys_to_html("key") is None
 
 
 def test_keys_that_cannot_be_read() -> None:
@@ -102,7 +102,7 @@ def test_keys_that_cannot_be_read() -> None:
     shown: list[str] = []
 
     def look(key: jax.Array) -> jax.Array:
-        shown.extend([seen(_html.of_keys(key)), of(ks.Stream(key))])
+        shown.extend([seen(_html.keys_to_html(key)), of(ks.Stream(key))])
         return jax.random.bits(key)
 
     jax.jit(look)(ks.key(42))
@@ -112,13 +112,15 @@ def test_keys_that_cannot_be_read() -> None:
     gone = jax.random.clone(ks.key(42))
     stream = ks.Stream(gone)
     gone.delete()
-    assert "donated" in seen(_html.of_keys(gone))
+    assert "donated" in seen(_html.keys_to_html(gone))
     jax.tree.leaves(stream)[0].delete()
     assert "donated" in of(stream)
-    assert "refuses" in seen(_html.of_keys(jax.random.key(1, impl="unsafe_rbg")))
-    assert "ks.fingerprint(keys[i])" in seen(_html.of_keys(ks.keys(ks.key(42), _html.COPIED + 1)))
+    assert "refuses" in seen(_html.keys_to_html(jax.random.key(1, impl="unsafe_rbg")))
+    assert "ks.fingerprint(keys[i])" in seen(
+        _html.keys_to_html(ks.keys(ks.key(42), _html.COPIED + 1))
+    )
     mesh = jax.make_mesh((8,), ("data",))
-    told = seen(_html.of_keys(ks.shard_keys(ks.key(42), mesh, P("data"))))
+    told = seen(_html.keys_to_html(ks.shard_keys(ks.key(42), mesh, P("data"))))
     assert "on 8 devices" in told
     assert printed(ks.keys(ks.key(42), 8)[7]) in told
     several = jax.vmap(ks.Stream)(ks.keys(ks.key(42), 3))
@@ -137,7 +139,7 @@ def test_in_a_mapped_body() -> None:
     shown: list[str] = []
 
     def body() -> jax.Array:
-        shown.append(seen(_html.of_keys(key)))
+        shown.append(seen(_html.keys_to_html(key)))
         return jnp.zeros(())
 
     jax.shard_map(body, mesh=mesh, in_specs=(), out_specs=P(), check_vma=False)()
@@ -149,7 +151,7 @@ def test_no_words() -> None:
     """The words of a key stand nowhere, neither in decimal nor in hexadecimal."""
     key = jax.random.wrap_key_data(np.array(WORDS, np.uint32))
     stream = ks.Stream(key)
-    forms = [stream._repr_html_(), _html.of_keys(key), _html.of_keys(key[None])]
+    forms = [stream._repr_html_(), _html.keys_to_html(key), _html.keys_to_html(key[None])]
     for word in WORDS:
         assert not any(str(word) in str(form) or f"{word:x}" in str(form) for form in forms)
     assert f"{WORDS[0]:x}" in f"{np.asarray(jax.random.key_data(key))[0]:x}"  # a liar

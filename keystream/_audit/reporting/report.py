@@ -16,11 +16,10 @@ from keystream._errors import (
     Words,
     error,
 )
-from keystream._public import members
-from keystream._stream import frozen
+from keystream._value import Value, set_attributes
 
 
-class Report:
+class Report(Value):
     """What an audit found, and what it looked at; it doesn't change.
 
     `print(report)` tells it like a compiler does. `report.ok` is true where there is no error.
@@ -45,10 +44,11 @@ class Report:
     """
 
     __slots__ = ("_content",)
+    _another = "ks.audit(fun, *args)"
     _content: Content | None
 
     def __init__(self, _content: Content | None = None) -> None:
-        object.__setattr__(self, "_content", _content)
+        set_attributes(self, _content=_content)
 
     @property
     def subject(self) -> str:
@@ -151,9 +151,6 @@ class Report:
             return "still recording: the report is filled when the block ends"
         return text.write(self._content)
 
-    def __dir__(self) -> list[str]:
-        return members(self)
-
     def __repr__(self) -> str:
         if self._content is None:
             return "Report(still recording)"
@@ -169,12 +166,6 @@ class Report:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return read, (_written(self),)
-
-    def __setattr__(self, name: str, value: object) -> None:
-        raise frozen("Report", name, "ks.audit(fun, *args)")
-
-    def __delattr__(self, name: str) -> None:
-        raise frozen("Report", name, "ks.audit(fun, *args)")
 
     def _asked(self, what: str) -> Content:
         if self._content is None:
@@ -209,7 +200,7 @@ def make_report(
 def fill(empty: Report, full: Report) -> None:
     """Fill the report of a recording, once."""
     assert empty._content is None
-    object.__setattr__(empty, "_content", full._asked("subject"))
+    set_attributes(empty, _content=full._asked("subject"))
 
 
 def read(written: str | None) -> Report:
