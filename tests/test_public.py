@@ -25,7 +25,8 @@ def names_in(package: types.ModuleType) -> set[str]:
     """Return the names that the source of a package gives away, `import x as x`."""
     source = Path(str(package.__file__)).read_text().splitlines()
     lines = [line.partition("#")[0].split() for line in source if line.startswith("from keystream")]
-    return {line[-1] for line in lines if line[-2] == "as"}
+    names = {line[-1] for line in lines if line[-2] == "as"}
+    return {name for name in names if not name.startswith("_")}
 
 
 @pytest.mark.fast
