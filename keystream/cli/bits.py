@@ -20,9 +20,9 @@ import jax
 import keystream as ks
 from keystream import _compat
 from keystream._errors import KeystreamError
-from keystream.cli import _options
-from keystream.cli._layouts.catalogue import LAYOUTS, Layout
-from keystream.cli._layouts.reading import read
+from keystream.cli._bits.catalogue import LAYOUTS, Layout
+from keystream.cli._bits.reading import read
+from keystream.cli._demo import options
 
 IMPLS = tuple(filter(_compat.has_impl, ("threefry2x32", "threefry4x32", "philox4x32")))
 """Whose keys draw alike in lanes; rbg and unsafe_rbg keys don't."""
@@ -76,7 +76,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--list", action="store_true", help="show the layouts")
     parser.add_argument(
         "--seed",
-        type=_options.seed,
+        type=options.seed,
         default=0,
         metavar="SEED",
         help="an integer of any size, or a text (default: 0)",

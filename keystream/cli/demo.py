@@ -19,11 +19,12 @@ from pathlib import Path
 import jax
 
 import keystream as ks
-from keystream.cli import _checks, _processes, _resume
-from keystream.cli._digits import Digits, load
-from keystream.cli._evidence import Run
-from keystream.cli._launch import WorkerError
-from keystream.cli._options import (
+from keystream.cli._demo import processes, resume
+from keystream.cli._demo.checks import Check, all_checks, losses_apart
+from keystream.cli._demo.digits import Digits, load
+from keystream.cli._demo.evidence import Run
+from keystream.cli._demo.launch import WorkerError
+from keystream.cli._demo.options import (
     DEVICES,
     EPOCHS,
     conflict,
@@ -34,7 +35,7 @@ from keystream.cli._options import (
     seed,
     written,
 )
-from keystream.cli._training import compiled, simulate_devices, train
+from keystream.cli._demo.training import compiled, simulate_devices, train
 
 EXTRAS = {"scikit-learn": "sklearn", "matplotlib": "matplotlib", "tqdm": "tqdm"}
 
@@ -90,7 +91,7 @@ def run(options: argparse.Namespace) -> int:
     simulate_devices()
     digits = load()
     print(introduction(options, ks.key(options.seed), digits), flush=True)
-    mode = _resume if options.resume else _processes if options.processes else sys.modules[__name__]
+    mode = resume if options.resume else processes if options.processes else sys.modules[__name__]
     try:
         lines, checks = mode.play(options, digits)
     except WorkerError as error:
@@ -101,13 +102,13 @@ def run(options: argparse.Namespace) -> int:
     return int(any(check.holds is False for check in checks))
 
 
-def play(options: argparse.Namespace, digits: Digits) -> tuple[list[str], list[_checks.Check]]:
+def play(options: argparse.Namespace, digits: Digits) -> tuple[list[str], list[Check]]:
     """Train on each device count, draw the picture, and return what is told."""
     runs, mistaken = train_all(
         ks.key(options.seed), digits, options.devices or DEVICES, options.epochs
     )
     draw_picture(options.out, runs, mistaken)
-    checks = _checks.all_checks(runs, mistaken, full=options.epochs >= EPOCHS)
+    checks = all_checks(runs, mistaken, full=options.epochs >= EPOCHS)
     return table(runs, mistaken), checks
 
 
@@ -148,12 +149,12 @@ def table(runs: Sequence[Run], mistaken: Sequence[Run]) -> list[str]:
         shared = f"{wrong.shared:,} rows of noise on several devices"
         lines.append(f"{right.devices:7}   {right.accuracy:8.1%}   {wrong.accuracy:.1%}, {shared}")
     if len(runs) > 1:
-        apart, worse = _checks.losses_apart(runs), _checks.losses_apart(mistaken)
+        apart, worse = losses_apart(runs), losses_apart(mistaken)
         lines.append(f"losses at most {apart:.1e} apart, by mistake {worse:.1e}")
     return lines
 
 
-def told(check: _checks.Check) -> str:
+def told(check: Check) -> str:
     """Return the line of a check."""
     word = {True: "ok", False: "FAILED", None: "-"}[check.holds]
     return f"  {word:6}  {check.claim} ({check.measured})"
@@ -161,6 +162,6 @@ def told(check: _checks.Check) -> str:
 
 def draw_picture(path: Path, runs: Sequence[Run], mistaken: Sequence[Run]) -> None:
     """Write the picture; matplotlib is only loaded now."""
-    from keystream.cli import _picture  # noqa: PLC0415 - an extra, asked for by then
+    from keystream.cli._demo import picture  # noqa: PLC0415 - an extra, asked for by then
 
-    _picture.draw(path, runs, mistaken)
+    picture.draw(path, runs, mistaken)

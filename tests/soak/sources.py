@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 import keystream as ks
-from keystream.cli._layouts import catalogue, reading
+from keystream.cli._bits import catalogue, reading
 
 SPAN = 2**32
 """Words between the beginnings of two tests of one seed: 16 GiB, more than any test reads."""

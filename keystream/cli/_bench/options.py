@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from keystream.cli._options import FORMATS, writable
+from keystream.cli._demo.options import FORMATS, writable
 
 LETTERS = "abcdefgh"
 DRAWN = "cd"
