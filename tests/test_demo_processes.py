@@ -30,7 +30,6 @@ from tests.demo_runs import (
     moved,
     needs_extras,
     redrawn,
-    steps,
 )
 
 SEED = 2**70
