@@ -29,6 +29,7 @@ from tests.demo_runs import (
     lines,
     moved,
     needs_extras,
+    read_steps,
     redrawn,
 )
 
@@ -60,7 +61,7 @@ def journals(folder: Path) -> list[Path]:
 @pytest.mark.usefixtures("runs")
 def test_two_processes_draw_what_one_does(folder: Path) -> None:
     """For every example and epoch one of the two drew it, and the same as one process alone."""
-    alone, *joined = map(steps, journals(folder))
+    alone, *joined = map(read_steps, journals(folder))
     assert [len(part) for part in (alone, *joined)] == [END] * 3
     for step, whole in alone.items():
         for what, rows in whole["rows"].items():
