@@ -14,7 +14,7 @@ import pytest
 import keystream as ks
 from keystream.cli import demo
 from keystream.cli._demo.digits import STEPS
-from keystream.cli._demo.outcome import Outcome
+from keystream.cli._demo.journal import Outcome
 
 MISSING = [name for name, module in demo.EXTRAS.items() if not importlib.util.find_spec(module)]
 needs_extras = pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)}")

@@ -249,7 +249,7 @@ def test_stages_are_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stages, "DELAY", 0.01)
     for is_one in (False, True):
         monkeypatch.setattr(terminal, "isatty", lambda is_one=is_one: is_one, raising=False)
-        with stages.shown("tracing") as stage:
+        with stages.show_stages("tracing") as stage:
             time.sleep(0.2)
             stage("reading")
             time.sleep(0.2)

@@ -18,10 +18,10 @@ import keystream as ks
 from keystream.__main__ import main, parser
 from keystream.cli import demo
 from keystream.cli._demo import checks as claims
-from keystream.cli._demo import options
+from keystream.cli._demo.checks import Evidence, Run, shared_rows
 from keystream.cli._demo.digits import BATCH, KEEP, NOISE, STEPS, Digits, Drawn, draw, load
-from keystream.cli._demo.evidence import Evidence, Run, shared_rows
 from keystream.cli._demo.training import compiled, train
+from keystream.cli._inputs import read_seed, write_seed
 from tests.commands import assert_refused
 from tests.demo_runs import MISSING, needs_extras
 
@@ -323,7 +323,7 @@ def test_seeds(text: str, value: int | str) -> None:
 def test_seeds_are_handed_on() -> None:
     """A worker reads the seed that was read, also above the length that Python converts."""
     for seed in (-3, 2**70, -(10**5000) - 7, "run 4"):
-        assert options.seed(options.written(seed)) == seed
+        assert read_seed(write_seed(seed)) == seed
 
 
 def test_missing_extras(

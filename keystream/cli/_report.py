@@ -1,15 +1,15 @@
-"""A report of the audit on the command line: in which form, and where to."""
+"""Write a report of the audit in the form and to the place that the command line asks for."""
 
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TextIO
 
 from keystream._audit.reporting.report import Report
+from keystream.cli._inputs import output_file
 
 FORMATS: Mapping[str, Callable[[Report], str]] = {
     "text": str,
@@ -21,6 +21,7 @@ FORMATS: Mapping[str, Callable[[Report], str]] = {
 
 def options(parser: argparse.ArgumentParser, prefix: str, default: str) -> None:
     """Add the form of a report and where it goes to the options of a command."""
+    read = output_file(f"--{prefix}output report.html")
     parser.add_argument(
         f"--{prefix}format",
         choices=tuple(FORMATS),
@@ -28,24 +29,10 @@ def options(parser: argparse.ArgumentParser, prefix: str, default: str) -> None:
     )
     parser.add_argument(
         f"--{prefix}output",
-        type=output_path(f"--{prefix}output report.html"),
+        type=lambda text: read(text).absolute(),  # the program may change its folder
         metavar="FILE",
         help=f"where to write the report (default: {default})",
     )
-
-
-def output_path(example: str) -> Callable[[str], Path]:
-    """Return what reads a path that can be written, before a program runs for hours."""
-
-    def read(text: str) -> Path:
-        path = Path(text).absolute()  # the program may go elsewhere
-        if path.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK):
-            raise argparse.ArgumentTypeError(
-                f"must be a file that can be written, got {text!r}. For example: {example}"
-            )
-        return path
-
-    return read
 
 
 def show(report: Report, form: str, output: Path | None, stream: TextIO) -> None:

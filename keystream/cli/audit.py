@@ -21,8 +21,12 @@ from keystream._audit.values import SEVERITIES
 from keystream._errors import KeystreamError, summary
 from keystream.cli import _report
 from keystream.cli._audit import stages
-from keystream.cli._audit.arguments import argument, call, distinct
-from keystream.cli._audit.target import function
+from keystream.cli._audit.target import (
+    collect_arguments,
+    evaluate_arguments,
+    find_function,
+    read_argument,
+)
 
 EPILOG = """\
 TARGET is module:function or path/to/file.py:function; Class.method works too. Without --run
@@ -54,7 +58,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         dest="arg",
-        type=argument,
+        type=read_argument,
         metavar="NAME=EXPR",
         help="an argument of the function, as a Python expression that is evaluated",
     )
@@ -91,12 +95,12 @@ def _audit(options: argparse.Namespace) -> Report | None:
     """Audit, or say what is in the way."""
     raised: list[Exception] = []
     try:
-        given = distinct(options.arg)
-        fun = function(options.target)
-        args, kwargs = call(fun, options.target, given)
-        with stages.shown("running" if options.really else "tracing") as stage:
+        given = collect_arguments(options.arg)
+        fun = find_function(options.target)
+        args, kwargs = evaluate_arguments(fun, options.target, given)
+        with stages.show_stages("running" if options.really else "tracing") as stage:
             done = functools.partial(stage, "reading")
-            return ks.audit(_ending(fun, done, raised), *args, run=options.really, **kwargs)
+            return ks.audit(_report_end(fun, done, raised), *args, run=options.really, **kwargs)
     except (Exception, SystemExit) as problem:
         own = isinstance(problem, KeystreamError) and str(problem).startswith("audit: ")
         if not own or problem in raised:
@@ -113,7 +117,7 @@ _RUN = "ks.audit(fun, *args, run=True)"
 """The cure of what can't be traced."""
 
 
-def _ending(
+def _report_end(
     fun: Callable[..., Any], done: Callable[[], None], raised: list[Exception]
 ) -> Callable[..., Any]:
     """Return a function that comes back where this one ends the program, and tells `done`.

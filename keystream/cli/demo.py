@@ -20,9 +20,8 @@ import jax
 
 import keystream as ks
 from keystream.cli._demo import processes, resume
-from keystream.cli._demo.checks import Check, all_checks, losses_apart
+from keystream.cli._demo.checks import Check, Run, all_checks, losses_apart
 from keystream.cli._demo.digits import Digits, load
-from keystream.cli._demo.evidence import Run
 from keystream.cli._demo.launch import WorkerError
 from keystream.cli._demo.options import (
     DEVICES,
@@ -30,12 +29,11 @@ from keystream.cli._demo.options import (
     conflict,
     device_counts,
     epoch_count,
-    picture_path,
     process_count,
-    seed,
-    written,
 )
 from keystream.cli._demo.training import compiled, simulate_devices, train
+from keystream.cli._inputs import output_file, read_seed, write_seed
+from keystream.cli._style import FORMATS
 
 EXTRAS = {"scikit-learn": "sklearn", "matplotlib": "matplotlib", "tqdm": "tqdm"}
 
@@ -67,11 +65,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help=f"passes over the data (default: {EPOCHS})",
     )
     parser.add_argument(
-        "--seed", type=seed, default=0, metavar="S", help="an integer or a text (default: 0)"
+        "--seed", type=read_seed, default=0, metavar="S", help="an integer or a text (default: 0)"
     )
     parser.add_argument(
         "--out",
-        type=picture_path,
+        type=output_file("--out demo.png", FORMATS),
         default="keystream-demo.png",
         metavar="FILE",
         help="where to write the picture (default: keystream-demo.png)",
@@ -118,7 +116,7 @@ def introduction(options: argparse.Namespace, key: jax.Array, digits: Digits) ->
     begun = options.seed if isinstance(options.seed, int) else repr(options.seed)
     return (
         f"{total:,} handwritten digits: {learn:,} to learn from, {held_out:,} held out\n"
-        f"seed {written(begun)}, epochs {options.epochs}, "
+        f"seed {write_seed(begun)}, epochs {options.epochs}, "
         f"key {ks.fingerprint(key)}, scheme {ks.SCHEME}"
     )
 
@@ -162,6 +160,6 @@ def told(check: Check) -> str:
 
 def draw_picture(path: Path, runs: Sequence[Run], mistaken: Sequence[Run]) -> None:
     """Write the picture; matplotlib is only loaded now."""
-    from keystream.cli._demo import picture  # noqa: PLC0415 - an extra, asked for by then
+    from keystream.cli._demo import pictures  # noqa: PLC0415 - an extra, asked for by then
 
-    picture.draw(path, runs, mistaken)
+    pictures.draw_noise(path, runs, mistaken)

@@ -1,4 +1,4 @@
-"""What a command is at, and for how long: shown where a person waits."""
+"""Show on the terminal what the audit is doing, and for how long."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ DELAY = 1.0
 
 
 @contextlib.contextmanager
-def shown(first: str) -> Iterator[Callable[[str], None]]:
+def show_stages(first: str) -> Iterator[Callable[[str], None]]:
     """Show a stage and its seconds on the terminal; call what is yielded with the next one.
 
     Nobody knows beforehand how much there is to trace or to run, so there is a clock and no

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import keystream as ks
 from keystream.cli._bench.makers import maker
-from keystream.cli._bench.processes import environment
+from keystream.cli._environment import environment
 
 
 class Fresh(NamedTuple):

@@ -19,8 +19,8 @@ import keystream as ks
 from keystream.cli._bench.build import MODES, build
 from keystream.cli._bench.contest import Contender, Effort, blocking, compete
 from keystream.cli._bench.hlo import collectives
-from keystream.cli._bench.processes import environment
 from keystream.cli._bench.result import Fact, Result, Task, from_json, result, to_json
+from keystream.cli._environment import environment
 
 CASE = "f"
 COUNTS, QUICK_COUNTS = (1, 2, 4, 8), (1, 2)

@@ -1,4 +1,4 @@
-"""A layout as a stream of words, from any place on."""
+"""Read a layout as a stream of words, from any place on."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from collections.abc import Iterator
 import jax
 import numpy as np
 
-from keystream.cli._bits.blocks import WORDS
-from keystream.cli._bits.catalogue import Layout
+from keystream.cli._bits.layouts import WORDS, Layout
 
 SWAPS = ((1, 0x55555555), (2, 0x33333333), (4, 0x0F0F0F0F), (8, 0x00FF00FF), (16, 0x0000FFFF))
 
@@ -43,11 +42,11 @@ def _block(layout: Layout, key: jax.Array, index: int, reverse: bool) -> jax.Arr
     # The words of one seed are the same under every setting of the process.
     with jax.threefry_partitionable(True):
         made = layout.block(key, index)
-    return reversed_bits(made) if reverse else made
+    return reverse_bits(made) if reverse else made
 
 
 @jax.jit
-def reversed_bits(words: jax.Array) -> jax.Array:
+def reverse_bits(words: jax.Array) -> jax.Array:
     """Reverse the bits of each word: most batteries look at the upper ones more closely."""
     for width, mask in SWAPS:
         by, kept = np.uint32(width), np.uint32(mask)

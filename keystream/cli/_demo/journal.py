@@ -1,11 +1,11 @@
-"""What processes write down while they train, line by line, and what their lines say together."""
+"""Write down what the demo's worker processes use, and compare the runs by what they wrote."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,11 @@ from typing import Any
 import jax
 import numpy as np
 
-from keystream.cli._demo.digits import STEPS
-from keystream.cli._demo.steps import Used
+import keystream as ks
+from keystream.cli._demo.checkpoint import load
+from keystream.cli._demo.checks import TOLERANCE, Check
+from keystream.cli._demo.digits import STEPS, Digits, accuracy
+from keystream.cli._demo.steps import State, Used
 
 Rows = dict[tuple[int, int], frozenset[str]]
 """Digests by epoch and example; two of them where processes or devices disagree."""
@@ -27,16 +30,16 @@ class Writer:
         """Go on where the file ends."""
         self._file = path.open("a", buffering=1)
 
-    def step(self, step: int, used: Used) -> None:
+    def write_step(self, step: int, used: Used) -> None:
         """Write what this process's devices used for a step: not what they should have."""
         ids = {shard.device: np.asarray(shard.data) for shard in used.ids.addressable_shards}
         rows = {
             what: _rows((ids[shard.device], shard.data) for shard in values.addressable_shards)
             for what, values in (("noise", used.drawn.noise), ("masks", used.drawn.masks))
         }
-        self.note(step=step, epoch=step // STEPS, loss=used.loss, rows=rows)
+        self.write_note(step=step, epoch=step // STEPS, loss=used.loss, rows=rows)
 
-    def laid_out(self, **arrays: jax.Array) -> None:
+    def write_parts(self, **arrays: jax.Array) -> None:
         """Write the parts of global arrays that this process holds, by position."""
         rows = {
             what: _rows(
@@ -45,9 +48,9 @@ class Writer:
             )
             for what, values in arrays.items()
         }
-        self.note(epoch=0, rows=rows)
+        self.write_note(epoch=0, rows=rows)
 
-    def note(self, **facts: Any) -> None:
+    def write_note(self, **facts: Any) -> None:
         """Write one line."""
         self._file.write(json.dumps(facts) + "\n")
 
@@ -77,7 +80,7 @@ class Journal:
         return np.array([self.losses[step] for step in sorted(self.losses)])
 
 
-def read(paths: Iterable[Path]) -> Journal:
+def read_journals(paths: Iterable[Path]) -> Journal:
     """Return what the files say, in the order in which they were written."""
     losses: dict[int, float] = {}
     notes: dict[str, Any] = {}
@@ -97,19 +100,87 @@ def read(paths: Iterable[Path]) -> Journal:
     return Journal(losses, rows, notes)
 
 
-def digest(rows: Rows) -> str:
+def digest_rows(rows: Rows) -> str:
     """Return one digest of all the rows, whatever the order in which they were drawn."""
     return hashlib.sha256(
         repr(sorted((k, sorted(v)) for k, v in rows.items())).encode()
     ).hexdigest()
 
 
-def others(rows: Rows, than: Rows) -> int:
+def count_others(rows: Rows, than: Rows) -> int:
     """Count the places at which something else was drawn, or nothing."""
     return sum(rows.get(place) != than.get(place) for place in rows.keys() | than.keys())
 
 
-def repeated(rows: Rows) -> int:
+def count_repeated(rows: Rows) -> int:
     """Count the digests that were drawn at more than one place."""
     seen = [each for digests in rows.values() for each in digests]
     return len(seen) - len(set(seen))
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one training run came to, of however many processes it was."""
+
+    name: str
+    journal: Journal
+    """What its devices used from step 0 on, also before it was killed."""
+    end: State
+    """Its last checkpoint."""
+    accuracy: float
+    """On the held-out images, with the weights of that checkpoint."""
+
+
+def gather(name: str, checkpoint: Path, journals: Iterable[Path], digits: Digits) -> Outcome:
+    """Return what a run came to."""
+    end, _ = load(checkpoint)
+    return Outcome(name, read_journals(journals), end, accuracy(end.params, digits))
+
+
+def same_rows(what: str, first: Outcome, others: Sequence[Outcome], *, claim: str) -> Check:
+    """Check that runs drew the same at every place where any of them drew."""
+    rows = first.journal.rows[what]
+    unlike = sum(count_others(each.journal.rows[what], rows) for each in others)
+    torn = sum(len(digests) > 1 for digests in rows.values())
+    found = f"all {len(rows):,} rows, SHA-256 {digest_rows(rows)[:12]}"
+    if unlike or torn:
+        found = f"{unlike + torn:,} of {len(rows):,} rows are others"
+    return Check(f"{what}: {claim}", not unlike and not torn, found)
+
+
+def never_twice(runs: Sequence[Outcome]) -> Check:
+    """Check that no noise was drawn for two examples, or again for one in another epoch."""
+    twice = sum(count_repeated(each.journal.rows["noise"]) for each in runs)
+    return Check("noise: none is drawn twice", twice == 0, f"{twice:,} rows")
+
+
+def same_state(first: Outcome, other: Outcome, *, claim: str) -> Check:
+    """Check that two runs ended in the same state, to the last bit."""
+    weights = [jax.tree.leaves((each.end.params, each.end.velocity)) for each in (first, other)]
+    unlike = sum(_count_unlike_bits(a, b) for a, b in zip(*weights, strict=True))
+    numbers = sum(leaf.size for leaf in weights[0])
+    rest = [ks.dumps([each.end.streams, each.end.shuffle]) for each in (first, other)]
+    holds = not unlike and rest[0] == rest[1] and first.end.step == other.end.step
+    found = f"{unlike:,} of {numbers:,} numbers differ"
+    if rest[0] != rest[1]:
+        found += ", and so do the streams"
+    return Check(claim, holds, found)
+
+
+def _count_unlike_bits(a: np.ndarray, b: np.ndarray) -> int:
+    return int(np.sum(a.view(np.uint32) != b.view(np.uint32)))
+
+
+def near(first: Outcome, other: Outcome, *, claim: str) -> Check:
+    """Check that two runs ended at the same weights, up to the order of sums."""
+    pairs = zip(*(jax.tree.leaves(each.end.params) for each in (first, other)), strict=True)
+    apart = float(np.max([np.max(np.abs(a - b)) for a, b in pairs]))
+    curves = curve_apart(first, other).max()
+    found = f"at most {apart:.1e} apart, losses {curves:.1e}"
+    return Check(f"{claim}: the same to {TOLERANCE:g}", apart <= TOLERANCE, found)
+
+
+def curve_apart(first: Outcome, other: Outcome) -> np.ndarray:
+    """Return how far the losses of two runs lie apart, at each step."""
+    distance: np.ndarray = np.abs(first.journal.curve() - other.journal.curve())
+    return distance

@@ -1,10 +1,9 @@
-"""Workers of the demo as real processes: started, watched, and none of them left behind."""
+"""Start the demo's worker processes, watch them, and end those that are left."""
 
 from __future__ import annotations
 
 import argparse
 import contextlib
-import os
 import signal
 import socket
 import subprocess
@@ -14,8 +13,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import keystream as ks
-from keystream.cli._demo.options import written
+from keystream.cli._environment import environment
+from keystream.cli._inputs import write_seed
 
 LIMIT = 300.0
 """Seconds after which workers are taken to hang."""
@@ -53,7 +52,7 @@ def job(
         for option, value in more.items()
     ]
     common = (
-        f"--seed={written(options.seed)}",
+        f"--seed={write_seed(options.seed)}",
         f"--epochs={options.epochs}",
         f"--devices={devices}",
     )
@@ -91,13 +90,11 @@ def run_together(jobs: Sequence[Job], *, tick: Callable[[int], Any] = lambda _: 
 def _start(each: Job, stack: contextlib.ExitStack) -> subprocess.Popen[bytes]:
     # Gloo writes to stdout: what a worker has to say is in its journal.
     printed = stack.enter_context(_printed(each).open("wb"))
-    root = str(Path(ks.__file__).parent.parent)
-    paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
     process = subprocess.Popen(
         [sys.executable, "-m", "keystream.cli._demo.worker", str(each.folder), *each.arguments],
         stdout=printed,
         stderr=subprocess.STDOUT,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
+        env=environment(),
     )
     stack.callback(process.wait)
     stack.callback(process.kill)

@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 
 from keystream.cli._demo.checks import Check, learned
 from keystream.cli._demo.digits import STEPS, Digits
+from keystream.cli._demo.journal import Outcome, gather, near, never_twice, same_rows
 from keystream.cli._demo.launch import Job, free_port, job, run_together
 from keystream.cli._demo.options import EPOCHS, MOST_DEVICES
-from keystream.cli._demo.outcome import Outcome, gather, near, never_twice, same_rows
 from keystream.cli._demo.worker import CHECKPOINT
 
 DRAWN = {
@@ -104,6 +104,6 @@ def play(options: argparse.Namespace, digits: Digits) -> tuple[list[str], list[C
 
 def draw_picture(path: Path, runs: Runs) -> None:
     """Write the picture; matplotlib is only loaded now."""
-    from keystream.cli._demo import curves  # noqa: PLC0415 - an extra, asked for by then
+    from keystream.cli._demo import pictures  # noqa: PLC0415 - an extra, asked for by then
 
-    curves.draw(path, "One process and several", runs.alone, [runs.joined])
+    pictures.draw_curves(path, "One process and several", runs.alone, [runs.joined])

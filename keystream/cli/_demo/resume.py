@@ -9,13 +9,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from keystream.cli._demo import journal
 from keystream.cli._demo.checks import Check, learned
 from keystream.cli._demo.digits import STEPS, Digits
-from keystream.cli._demo.launch import Job, job, run_together
-from keystream.cli._demo.options import EPOCHS, MOST_DEVICES
-from keystream.cli._demo.outcome import (
+from keystream.cli._demo.journal import (
     Outcome,
+    count_others,
+    count_repeated,
     curve_apart,
     gather,
     near,
@@ -23,6 +22,8 @@ from keystream.cli._demo.outcome import (
     same_rows,
     same_state,
 )
+from keystream.cli._demo.launch import Job, job, run_together
+from keystream.cli._demo.options import EPOCHS, MOST_DEVICES
 from keystream.cli._demo.worker import CHECKPOINT, EVERY
 
 FEWER = 2
@@ -137,7 +138,7 @@ def same_curve(whole: Outcome, again: Outcome) -> Check:
 def mistake_found(whole: Outcome, forgot: Outcome) -> Check:
     """Check that the checks before find streams that start over after the kill."""
     rows, wrong = whole.journal.rows["noise"], forgot.journal.rows["noise"]
-    unlike, twice = journal.others(wrong, rows), journal.repeated(wrong)
+    unlike, twice = count_others(wrong, rows), count_repeated(wrong)
     claim = "the mistake is found: streams that weren't saved start over"
     found = f"{unlike:,} of {len(rows):,} rows of noise are others, {twice:,} drawn before"
     return Check(claim, unlike > 0, found)
@@ -173,9 +174,9 @@ def table(runs: Runs) -> list[str]:
 
 def draw_picture(path: Path, runs: Runs) -> None:
     """Write the picture; matplotlib is only loaded now."""
-    from keystream.cli._demo import curves  # noqa: PLC0415 - an extra, asked for by then
+    from keystream.cli._demo import pictures  # noqa: PLC0415 - an extra, asked for by then
 
-    curves.draw(
+    pictures.draw_curves(
         path,
         "Killed and resumed",
         runs.whole,

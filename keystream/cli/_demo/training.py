@@ -12,6 +12,7 @@ from jax import lax
 
 import keystream as ks
 from keystream import _compat
+from keystream.cli._demo.checks import Evidence, Run
 from keystream.cli._demo.digits import (
     BATCH,
     STEPS,
@@ -23,7 +24,6 @@ from keystream.cli._demo.digits import (
     initial,
     loss,
 )
-from keystream.cli._demo.evidence import Evidence, Run
 from keystream.cli._demo.options import MOST_DEVICES
 
 RATE = 0.1

@@ -19,11 +19,13 @@ from jax.experimental import multihost_utils
 from jax.sharding import NamedSharding
 
 import keystream as ks
-from keystream.cli._demo import checkpoint, options, steps
+from keystream.cli._demo import checkpoint, steps
+from keystream.cli._demo.checks import copies
 from keystream.cli._demo.digits import STEPS, load
-from keystream.cli._demo.evidence import copies
 from keystream.cli._demo.journal import Writer
+from keystream.cli._demo.options import epoch_count
 from keystream.cli._demo.training import simulate_devices
+from keystream.cli._inputs import read_seed
 
 EVERY = 4
 """Steps between two checkpoints: most of them fall in the middle of an epoch."""
@@ -37,8 +39,8 @@ def arguments() -> argparse.ArgumentParser:
     """Return the parser of a worker's command line."""
     parser = argparse.ArgumentParser(prog="python -m keystream.cli._demo.worker")
     parser.add_argument("folder", type=Path, help="where its checkpoint and its journal are")
-    parser.add_argument("--seed", type=options.seed, default=0)
-    parser.add_argument("--epochs", type=options.epoch_count, required=True)
+    parser.add_argument("--seed", type=read_seed, default=0)
+    parser.add_argument("--epochs", type=epoch_count, required=True)
     parser.add_argument("--devices", type=int, required=True, help="of this process")
     parser.add_argument("--kill-after", type=int, help="the step after which SIGKILL comes")
     parser.add_argument("--forget", action="store_true", help="the mistake: new streams")
@@ -93,19 +95,19 @@ def train(options: argparse.Namespace) -> None:
         state = steps.begin(program, key)
     else:
         state = steps.placed(program, saved)
-        journal.note(resumed_at=state.step, differences=differences)
+        journal.write_note(resumed_at=state.step, differences=differences)
     if options.forget:
         state = state._replace(streams=ks.Streams(key, steps.NAMES))
     manifest = ks.manifest()
     end = options.epochs * STEPS
     while state.step < end:
         state, used = steps.advance(program, state)
-        journal.step(state.step - 1, used)
+        journal.write_step(state.step - 1, used)
         if options.process == 0 and (state.step % EVERY == 0 or state.step == end):
             checkpoint.save(path, state, manifest)
         if state.step == options.kill_after:
             os.kill(os.getpid(), signal.SIGKILL)
-    journal.note(**{f"copies-{options.process}": sorted(copies(state.params))})
+    journal.write_note(**{f"copies-{options.process}": sorted(copies(state.params))})
 
 
 def lay_out(journal: Writer, key: jax.Array, mesh: jax.sharding.Mesh) -> None:
@@ -113,7 +115,7 @@ def lay_out(journal: Writer, key: jax.Array, mesh: jax.sharding.Mesh) -> None:
     over = NamedSharding(mesh, jax.P("data"))
     keys = ks.keys(ks.derive(key, "keys"), ITEMS, out_sharding=over)
     bits = ks.sample(jax.random.bits, ks.derive(key, "bits"), ITEMS, out_sharding=over)
-    journal.laid_out(keys=jax.random.key_data(keys), bits=bits)
+    journal.write_parts(keys=jax.random.key_data(keys), bits=bits)
 
 
 if __name__ == "__main__":

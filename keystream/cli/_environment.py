@@ -1,4 +1,4 @@
-"""Processes of their own that can import keystream as this one does."""
+"""Give a new process an environment in which it imports this keystream."""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Each layout: the words of one turn, from one key and the number of the turn.
+"""The orders in which programs use keys, each as one endless stream of bits.
+
+A layout is a pure function `block(key, index)`: the words that one key makes in one turn, from
+the key and the number of the turn. All of them are built on the public helpers, so that what a
+battery reads are the keys and draws that people get.
 
 Every block has `WORDS` words, so that a word's place says which key it came from. "In turn"
 means the first word of each key, then the second of each, and so on: a pattern between keys
@@ -10,7 +14,7 @@ from __future__ import annotations
 import functools
 import itertools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -194,3 +198,32 @@ def _in_rows(keys: jax.Array) -> Any:
     """Draw a block from keys: all words of the first, then all of the second."""
     drawn = ks.batched(jax.random.bits)(keys, (WORDS // keys.size,), np.uint32)
     return drawn.reshape(-1)
+
+
+class Layout(NamedTuple):
+    """One order in which programs use keys."""
+
+    name: str
+    told: str
+    """What it is, in one line."""
+    block: Callable[[jax.Array, int], jax.Array]
+    """From a key and the number of a turn, the turn's words."""
+
+
+LAYOUTS = {
+    row.name: row
+    for row in (
+        Layout("children", "8,192 positional children at a time, in turn", children),
+        Layout("named", "128 named children at a time, in turn", named),
+        Layout("tree", "leaves at depths 1 to 64 of 128 trees, in turn", tree),
+        Layout("carried", "key, use = split(key), 8,192 steps at a time", carried),
+        Layout("stream", "the items of one stream, one after the other", stream),
+        Layout("shards", "8 device shards in turn, step by step", shards),
+        Layout("epochs", "epoch x step x example, as a training run goes", epochs),
+        Layout("seeds", "the seeds 0, 1, 2, ..., 128 at a time, in turn", seeds),
+        Layout("sparse", "seeds with at most 5 of 32 bits set, in turn", sparse),
+        Layout("first", "the first draw of each of many keys", first),
+        Layout("keys", "the words of keys themselves", keys),
+        Layout("family", "a parent, two children, a grandchild, in turn", family),
+    )
+}
