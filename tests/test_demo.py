@@ -20,7 +20,7 @@ from keystream.cli import demo
 from keystream.cli._demo import checks as claims
 from keystream.cli._demo.checks import Evidence, Run, shared_rows
 from keystream.cli._demo.digits import BATCH, KEEP, NOISE, STEPS, Digits, Drawn, draw, load
-from keystream.cli._demo.training import compiled, train
+from keystream.cli._demo.training import compile_epoch, train
 from keystream.cli._inputs import read_seed, write_seed
 from tests.commands import assert_refused
 from tests.demo_runs import MISSING, needs_extras
@@ -83,7 +83,7 @@ def digits() -> Digits:
 
 @pytest.fixture(scope="module")
 def pairs(digits: Digits) -> tuple[list[Run], list[Run]]:
-    programs = [compiled(digits, count) for count in (1, 2)]
+    programs = [compile_epoch(digits, count) for count in (1, 2)]
     return tuple(
         [train(p, ks.key(SEED), digits, epochs=2, by_place=by_place) for p in programs]
         for by_place in (False, True)
@@ -188,13 +188,13 @@ def test_each_check_fails_its_liar(
 
 def test_an_unseen_mistake_fails(runs: list[Run]) -> None:
     """A mistake that doesn't show on the devices fails the check that it is found."""
-    assert claims.mistake_found(runs).holds is False
+    assert claims.check_mistake_found(runs).holds is False
 
 
 def test_a_device_that_disagrees_fails(runs: list[Run]) -> None:
     """Two versions within a single run fail, also where there is nothing else to compare."""
     liar = dataclasses.replace(runs[1], used=runs[1].used | {"noise": frozenset("ab")})
-    assert claims.same_bits("noise", [liar]).holds is False
+    assert claims.check_same_bits("noise", [liar]).holds is False
 
 
 def test_one_device_count_is_not_judged(runs: list[Run], mistaken: list[Run]) -> None:

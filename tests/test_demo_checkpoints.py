@@ -25,7 +25,7 @@ pytestmark = [needs_extras, pytest.mark.slow]
 def saved(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Path]:
     """A checkpoint after each step of a run that isn't interrupted."""
     folder = tmp_path_factory.mktemp("saved")
-    program, manifest = steps.compiled(load()), ks.manifest()
+    program, manifest = steps.compile_step(load()), ks.manifest()
     state, paths = steps.begin(program, ks.key(SEED)), {}
     while state.step < END:
         state, _ = steps.advance(program, state)
@@ -35,8 +35,8 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Path]:
 
 
 def finished(state: steps.State) -> steps.State:
-    program = steps.compiled(load())
-    state = steps.placed(program, state)
+    program = steps.compile_step(load())
+    state = steps.place_state(program, state)
     while state.step < END:
         state, _ = steps.advance(program, state)
     return state

@@ -93,7 +93,7 @@ def test_the_tree_is_the_demos(monkeypatch: pytest.MonkeyPatch) -> None:
         raise Traced
 
     images = digits.load()
-    program = training.compiled(images, 1)
+    program = training.compile_epoch(images, 1)
     monkeypatch.setattr(ks, "derive", seen)
     with pytest.raises(Traced):
         training.train(program._replace(epoch=epoch), ks.key(0), images, epochs=1)

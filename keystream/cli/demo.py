@@ -31,7 +31,7 @@ from keystream.cli._demo.options import (
     epoch_count,
     process_count,
 )
-from keystream.cli._demo.training import compiled, simulate_devices, train
+from keystream.cli._demo.training import compile_epoch, simulate_devices, train
 from keystream.cli._inputs import output_file, read_seed, write_seed
 from keystream.cli._style import FORMATS
 
@@ -70,9 +70,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out",
         type=output_file("--out demo.png", FORMATS),
-        default="keystream-demo.png",
         metavar="FILE",
-        help="where to write the picture (default: keystream-demo.png)",
+        help="where to write the picture (default: keystream-demo.png, with -resume or -processes)",
     )
 
 
@@ -86,6 +85,7 @@ def run(options: argparse.Namespace) -> int:
     if wrong := conflict(options):
         print(f"demo: {wrong}", file=sys.stderr)
         return 2
+    options.out = options.out or default_picture(options)
     simulate_devices()
     digits = load()
     print(introduction(options, ks.key(options.seed), digits), flush=True)
@@ -95,9 +95,15 @@ def run(options: argparse.Namespace) -> int:
     except WorkerError as error:
         print(f"demo: {error}", file=sys.stderr)
         return 1
-    print("\n".join([*lines, "", "checked:", *map(told, checks)]))
+    print("\n".join([*lines, "", "checked:", *map(check_line, checks)]))
     print(f"\npicture: {options.out}")
     return int(any(check.holds is False for check in checks))
+
+
+def default_picture(options: argparse.Namespace) -> Path:
+    """Return where the picture goes if nothing is said: each kind of demo has its own file."""
+    kind = "-resume" if options.resume else "-processes" if options.processes else ""
+    return Path(f"keystream-demo{kind}.png")
 
 
 def play(options: argparse.Namespace, digits: Digits) -> tuple[list[str], list[Check]]:
@@ -132,7 +138,7 @@ def train_all(
     with tqdm(total=2 * len(devices) * epochs, unit="epoch", leave=False) as bar:
         for count in devices:
             bar.set_description(f"training on {count} device{'s' if count > 1 else ''}")
-            program = compiled(digits, count)
+            program = compile_epoch(digits, count)
             for by_place, done in ((False, runs), (True, mistaken)):
                 done.append(
                     train(program, key, digits, epochs=epochs, by_place=by_place, tick=bar.update)
@@ -152,7 +158,7 @@ def table(runs: Sequence[Run], mistaken: Sequence[Run]) -> list[str]:
     return lines
 
 
-def told(check: Check) -> str:
+def check_line(check: Check) -> str:
     """Return the line of a check."""
     word = {True: "ok", False: "FAILED", None: "-"}[check.holds]
     return f"  {word:6}  {check.claim} ({check.measured})"

@@ -32,7 +32,7 @@ def run(options: argparse.Namespace) -> int:  # noqa: ARG001 - as every command
     print("\nself-test", flush=True)
     found = []
     for outcome in selftest.outcomes():
-        print(told(outcome), flush=True)
+        print(outcome_line(outcome), flush=True)
         found.append(outcome)
     print(f"\n{verdict(found)}")
     return int(any(outcome.trouble for outcome in found))
@@ -74,7 +74,7 @@ def settings() -> list[str]:
     return lines
 
 
-def told(outcome: selftest.Outcome) -> str:
+def outcome_line(outcome: selftest.Outcome) -> str:
     """Return the line of one law."""
     if outcome.trouble:
         return f"  FAILED   {outcome.claim} ({outcome.trouble})"

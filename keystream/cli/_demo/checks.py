@@ -99,7 +99,7 @@ class Check:
     measured: str
 
 
-def same_bits(what: str, runs: Sequence[Run]) -> Check:
+def check_same_bits(what: str, runs: Sequence[Run]) -> Check:
     """Check that all devices of all runs used the same bits."""
     digests = frozenset[str]().union(*(run.used[what] for run in runs))
     claim = f"{what}: the same bits on every device count"
@@ -109,7 +109,7 @@ def same_bits(what: str, runs: Sequence[Run]) -> Check:
     return Check(claim, len(digests) == 1, found)
 
 
-def weights_agree(runs: Sequence[Run]) -> Check:
+def check_weights_agree(runs: Sequence[Run]) -> Check:
     """Check that training ended at the same weights, up to the order of sums."""
     claim = f"trained weights: the same to {TOLERANCE:g}"
     if len(runs) < 2:
@@ -118,7 +118,7 @@ def weights_agree(runs: Sequence[Run]) -> Check:
     return Check(claim, apart <= TOLERANCE, f"at most {apart:.1e} apart")
 
 
-def none_shared(runs: Sequence[Run]) -> Check:
+def check_none_shared(runs: Sequence[Run]) -> Check:
     """Check that no noise was drawn on two devices of one run."""
     claim = "noise: no two devices drew the same"
     several = [run for run in runs if run.devices > 1]
@@ -128,17 +128,17 @@ def none_shared(runs: Sequence[Run]) -> Check:
     return Check(claim, shared == 0, f"{shared:,} of {rows:,} rows on several devices")
 
 
-def mistake_found(mistaken: Sequence[Run]) -> Check:
+def check_mistake_found(mistaken: Sequence[Run]) -> Check:
     """Check that the check before finds the mistake, on every device count where it can be."""
     claim = "the mistake is found: a replicated key, the same noise on all devices"
-    verdicts = [none_shared([run]).holds for run in mistaken if run.devices > 1]
+    verdicts = [check_none_shared([run]).holds for run in mistaken if run.devices > 1]
     if not verdicts:
         return Check(claim, None, "only one device")
     found = verdicts.count(False)
     return Check(claim, found == len(verdicts), f"on {found} of {len(verdicts)} device counts")
 
 
-def learned(rates: Sequence[float], *, full: bool) -> Check:
+def check_learned(rates: Sequence[float], *, full: bool) -> Check:
     """Check that the network recognizes held-out digits, if it was trained for long enough."""
     worst = min(rates)
     claim = f"at least {ENOUGH:.0%} of the held-out digits are recognized"
@@ -167,9 +167,9 @@ def _spread(values: np.ndarray) -> float:
 def all_checks(runs: Sequence[Run], mistaken: Sequence[Run], *, full: bool) -> list[Check]:
     """Return every check of the demo, in the order in which they are told."""
     return [
-        *(same_bits(what, runs) for what in runs[0].used),
-        weights_agree(runs),
-        none_shared(runs),
-        mistake_found(mistaken),
-        learned([run.accuracy for run in runs], full=full),
+        *(check_same_bits(what, runs) for what in runs[0].used),
+        check_weights_agree(runs),
+        check_none_shared(runs),
+        check_mistake_found(mistaken),
+        check_learned([run.accuracy for run in runs], full=full),
     ]

@@ -137,7 +137,7 @@ def gather(name: str, checkpoint: Path, journals: Iterable[Path], digits: Digits
     return Outcome(name, read_journals(journals), end, accuracy(end.params, digits))
 
 
-def same_rows(what: str, first: Outcome, others: Sequence[Outcome], *, claim: str) -> Check:
+def check_same_rows(what: str, first: Outcome, others: Sequence[Outcome], *, claim: str) -> Check:
     """Check that runs drew the same at every place where any of them drew."""
     rows = first.journal.rows[what]
     unlike = sum(count_others(each.journal.rows[what], rows) for each in others)
@@ -148,13 +148,13 @@ def same_rows(what: str, first: Outcome, others: Sequence[Outcome], *, claim: st
     return Check(f"{what}: {claim}", not unlike and not torn, found)
 
 
-def never_twice(runs: Sequence[Outcome]) -> Check:
+def check_never_twice(runs: Sequence[Outcome]) -> Check:
     """Check that no noise was drawn for two examples, or again for one in another epoch."""
     twice = sum(count_repeated(each.journal.rows["noise"]) for each in runs)
     return Check("noise: none is drawn twice", twice == 0, f"{twice:,} rows")
 
 
-def same_state(first: Outcome, other: Outcome, *, claim: str) -> Check:
+def check_same_state(first: Outcome, other: Outcome, *, claim: str) -> Check:
     """Check that two runs ended in the same state, to the last bit."""
     weights = [jax.tree.leaves((each.end.params, each.end.velocity)) for each in (first, other)]
     unlike = sum(_count_unlike_bits(a, b) for a, b in zip(*weights, strict=True))
@@ -171,7 +171,7 @@ def _count_unlike_bits(a: np.ndarray, b: np.ndarray) -> int:
     return int(np.sum(a.view(np.uint32) != b.view(np.uint32)))
 
 
-def near(first: Outcome, other: Outcome, *, claim: str) -> Check:
+def check_near(first: Outcome, other: Outcome, *, claim: str) -> Check:
     """Check that two runs ended at the same weights, up to the order of sums."""
     pairs = zip(*(jax.tree.leaves(each.end.params) for each in (first, other)), strict=True)
     apart = float(np.max([np.max(np.abs(a - b)) for a, b in pairs]))

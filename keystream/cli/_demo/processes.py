@@ -8,9 +8,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from keystream.cli._demo.checks import Check, learned
+from keystream.cli._demo.checks import Check, check_learned
 from keystream.cli._demo.digits import STEPS, Digits
-from keystream.cli._demo.journal import Outcome, gather, near, never_twice, same_rows
+from keystream.cli._demo.journal import (
+    Outcome,
+    check_near,
+    check_never_twice,
+    check_same_rows,
+    gather,
+)
 from keystream.cli._demo.launch import Job, free_port, job, run_together
 from keystream.cli._demo.options import EPOCHS, MOST_DEVICES
 from keystream.cli._demo.worker import CHECKPOINT
@@ -70,15 +76,15 @@ def all_checks(runs: Runs, options: argparse.Namespace) -> list[Check]:
     """Return every check, in the order in which they are told."""
     alone, joined = runs
     return [
-        *(same_rows(what, alone, [joined], claim=claim) for what, claim in DRAWN.items()),
-        never_twice([joined]),
-        near(alone, joined, claim="trained weights"),
-        one_copy(joined, options.processes),
-        learned([each.accuracy for each in runs], full=options.epochs >= EPOCHS),
+        *(check_same_rows(what, alone, [joined], claim=claim) for what, claim in DRAWN.items()),
+        check_never_twice([joined]),
+        check_near(alone, joined, claim="trained weights"),
+        check_one_copy(joined, options.processes),
+        check_learned([each.accuracy for each in runs], full=options.epochs >= EPOCHS),
     ]
 
 
-def one_copy(joined: Outcome, processes: int) -> Check:
+def check_one_copy(joined: Outcome, processes: int) -> Check:
     """Check that the devices of all processes ended with the same weights."""
     said = [joined.journal.notes.get(f"copies-{index}", []) for index in range(processes)]
     copies = {digest for digests in said for digest in digests}

@@ -9,18 +9,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from keystream.cli._demo.checks import Check, learned
+from keystream.cli._demo.checks import Check, check_learned
 from keystream.cli._demo.digits import STEPS, Digits
 from keystream.cli._demo.journal import (
     Outcome,
+    check_near,
+    check_never_twice,
+    check_same_rows,
+    check_same_state,
     count_others,
     count_repeated,
     curve_apart,
     gather,
-    near,
-    never_twice,
-    same_rows,
-    same_state,
 )
 from keystream.cli._demo.launch import Job, job, run_together
 from keystream.cli._demo.options import EPOCHS, MOST_DEVICES
@@ -103,22 +103,26 @@ def all_checks(runs: Runs, options: argparse.Namespace) -> list[Check]:
     """Return every check, in the order in which they are told."""
     whole, _, again, fewer, forgot = runs
     drawn = [
-        same_rows(what, whole, [again, fewer], claim="the same for every epoch and example")
+        check_same_rows(what, whole, [again, fewer], claim="the same for every epoch and example")
         for what in ("noise", "masks")
     ]
     return [
-        really_killed(runs.killed, options.epochs),
-        same_state(whole, again, claim="as many devices: state bit-identical with never killed"),
-        same_curve(whole, again),
+        check_killed(runs.killed, options.epochs),
+        check_same_state(
+            whole, again, claim="as many devices: state bit-identical with never killed"
+        ),
+        check_same_curve(whole, again),
         *drawn,
-        near(whole, fewer, claim="fewer devices: trained weights"),
-        never_twice(runs[:4]),
-        mistake_found(whole, forgot),
-        learned([each.accuracy for each in (whole, again, fewer)], full=options.epochs >= EPOCHS),
+        check_near(whole, fewer, claim="fewer devices: trained weights"),
+        check_never_twice(runs[:4]),
+        check_mistake_found(whole, forgot),
+        check_learned(
+            [each.accuracy for each in (whole, again, fewer)], full=options.epochs >= EPOCHS
+        ),
     ]
 
 
-def really_killed(killed: Outcome, epochs: int) -> Check:
+def check_killed(killed: Outcome, epochs: int) -> Check:
     """Check that the kill came in the middle of an epoch, and cost steps."""
     done, saved = len(killed.journal.losses), killed.end.step
     holds = saved < done < epochs * STEPS and saved % STEPS != 0 and done % STEPS != 0
@@ -128,14 +132,14 @@ def really_killed(killed: Outcome, epochs: int) -> Check:
     return Check("killed by SIGKILL in the middle of an epoch", holds, where)
 
 
-def same_curve(whole: Outcome, again: Outcome) -> Check:
+def check_same_curve(whole: Outcome, again: Outcome) -> Check:
     """Check that the losses go on as if nothing had happened."""
     unlike = int((curve_apart(whole, again) != 0).sum())
     found = f"{unlike} of {len(whole.journal.losses)} differ"
     return Check("as many devices: every loss bit-identical", unlike == 0, found)
 
 
-def mistake_found(whole: Outcome, forgot: Outcome) -> Check:
+def check_mistake_found(whole: Outcome, forgot: Outcome) -> Check:
     """Check that the checks before find streams that start over after the kill."""
     rows, wrong = whole.journal.rows["noise"], forgot.journal.rows["noise"]
     unlike, twice = count_others(wrong, rows), count_repeated(wrong)

@@ -50,7 +50,7 @@ class Program(NamedTuple):
     """`step(key, (params, velocity), batch)` trains on one batch of example ids."""
 
 
-def compiled(digits: Digits) -> Program:
+def compile_step(digits: Digits) -> Program:
     """Compile a step for all devices; the key is replicated, noise and masks are by example."""
     devices = jax.device_count()
     mesh = jax.make_mesh((devices,), ("data",))
@@ -73,7 +73,7 @@ def compiled(digits: Digits) -> Program:
     return Program(digits, mesh, jax.jit(made), jax.jit(stepped))
 
 
-def handed_out(program: Program, key: jax.Array) -> jax.Array:
+def copy_to_devices(program: Program, key: jax.Array) -> jax.Array:
     """Return a key as the devices of all processes get it, each from its own process."""
     copy = ks.shard_map(lambda key: key, mesh=program.mesh, in_specs=(), out_specs=jax.P(), vary=())
     held: jax.Array = jax.jit(copy)(key)
@@ -87,7 +87,7 @@ def begin(program: Program, key: jax.Array) -> State:
     return State(0, params, velocity, streams, shuffle)
 
 
-def placed(program: Program, state: State) -> State:
+def place_state(program: Program, state: State) -> State:
     """Return a state that was read from a file, its parameters on every device."""
     everywhere = NamedSharding(program.mesh, jax.P())
     params, velocity = jax.device_put((state.params, state.velocity), everywhere)

@@ -49,7 +49,7 @@ class Program(NamedTuple):
     """`epoch(key, state, number, by_place)` is one pass over the examples."""
 
 
-def compiled(digits: Digits, devices: int) -> Program:
+def compile_epoch(digits: Digits, devices: int) -> Program:
     """Compile training for the first `devices` devices.
 
     The key is replicated: `vary=()`. That is right for the parameters and the shuffle, on

@@ -88,13 +88,13 @@ def train(options: argparse.Namespace) -> None:
         seed = ks.agree_on_seed(seed)
     key = ks.key(seed)
     saved, differences = checkpoint.resume(path) if path.exists() else (None, {})
-    program = steps.compiled(load())
-    ks.check_replicated(steps.handed_out(program, key))
+    program = steps.compile_step(load())
+    ks.check_replicated(steps.copy_to_devices(program, key))
     lay_out(journal, key, program.mesh)
     if saved is None:
         state = steps.begin(program, key)
     else:
-        state = steps.placed(program, saved)
+        state = steps.place_state(program, saved)
         journal.write_note(resumed_at=state.step, differences=differences)
     if options.forget:
         state = state._replace(streams=ks.Streams(key, steps.NAMES))
