@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from types import ModuleType
 
 from keystream._public import version
-from keystream.cli import audit, bench, bits, demo, doctor, run
+from keystream.cli import audit, bench, bits, demo, doctor, explain, run
 
 PROGRAM = "python -m keystream"
-COMMANDS: tuple[ModuleType, ...] = (demo, doctor, bench, bits, audit, run)
+COMMANDS: tuple[ModuleType, ...] = (demo, doctor, bench, bits, audit, explain, run)
 
 EXAMPLES = """\
 examples:
@@ -25,6 +25,7 @@ examples:
   python -m keystream bench --quick               time keys and draws beside other ways
   python -m keystream bits --list                 bits of keys, for a battery of tests
   python -m keystream audit train:main            find who uses a key twice
+  python -m keystream explain KS01                what a rule of the audit means
   python -m keystream run --audit train.py        the same, in a whole program while it runs
   python -m keystream run --accelerate train.py   run a program of yours with faster draws
   python -m keystream demo --help                 the options of one command
