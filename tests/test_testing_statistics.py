@@ -17,7 +17,7 @@ from scipy import stats
 import keystream as ks
 from keystream import testing
 from keystream.testing._statistics import tally
-from keystream.testing._statistics.two_stage_rule import Reading, Rule, two_stage
+from keystream.testing._statistics.rule import Reading, Rule, two_stage
 
 pytestmark = pytest.mark.slow
 

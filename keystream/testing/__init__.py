@@ -14,17 +14,17 @@ from keystream.testing._checks.prefix_stable import check_prefix_stable as check
 from keystream.testing._checks.reproducible import check_reproducible as check_reproducible
 from keystream.testing._checks.resumable import check_resumable as check_resumable
 from keystream.testing._failures import CheckError as CheckError
+from keystream.testing._failures import DependenceError as DependenceError
 from keystream.testing._failures import DifferenceError as DifferenceError
+from keystream.testing._failures import DistributionError as DistributionError
 from keystream.testing._failures import GoldenError as GoldenError
 from keystream.testing._statistics.bits import check_uniform_bits as check_uniform_bits
 from keystream.testing._statistics.distribution import check_distribution as check_distribution
 from keystream.testing._statistics.distribution import (
     check_same_distribution as check_same_distribution,
 )
-from keystream.testing._statistics.evidence import DependenceError as DependenceError
-from keystream.testing._statistics.evidence import DistributionError as DistributionError
-from keystream.testing._statistics.evidence import Evidence as Evidence
 from keystream.testing._statistics.independence import check_independent as check_independent
+from keystream.testing._statistics.rule import Evidence as Evidence
 from keystream.testing._strategies.samplers import samplers as samplers
 from keystream.testing._strategies.strategies import key_arrays as key_arrays
 from keystream.testing._strategies.strategies import keys as keys

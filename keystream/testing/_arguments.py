@@ -1,4 +1,4 @@
-"""What the checks ask of their own arguments."""
+"""Validate the arguments that the checks of the kit have in common."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 
 from keystream import ArgumentTypeError, ArgumentValueError, KeyTypeError
 from keystream._errors import error
-from keystream.testing._compare import EXACT, Tolerance
+from keystream.testing._compare import EXACT, Tolerance, is_key
 
 __tracebackhide__ = True  # pytest shows the line that calls the check
 
@@ -19,20 +18,26 @@ ULPS = 64
 """How far apart floats may lie where nobody said: see `docs/testing.md`, where it is measured."""
 
 
-def function(check: str, argument: str, value: Any) -> None:
+def check_function(check: str, argument: str, value: Any) -> None:
     """Refuse what can't be called."""
     if not callable(value):
         raise error(ArgumentTypeError, check, argument, "a function", value)
 
 
-def one_key(check: str, key: Any) -> None:
+def check_key(check: str, key: Any) -> None:
     """Refuse anything but one typed key that isn't traced."""
     if isinstance(key, jax.core.Tracer):
         cure = f"Call testing.{check} outside of jit."
         raise error(KeyTypeError, check, "key", "a concrete key, outside of jit", key, cure)
-    typed = isinstance(key, jax.Array) and jnp.issubdtype(key.dtype, jax.dtypes.prng_key)
-    if not typed or key.shape:
+    if not is_key(key) or key.shape:
         raise error(KeyTypeError, check, "key", "one typed key", key, "For a seed: ks.key(seed).")
+
+
+def check_child(check: str, key: Any) -> jax.Array:
+    """Return what a caller's `derive` made of a key, where it is a key."""
+    if not is_key(key) or key.shape:
+        raise error(KeyTypeError, check, "derive(key, i)", "one typed key", key)
+    return key
 
 
 def tolerance(check: str, ulps: Any, atol: Any, exact: Any) -> Tolerance:
@@ -47,12 +52,14 @@ def tolerance(check: str, ulps: Any, atol: Any, exact: Any) -> Tolerance:
     return EXACT if exact else Tolerance(float(ulps), float(atol))
 
 
-def count(check: str, argument: str, given: Any, *, least: int) -> int:
-    """Return an int of at least `least`, or refuse it."""
+def count(check: str, argument: str, given: Any, *, least: int, most: int | None = None) -> int:
+    """Return an int within bounds, or refuse it."""
     wanted = f"an int of at least {least}"
-    if isinstance(given, bool) or not isinstance(given, numbers.Integral):
+    if most is not None:
+        wanted = f"a whole number from {least:,} to {most:,}"
+    if not _is_int(given):
         raise error(ArgumentTypeError, check, argument, wanted, given)
-    if int(given) < least:
+    if int(given) < least or (most is not None and int(given) > most):
         raise error(ArgumentValueError, check, argument, wanted, given)
     return int(given)
 
@@ -64,9 +71,12 @@ def counts(
     wanted = f"{several} or more ints of at least {least}"
     if not isinstance(given, Sequence) or isinstance(given, (str, bytes)):
         raise error(ArgumentTypeError, check, argument, wanted, given)
-    for value in given:
-        if isinstance(value, bool) or not isinstance(value, numbers.Integral):
-            raise error(ArgumentTypeError, check, argument, wanted, given)
+    if not all(map(_is_int, given)):
+        raise error(ArgumentTypeError, check, argument, wanted, given)
     if len(given) < several or min(given) < least:
         raise error(ArgumentValueError, check, argument, wanted, given)
     return tuple(int(value) for value in given)
+
+
+def _is_int(value: Any) -> bool:
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool)

@@ -1,9 +1,9 @@
-"""Two results that should be one: the first place where they differ, in words."""
+"""Compare two results that should be equal, and say where they differ first."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
 import jax
 import jax.numpy as jnp
@@ -36,6 +36,11 @@ class Leaf(NamedTuple):
     kind: str
     """What it is, apart from its values: dtype and shape; "" if any will do."""
     source: Any
+
+
+def is_key(value: Any) -> TypeGuard[jax.Array]:
+    """Is it a typed key or an array of them?"""
+    return isinstance(value, jax.Array) and jnp.issubdtype(value.dtype, jax.dtypes.prng_key)
 
 
 def first_difference(
@@ -75,7 +80,7 @@ def snapshot(tree: Any) -> Any:
             return leaf.copy()
         if not isinstance(leaf, jax.Array):
             return leaf
-        if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+        if is_key(leaf):
             words = jnp.array(jax.random.key_data(leaf))
             return jax.random.wrap_key_data(words, impl=jax.random.key_impl(leaf))
         return np.array(leaf)
@@ -100,7 +105,7 @@ def _leaves(one: Any, other: Any, tolerance: Tolerance, names: Pair, where: str)
 
 
 def _leaf(value: Any) -> Leaf:
-    if isinstance(value, jax.Array) and jnp.issubdtype(value.dtype, jax.dtypes.prng_key):
+    if is_key(value):
         return Leaf(np.asarray(jax.random.key_data(value)), summary(value), value)
     if isinstance(value, (bool, int, float, complex)):
         wide = isinstance(value, int) and value.bit_length() > 63
@@ -158,7 +163,7 @@ def _differing(
 
 def _shown(leaf: Leaf, held: np.ndarray, index: tuple[int, ...]) -> str:
     source = leaf.source
-    if isinstance(source, jax.Array) and jnp.issubdtype(source.dtype, jax.dtypes.prng_key):
+    if is_key(source):
         return f"key {ks.fingerprint(source[index])}"
     return str(held[index])
 

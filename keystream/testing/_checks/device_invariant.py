@@ -7,14 +7,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.sharding import AxisType
 
 from keystream import ArgumentTypeError, ArgumentValueError
 from keystream._errors import Words, error
 from keystream.testing import _arguments
-from keystream.testing._compare import first_difference, snapshot
+from keystream.testing._compare import first_difference, is_key, snapshot
 from keystream.testing._failures import DifferenceError
 
 __tracebackhide__ = True  # pytest shows the line that calls the check
@@ -86,8 +85,8 @@ def check_device_invariant(
         >>> counts = [n for n in (1, 1, 2, 4, 8) if n <= jax.device_count()]
         >>> testing.check_device_invariant(rows, ks.key(0), counts)
     """
-    _arguments.function(CHECK, "fun", fun)
-    _arguments.one_key(CHECK, key)
+    _arguments.check_function(CHECK, "fun", fun)
+    _arguments.check_key(CHECK, key)
     near = _arguments.tolerance(CHECK, ulps, atol, exact)
     shapes = _shapes(device_counts, axis_names)
     first: Any = None
@@ -147,8 +146,7 @@ def _words(shape: tuple[int, ...]) -> str:
 
 
 def _content(leaf: jax.Array) -> bytes:
-    typed = jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
-    return np.asarray(jax.random.key_data(leaf) if typed else leaf).tobytes()
+    return np.asarray(jax.random.key_data(leaf) if is_key(leaf) else leaf).tobytes()
 
 
 def _parts(leaf: Any) -> list[tuple[int, str, bytes]]:

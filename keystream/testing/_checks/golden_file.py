@@ -20,7 +20,7 @@ import keystream as ks
 from keystream import ArgumentTypeError, ArgumentValueError
 from keystream._errors import Words, error
 from keystream.testing import _ulps
-from keystream.testing._compare import by_path
+from keystream.testing._compare import by_path, is_key
 from keystream.testing._failures import GoldenError
 
 __tracebackhide__ = True  # pytest shows the line that calls the check
@@ -56,7 +56,7 @@ def _encode(leaf: Any) -> dict[str, Any]:
             return {"dtype": name, "values": _number(leaf)}
     if isinstance(leaf, jax.core.Tracer):
         raise error(ArgumentTypeError, CHECK, "value", "concrete, outside of jit", leaf)
-    if isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+    if is_key(leaf):
         dtype, held = f"{_KEY}{jax.random.key_impl(leaf)}>", np.asarray(jax.random.key_data(leaf))
         values = held.reshape(leaf.size, -1).tolist()
         return {"dtype": dtype, "shape": list(leaf.shape), "values": values}

@@ -80,8 +80,8 @@ def check_prefix_stable(
         ...     print(str(error).partition(", got")[0])
         check_prefix_stable: fun must give the same first items whatever their number
     """
-    _arguments.function(CHECK, "fun", fun)
-    _arguments.one_key(CHECK, key)
+    _arguments.check_function(CHECK, "fun", fun)
+    _arguments.check_key(CHECK, key)
     near = _arguments.tolerance(CHECK, ulps, atol, exact)
     lengths = sorted(set(_arguments.counts(CHECK, "sizes", sizes, several=2)))
     most = lengths[-1]

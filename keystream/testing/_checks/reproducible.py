@@ -96,8 +96,8 @@ def check_reproducible(
         ...     print(str(error).partition(", got")[0])
         check_reproducible: fun must give the same called again with the same key
     """
-    _arguments.function(CHECK, "fun", fun)
-    _arguments.one_key(CHECK, key)
+    _arguments.check_function(CHECK, "fun", fun)
+    _arguments.check_key(CHECK, key)
     near = _arguments.tolerance(CHECK, ulps, atol, exact)
     lanes = _arguments.count(CHECK, "lanes", lanes, least=2)
     if isinstance(forms, str) or not forms or any(form not in FORMS for form in forms):

@@ -120,7 +120,7 @@ def check_resumable(
         ...     print("just after it was loaded" in str(error))
         True
     """
-    _arguments.function(CHECK, "step", step)
+    _arguments.check_function(CHECK, "step", step)
     near = Tolerance(*_arguments.tolerance(CHECK, ulps, atol, False)[:2])
     length = _length(xs, num_steps)
     places = _places(save_at, length)
@@ -218,5 +218,5 @@ def _ways(save: Any, load: Any) -> tuple[Callable[[Any], Any], Callable[[Any], A
             wanted = f"given where {other} is"
             cure = f"For what comes back as it is: {name}=lambda x: x."
             raise error(ArgumentTypeError, CHECK, name, wanted, None, cure)
-        _arguments.function(CHECK, name, given)
+        _arguments.check_function(CHECK, name, given)
     return save, load

@@ -13,6 +13,7 @@ import numpy as np
 import keystream as ks
 from keystream import ArgumentTypeError
 from keystream._errors import error
+from keystream.testing._compare import is_key
 
 __tracebackhide__ = True  # pytest shows the line that calls the check
 
@@ -76,8 +77,7 @@ def _is_stream(leaf: Any) -> bool:
 
 
 def _is_random(leaf: Any) -> bool:
-    typed = isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
-    return typed or _is_stream(leaf)
+    return is_key(leaf) or _is_stream(leaf)
 
 
 def _is_array(leaf: Any) -> bool:

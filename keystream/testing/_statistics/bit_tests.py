@@ -7,14 +7,14 @@ from collections.abc import Iterable
 import numpy as np
 from scipy import special
 
-from keystream.testing._statistics.two_stage_rule import (
-    Found,
+from keystream.testing._statistics.p_values import (
     binomial,
     cells_squared,
     least,
     poisson,
     two_sided,
 )
+from keystream.testing._statistics.rule import Found
 
 LAGS = (1, 2, 3, 4, 8, 16, 64, 256)
 DAYS = 2.0**32

@@ -12,10 +12,17 @@ import keystream as ks
 from keystream import ArgumentTypeError, ArgumentValueError
 from keystream._errors import Words, error
 from keystream.testing import _arguments
-from keystream.testing._statistics import bit_tests, inputs
-from keystream.testing._statistics.draws import compiled
-from keystream.testing._statistics.evidence import DistributionError, Evidence, conclude
-from keystream.testing._statistics.two_stage_rule import Found, Reading, two_stage
+from keystream.testing._failures import DistributionError
+from keystream.testing._statistics import bit_tests
+from keystream.testing._statistics.rule import (
+    Evidence,
+    Found,
+    Reading,
+    conclude,
+    read_rule,
+    two_stage,
+)
+from keystream.testing._statistics.sampler import compile_sampler, form_of
 
 __tracebackhide__ = True  # pytest shows the line that calls the check
 
@@ -89,9 +96,9 @@ def check_uniform_bits(
         Journal of Statistical Software 7 (birthday spacings).
     """
     name = "check_uniform_bits"
-    _arguments.one_key(name, key)
-    rule = inputs.rule(name, false_alarm, tests)
-    form = inputs.form(name, "fun", fun, key, args)
+    _arguments.check_key(name, key)
+    rule = read_rule(name, false_alarm, tests)
+    form = form_of(name, "fun", fun, key, args)
     if np.dtype(form.dtype).name not in WIDTHS:
         got = Words(f"one that returns {np.dtype(form.dtype).name}")
         cure = (
@@ -99,14 +106,14 @@ def check_uniform_bits(
         )
         wanted = f"a function that returns {', '.join(WIDTHS[:-1])} or {WIDTHS[-1]}"
         raise error(ArgumentTypeError, name, "fun", wanted, got, cure)
-    calls = 1 if num is None else inputs.integer(name, "num", num, 1, MOST)
+    calls = 1 if num is None else _arguments.count(name, "num", num, least=1, most=MOST)
     width = np.dtype(form.dtype).itemsize
     if not LEAST <= calls * form.size * width <= MOST:
         wanted = f"such that there are {LEAST:,} to {MOST:,} bytes"
         got = Words(f"{calls:,} calls of {form.size * width:,} bytes")
         raise error(ArgumentValueError, name, "num", wanted, got)
 
-    whole = compiled(fun, args)
+    whole = compile_sampler(fun, args)
 
     def look(key: jax.Array, words: int) -> Reading:
         drawn = whole(key) if num is None else _sample(fun, key, calls, args)

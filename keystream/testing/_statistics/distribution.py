@@ -12,14 +12,13 @@ import keystream as ks
 from keystream import ArgumentTypeError, ArgumentValueError
 from keystream._errors import Words, error
 from keystream.testing import _arguments
-from keystream.testing._statistics import inputs, tally, two_samples
-from keystream.testing._statistics.draws import chunks, rows_at_once
-from keystream.testing._statistics.evidence import DistributionError, Evidence, conclude
-from keystream.testing._statistics.inputs import Form
+from keystream.testing._failures import DistributionError
+from keystream.testing._statistics import tally, two_samples
 from keystream.testing._statistics.one_sample import OneSample
 from keystream.testing._statistics.reference import reference as read_reference
+from keystream.testing._statistics.rule import MORE, Evidence, Rule, conclude, read_rule, two_stage
+from keystream.testing._statistics.sampler import Form, chunks, form_of, rows_at_once
 from keystream.testing._statistics.two_samples import TwoSamples
-from keystream.testing._statistics.two_stage_rule import MORE, Rule, two_stage
 
 __tracebackhide__ = True  # pytest shows the line that calls the check
 
@@ -108,10 +107,10 @@ def check_distribution(
         Statistics & Probability Letters 77: ties broken at random. K. Pearson (1900), cells.
     """
     name = "check_distribution"
-    _arguments.one_key(name, key)
-    rule = inputs.rule(name, false_alarm, tests)
+    _arguments.check_key(name, key)
+    rule = read_rule(name, false_alarm, tests)
     form = _form(name, "sampler", sampler, key, args)
-    num = inputs.integer(name, "num", num, LEAST, MOST)
+    num = _arguments.count(name, "num", num, least=LEAST, most=MOST)
     if isinstance(reference, (np.ndarray, jax.Array, list)):
         given = _given(name, reference, form, ks.derive(key, name, "parts"))
         num = min(num, len(given) // 10)
@@ -188,14 +187,14 @@ def check_same_distribution(
         Waerden (1952), normal scores.
     """
     name = "check_same_distribution"
-    _arguments.one_key(name, key)
-    rule = inputs.rule(name, false_alarm, tests)
+    _arguments.check_key(name, key)
+    rule = read_rule(name, false_alarm, tests)
     form = _form(name, "sampler", sampler, key, args)
     second = _form(name, "other", other, key, args)
     if second.shape != form.shape:
         wanted = f"a sampler of draws of shape {form.shape}, as the first one's"
         raise error(ArgumentValueError, name, "other", wanted, Words(f"shape {second.shape}"))
-    num = inputs.integer(name, "num", num, LEAST, MOST)
+    num = _arguments.count(name, "num", num, least=LEAST, most=MOST)
     ones, others = _drawn(sampler, args, form, num), _drawn(other, args, second, num)
     sentence = "the two must draw from one distribution, and don't"
     both = TwoSamples(ones, others, form.shape, num)
@@ -214,7 +213,7 @@ def _conclude_both(
 
 
 def _form(name: str, argument: str, sampler: Any, key: jax.Array, args: Any) -> Form:
-    form = inputs.form(name, argument, sampler, key, args)
+    form = form_of(name, argument, sampler, key, args)
     if form.size > WIDEST:
         wanted = f"a function that returns at most {WIDEST:,} numbers"
         got = Words(f"one that returns {form.size:,}")

@@ -13,10 +13,17 @@ import keystream as ks
 from keystream import ArgumentValueError
 from keystream._errors import Words, error
 from keystream.testing import _arguments
-from keystream.testing._statistics import blocks, inputs, pairs
-from keystream.testing._statistics.draws import compiled
-from keystream.testing._statistics.evidence import DependenceError, Evidence, conclude
-from keystream.testing._statistics.two_stage_rule import Found, Reading, two_stage
+from keystream.testing._failures import DependenceError
+from keystream.testing._statistics import stream_tests
+from keystream.testing._statistics.rule import (
+    Evidence,
+    Found,
+    Reading,
+    conclude,
+    read_rule,
+    two_stage,
+)
+from keystream.testing._statistics.sampler import compile_sampler, form_of
 
 __tracebackhide__ = True  # pytest shows the line that calls the check
 
@@ -99,13 +106,13 @@ def check_independent(
         (2005), "Testing for complete independence in high dimensions", Biometrika 92.
     """
     name = "check_independent"
-    _arguments.one_key(name, key)
-    rule = inputs.rule(name, false_alarm, tests)
-    streams = inputs.integer(name, "num_streams", num_streams, 2, 8192)
+    _arguments.check_key(name, key)
+    rule = read_rule(name, false_alarm, tests)
+    streams = _arguments.count(name, "num_streams", num_streams, least=2, most=8192)
     if derive is not None:
-        _arguments.function(name, "derive", derive)
+        _arguments.check_function(name, "derive", derive)
     steps = _arguments.counts(name, "lags", lags, several=0) if lags else ()
-    form = inputs.form(name, "sampler", sampler, key, args)
+    form = form_of(name, "sampler", sampler, key, args)
     if num is None:
         if not form.shape or form.shape[0] < 64:
             wanted = "a function that returns at least 64 draws where num is None"
@@ -113,7 +120,7 @@ def check_independent(
             raise error(ArgumentValueError, name, "sampler", wanted, got)
         length, width = form.shape[0], form.size // form.shape[0]
     else:
-        length = inputs.integer(name, "num", num, 64, MOST)
+        length = _arguments.count(name, "num", num, least=64, most=MOST)
         width = form.size
     if streams * length * width > MOST:
         wanted = f"such that num_streams * num * the size of a draw is at most {MOST:,}"
@@ -138,7 +145,7 @@ def _drawer(
         return lambda key: np.asarray(
             ks.sample(sampler, key, num, *args, batch_size=batch)
         ).reshape(shape)
-    call = compiled(sampler, args)
+    call = compile_sampler(sampler, args)
     return lambda key: np.asarray(call(key)).reshape(shape)
 
 
@@ -155,18 +162,21 @@ class _Streams(NamedTuple):
         del num
         draws = self._draws(self._keys(ks.derive(key, "streams")))
         found = Found([], [], [])
-        blocks.repeated(blocks.hashes(draws), found)
+        stream_tests.add_repeats(stream_tests.hash_draws(draws), found)
         for i, values in enumerate(self._features(draws, ks.derive(key, "signs"))):
             ties = np.asarray(jax.random.bits(ks.derive(key, "ties", i), values.shape))
-            z = pairs.normal_scores(values, ties)
+            z = stream_tests.normal_scores(values, ties)
             what = self._name(i)
-            pairs.correlated(z, self.lags, found, what)
+            stream_tests.add_correlations(z, self.lags, found, what)
         return found.reading()
 
     def _keys(self, key: jax.Array) -> jax.Array:
         if self.derive is None:
             return ks.keys(key, self.streams)
-        made = [inputs.child("check_independent", self.derive(key, i)) for i in range(self.streams)]
+        made = [
+            _arguments.check_child("check_independent", self.derive(key, i))
+            for i in range(self.streams)
+        ]
         return jnp.stack(made)
 
     def _draws(self, keys: jax.Array) -> np.ndarray:

@@ -11,10 +11,9 @@ from scipy import special
 
 import keystream as ks
 from keystream.testing._statistics import tally
-from keystream.testing._statistics.draws import chunks, labels, rows_at_once
-from keystream.testing._statistics.inputs import Form
 from keystream.testing._statistics.reference import Reference
-from keystream.testing._statistics.two_stage_rule import Reading
+from keystream.testing._statistics.rule import Reading
+from keystream.testing._statistics.sampler import Form, chunks, labels, rows_at_once
 
 
 class OneSample(NamedTuple):

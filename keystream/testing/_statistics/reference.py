@@ -16,7 +16,7 @@ from scipy import special, stats
 
 from keystream import ArgumentTypeError, ArgumentValueError
 from keystream._errors import Words, error
-from keystream.testing._statistics.inputs import Form
+from keystream.testing._statistics.sampler import Form
 
 Uniform = Callable[[np.ndarray, np.ndarray], np.ndarray]
 

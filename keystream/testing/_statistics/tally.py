@@ -8,12 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import special
 
-from keystream.testing._statistics.two_stage_rule import (
-    binomial,
-    cells_squared,
-    chi_squared,
-    two_sided,
-)
+from keystream.testing._statistics.p_values import binomial, cells_squared, chi_squared, two_sided
 
 FINE = 1024
 """On how fine a grid CDFs are compared; a finer one finds no more worth telling."""

@@ -16,8 +16,9 @@ from scipy import stats
 
 import keystream as ks
 from keystream.testing._statistics import tally
-from keystream.testing._statistics.draws import labels
-from keystream.testing._statistics.two_stage_rule import Reading, chi_squared, two_sided
+from keystream.testing._statistics.p_values import chi_squared, two_sided
+from keystream.testing._statistics.rule import Reading
+from keystream.testing._statistics.sampler import labels
 
 PILOT = 2**14
 """Draws of the pilot at most."""

@@ -1,9 +1,9 @@
-"""hypothesis strategies for what keystream's functions take."""
+"""Make hypothesis strategies for what keystream's functions take."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -14,7 +14,6 @@ from jax.sharding import AxisType
 import keystream as ks
 from keystream import ArgumentTypeError, ArgumentValueError
 from keystream._errors import error
-from keystream.testing._strategies.shown import Code, built
 
 Strategy = st.SearchStrategy[Any]
 
@@ -55,7 +54,7 @@ def seeds() -> Strategy:
     ints = _SMALL | st.integers(0, 2**64 - 1) | edges | st.integers(-(2**300), 2**300)
     lists = st.lists(st.integers(-(2**64), 2**64) | _SMALL, min_size=1, max_size=4)
     entropy = st.integers(0, 2**128 - 1)
-    sequences = built("np.random.SeedSequence", np.random.SeedSequence, entropy)
+    sequences = build_shown("np.random.SeedSequence", np.random.SeedSequence, entropy)
     return ints | _WORDS | st.binary(min_size=1, max_size=12) | lists | sequences
 
 
@@ -90,7 +89,7 @@ def keys(*, impl: str | None = None) -> Strategy:
     """
     ks.key(0, impl=impl)  # an unknown one is an error here, and not in an example
     given = {} if impl is None else {"impl": st.just(impl)}
-    return built("ks.key", ks.key, _SMALL | st.integers(0, 2**64 - 1), **given)
+    return build_shown("ks.key", ks.key, _SMALL | st.integers(0, 2**64 - 1), **given)
 
 
 def key_arrays(
@@ -132,7 +131,7 @@ def key_arrays(
     elif not isinstance(shape, st.SearchStrategy):
         wanted = "a tuple of sizes or a strategy for such tuples"
         raise error(ArgumentTypeError, "key_arrays", "shape", wanted, shape, "For 3: shape=(3,).")
-    return built("ks.keys", ks.keys, keys(impl=impl), shape)
+    return build_shown("ks.keys", ks.keys, keys(impl=impl), shape)
 
 
 def names() -> Strategy:
@@ -253,7 +252,7 @@ def _meshes(names: tuple[str, ...], max_devices: int | None) -> Strategy:
     def of(shape: tuple[int, ...]) -> Strategy:
         kinds = [_types(kind, len(shape)) for kind in (AxisType.Auto, AxisType.Explicit)]
         given = st.just(shape), st.just(names[: len(shape)]), st.sampled_from(kinds)
-        return built("jax.make_mesh", _make_mesh, *given)
+        return build_shown("jax.make_mesh", _make_mesh, *given)
 
     shapes = [shape for axes in range(1, len(names) + 1) for shape in _shapes(axes, most)]
     return st.sampled_from(shapes).flatmap(of)
@@ -273,3 +272,34 @@ def _shapes(axes: int, most: int) -> list[tuple[int, ...]]:
         return [()]
     shapes = [(*s, n) for s in _shapes(axes - 1, most) for n in range(1, most // math.prod(s) + 1)]
     return sorted(shapes, key=lambda shape: (math.prod(shape), shape))
+
+
+class Code:
+    """A value that is printed as the code of it."""
+
+    def __init__(self, value: Any, code: str) -> None:
+        self.value, self.code = value, code
+
+    def __repr__(self) -> str:
+        return self.code
+
+
+def build_shown(
+    name: str,
+    fun: Callable[..., Any],
+    /,
+    *args: Strategy,
+    **kwargs: Strategy,
+) -> Strategy:
+    """Return a strategy for what a function makes, printed as a call of it by that name.
+
+    hypothesis prints what `builds` made as the call that made it, by the name of what was
+    called: here that under which people know it, `ks.key` and not `key`.
+    """
+
+    def call(*given: Any, **named: Any) -> Any:
+        given = tuple(each.value if isinstance(each, Code) else each for each in given)
+        return fun(*given, **named)
+
+    call.__name__ = call.__qualname__ = name
+    return st.builds(call, *args, **kwargs)

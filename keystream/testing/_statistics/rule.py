@@ -1,4 +1,4 @@
-"""The two-stage rule: when a statistical check fails, and how often it does so by mistake."""
+"""Decide when a statistical check fails, and how often it does so by mistake: in two stages."""
 
 from __future__ import annotations
 
@@ -10,6 +10,12 @@ import numpy as np
 from scipy import optimize, special
 
 import keystream as ks
+from keystream import ArgumentTypeError, ArgumentValueError
+from keystream._errors import error
+from keystream.testing import _arguments
+from keystream.testing._failures import CheckError
+
+__tracebackhide__ = True  # pytest shows the line that calls the check
 
 MORE = 4
 """How many times as much a rerun draws as the first look."""
@@ -61,6 +67,18 @@ class Rule(NamedTuple):
             return float((1 - missed) * (1 - again) ** 2 - POWER)
 
         return float(optimize.brentq(short, 0.0, flag + confirm + 20.0))
+
+
+def read_rule(function: str, false_alarm: Any, tests: Any) -> Rule:
+    """Return the rule of a false-alarm rate and a number of tests."""
+    wanted = "a probability between 0 and 1, both excluded"
+    if isinstance(false_alarm, bool) or not isinstance(
+        false_alarm, (int, float, np.integer, np.floating)
+    ):
+        raise error(ArgumentTypeError, function, "false_alarm", wanted, false_alarm)
+    if not 0 < false_alarm < 1:
+        raise error(ArgumentValueError, function, "false_alarm", wanted, float(false_alarm))
+    return Rule(float(false_alarm), _arguments.count(function, "tests", tests, least=1, most=10**9))
 
 
 class Reading(NamedTuple):
@@ -150,46 +168,58 @@ def two_stage(
     return Outcome(tuple(readings), agreed)
 
 
-def two_sided(z: Any) -> np.ndarray:
-    """Return both one-sided p-values of normal z, too large first, as new first axis."""
-    return np.stack([special.ndtr(-np.asarray(z)), special.ndtr(np.asarray(z))])
+class Evidence(NamedTuple):
+    """What a statistical check saw; prints as one line.
 
-
-def chi_squared(found: Any, free: Any) -> np.ndarray:
-    """Return both one-sided p-values of chi-squared: too large first, then too small."""
-    return np.stack([special.chdtrc(free, found), special.chdtr(free, found)])
-
-
-def cells_squared(found: Any, cells: int) -> np.ndarray:
-    """Return both one-sided p-values of Pearson's chi-squared of counts in cells.
-
-    Few counts may well hit what is expected exactly, for which chi-squared has no chance at
-    all: only in MANY_CELLS or more is it a sign that they are too even.
+    Attributes:
+        check: The name of the check.
+        statistic: Which of its statistics was the least likely one in the first look.
+        p_value: The chance that the least likely of so many statistics is as unlikely as
+            that, by Bonferroni's inequality; around one where all is well.
+        directions: How many one-sided tests there were.
+        draws: The number of draws of each look that was made: one, or up to three.
+        smallest_shift: The smallest defect that is found in 999 of 1,000 keys. For a
+            distribution a shift in standard deviations, for streams a correlation of two
+            of them, for bits the distance of a bit's chance from one half.
+        false_alarm: How often such a check may fail for a perfect sampler.
     """
-    if cells < 2:
-        return np.ones((2, *np.shape(found)))
-    p = chi_squared(found, cells - 1)
-    return p if cells >= MANY_CELLS else np.stack([p[0], np.ones_like(p[1])])
+
+    check: str
+    statistic: str
+    p_value: float
+    directions: int
+    draws: tuple[int, ...]
+    smallest_shift: float
+    false_alarm: float
+
+    def __str__(self) -> str:
+        drawn = " + ".join(f"{n:,}" for n in self.draws)
+        return (
+            f"{self.check}: nothing wrong in {drawn} draws; least likely of {self.directions} "
+            f"one-sided tests: {self.statistic}, p = {self.p_value:.2g}; finds "
+            f"{self.smallest_shift:.2g} in 999 of 1,000; false alarm {self.false_alarm:.2g}"
+        )
 
 
-MANY_CELLS = 16
-
-
-def binomial(found: Any, n: Any, chance: Any) -> np.ndarray:
-    """Return both exact one-sided p-values of a count: too many first, then too few."""
-    found, n = np.asarray(found, float), np.asarray(n, float)
-    many = np.where(found > 0, special.betainc(np.maximum(found, 1), n - found + 1, chance), 1.0)
-    few = np.where(found < n, special.betaincc(found + 1, np.maximum(n - found, 1), chance), 1.0)
-    return np.stack([many, few])
-
-
-def poisson(found: Any, mean: Any) -> np.ndarray:
-    """Return both exact one-sided p-values of a rare count: too many first, then too few."""
-    found = np.asarray(found, float)
-    many = np.where(found > 0, special.gammainc(np.maximum(found, 1), mean), 1.0)
-    return np.stack([many, special.gammaincc(found + 1, mean)])
-
-
-def least(p: np.ndarray) -> float:
-    """Return Bonferroni's p-value of the smallest of several."""
-    return min(1.0, float(p.min()) * p.size)
+def conclude(
+    check: str,
+    outcome: Outcome,
+    rule: Rule,
+    draws: tuple[int, ...],
+    shift: float,
+    wrong: tuple[type[CheckError], str],
+) -> Evidence:
+    """Return the evidence of an outcome, or raise what is wrong, in full."""
+    first = outcome.readings[0]
+    seen = draws[: len(outcome.readings)]
+    allowed = rule.false_alarm / rule.tests
+    if outcome.failing.size:
+        cls, sentence = wrong
+        shown = ", ".join(f"{n:,}" for n in seen)
+        lines = "".join(f"\n  {line}" for line in outcome.lines())
+        raise cls(
+            f"{check}: {sentence} in each of three looks on fresh keys ({shown} draws; by "
+            f"mistake at most {allowed:.2g} of the times). In the last one:{lines}"
+        )
+    statistic = first.kinds[outcome.worst]
+    return Evidence(check, statistic, outcome.chance, first.p.size, seen, shift, allowed)
