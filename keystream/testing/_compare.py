@@ -125,7 +125,7 @@ def _arrays(one: Leaf, other: Leaf, tolerance: Tolerance, names: Pair, where: st
         common = first.dtype if one.kind else second.dtype
         first, second = first.astype(common), second.astype(common)
 
-    differs, steps = _differing(first, second, tolerance)
+    differs, steps = _compare_arrays(first, second, tolerance)
     if isinstance(one.source, jax.Array) and first.ndim > one.source.ndim:
         differs = np.asarray(differs.any(-1))  # the words of a key
     count = int(differs.sum())
@@ -133,16 +133,16 @@ def _arrays(one: Leaf, other: Leaf, tolerance: Tolerance, names: Pair, where: st
         return None
     index = tuple(int(i) for i in np.argwhere(differs)[0])
     values = " and ".join(
-        f"{_shown(leaf, held, index)} {name}"
+        f"{_show(leaf, held, index)} {name}"
         for leaf, held, name in zip((one, other), (first, second), names, strict=True)
     )
     place = f"{where}[{', '.join(map(str, index))}]" if index else where
-    apart = "" if steps is None else f", {_apart(float(steps[index]))} apart"
+    apart = "" if steps is None else f", {_steps_apart(float(steps[index]))} apart"
     more = f"; {count:,} of {differs.size:,} differ" if differs.size > 1 else ""
     return f"{values} at {place}{apart}{more}"
 
 
-def _differing(
+def _compare_arrays(
     one: np.ndarray, other: np.ndarray, tolerance: Tolerance
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """Return where arrays of one type differ, and by how many ulps if they are floats."""
@@ -161,14 +161,14 @@ def _differing(
     return (steps > tolerance.ulps) & ~near, steps
 
 
-def _shown(leaf: Leaf, held: np.ndarray, index: tuple[int, ...]) -> str:
+def _show(leaf: Leaf, held: np.ndarray, index: tuple[int, ...]) -> str:
     source = leaf.source
     if is_key(source):
         return f"key {ks.fingerprint(source[index])}"
     return str(held[index])
 
 
-def _apart(steps: float) -> str:
+def _steps_apart(steps: float) -> str:
     return (
         f"{steps:,.0f} ulp{'' if steps == 1 else 's'}" if np.isfinite(steps) else "infinitely far"
     )

@@ -44,17 +44,17 @@ def find_function(target: str) -> Callable[..., Any]:
         named = where if colon else target
         fits = named.endswith(".py") or all(map(str.isidentifier, named.split(".")))
         cure = f"For example: {COMMAND} {shlex.quote(named if fits else 'train')}:main"
-        raise _refused("module:function or file.py:function", target, cure)
+        raise _target_error("module:function or file.py:function", target, cure)
     found: Any = _import(where)
     for at, name in enumerate(names):
         inside = found
         if not hasattr(inside, name):
-            cure = _nearest(inside, where, names[:at], name)
-            raise _refused(f"a function of {where}", path, cure)
+            cure = _propose(inside, where, names[:at], name)
+            raise _target_error(f"a function of {where}", path, cure)
         found = getattr(inside, name)
     if not callable(found):
         got = Words(f"{path!r}, which is {summary(found)}")
-        raise _refused(f"a function of {where}", got, _nearest(inside, where, names[:-1], ""))
+        raise _target_error(f"a function of {where}", got, _propose(inside, where, names[:-1], ""))
     return found  # type: ignore[no-any-return]
 
 
@@ -66,19 +66,19 @@ def _import(where: str) -> ModuleType:
     except ModuleNotFoundError as missing:
         if missing.name and f"{where}.".startswith(f"{missing.name}."):
             cure = f"For a file: {COMMAND} {where.replace('.', '/')}.py:function"
-            raise _refused("a module that can be imported", where, cure) from missing
-        raise _broken(where, missing) from missing
+            raise _target_error("a module that can be imported", where, cure) from missing
+        raise _import_error(where, missing) from missing
     except TargetError:
         raise
     except (Exception, SystemExit) as problem:
-        raise _broken(where, problem) from problem
+        raise _import_error(where, problem) from problem
 
 
 def _import_file(where: str) -> ModuleType:
     file = Path(where).resolve()
     if not file.is_file():
         cure = f"For a module: {COMMAND} package.module:function"
-        raise _refused("a Python file", where, cure)
+        raise _target_error("a Python file", where, cure)
     folder, names = file.parent, [file.stem]
     while (folder / "__init__.py").exists():
         folder, names = folder.parent, [folder.name, *names]
@@ -100,20 +100,20 @@ def _put_first(folder: Path) -> None:
         sys.path.insert(0, str(folder))
 
 
-def _broken(where: str, problem: BaseException) -> TargetError:
+def _import_error(where: str, problem: BaseException) -> TargetError:
     """Tell an error of the module's own, with the line where it happened."""
     last = traceback.extract_tb(problem.__traceback__)[-1]
     raised = f"{type(problem).__name__}: {problem}".rstrip(": ")
     got = Words(f"{where!r}, which raised {raised}, at {last.filename}:{last.lineno}")
     alone = where if where.endswith(".py") else f"-c 'import {where}'"
-    return _refused("a module that can be imported", got, f"To see all of it: python {alone}")
+    return _target_error("a module that can be imported", got, f"To see all of it: python {alone}")
 
 
-def _refused(wanted: str, got: object, cure: str) -> TargetError:
+def _target_error(wanted: str, got: object, cure: str) -> TargetError:
     return error(TargetError, "audit", "TARGET", wanted, got, cure)
 
 
-def _nearest(inside: Any, where: str, before: list[str], name: str) -> str:
+def _propose(inside: Any, where: str, before: list[str], name: str) -> str:
     """Propose the command with the nearest name, or tell a few that there are."""
     there = [each for each in _callables(inside) if not each.startswith("_")]
     near = difflib.get_close_matches(name, there, 1, 0.7)  # by 0.6, nope is near to slope

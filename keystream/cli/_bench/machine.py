@@ -1,4 +1,4 @@
-"""What a measurement belongs to: the machine, the versions, the settings."""
+"""Describe the machine, the versions and the settings that a measurement belongs to."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Case f: drawing on 1, 2, 4 and 8 simulated devices, in a process that has them.
+"""Case f: time draws on 1, 2, 4 and 8 simulated devices, in a process that has them.
 
 python -m keystream.cli._bench.meshes SIZE COUNT EFFORT prints a result as JSON; EFFORT is an
 `Effort` as a JSON list.

@@ -1,4 +1,4 @@
-"""The picture: how much faster each sampler is at each size, and what a key costs."""
+"""Draw how much faster each sampler is at each size, and what a key costs."""
 
 from __future__ import annotations
 

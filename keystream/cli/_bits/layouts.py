@@ -41,7 +41,7 @@ WEIGHT = 5
 """Ones in a sparse seed, at most."""
 
 
-def _compiled(fun: Callable[..., Any]) -> Callable[..., jax.Array]:
+def _jit(fun: Callable[..., Any]) -> Callable[..., jax.Array]:
     return jax.jit(fun)
 
 
@@ -53,7 +53,7 @@ def children(key: jax.Array, index: int) -> jax.Array:
 def named(key: jax.Array, index: int) -> jax.Array:
     """Return draws of the children "layer_0", "layer_1", ... in turn."""
     names: list[str | bytes] = [f"layer_{number}" for number in _numbers(index)]
-    return _in_turn(_stacked(list(ks.split(key, names).values())))
+    return _in_turn(_stack(list(ks.split(key, names).values())))
 
 
 def tree(key: jax.Array, index: int) -> jax.Array:
@@ -61,7 +61,7 @@ def tree(key: jax.Array, index: int) -> jax.Array:
     return _in_turn(_leaves(ks.keys(key, TREES, start=index * TREES)))
 
 
-@_compiled
+@_jit
 def _leaves(roots: jax.Array) -> Any:
     lane = np.arange(TREES, dtype=np.uint32)
 
@@ -78,7 +78,7 @@ def carried(key: jax.Array, index: int) -> jax.Array:
     return _chain(ks.derive(key, index))
 
 
-@_compiled
+@_jit
 def _chain(key: jax.Array) -> Any:
     def step(key: Any, carry: None, _: None) -> tuple[None, jax.Array]:
         return carry, jax.random.bits(key, (WORDS // MANY,), np.uint32)
@@ -93,11 +93,11 @@ def stream(key: jax.Array, index: int) -> jax.Array:
 
 def shards(key: jax.Array, index: int) -> jax.Array:
     """Return draws of the keys of 8 device shards in turn, a step after the other."""
-    return _in_turn(_shards(ks.derive(key, index)))
+    return _in_turn(_shard_keys(ks.derive(key, index)))
 
 
-@_compiled
-def _shards(key: jax.Array) -> Any:
+@_jit
+def _shard_keys(key: jax.Array) -> Any:
     # A lane stands for a device: `for_axis` asks for the place along the axis, and what
     # gives the axis, `vmap` or a mesh, doesn't matter to it.
     def own(_: Any) -> jax.Array:
@@ -114,14 +114,14 @@ def epochs(key: jax.Array, index: int) -> jax.Array:
 
 def seeds(key: jax.Array, index: int) -> jax.Array:
     """Return draws of the seeds 0, 1, 2, ... in turn; `key` chooses which child of each."""
-    return _in_turn(_seeded(key, list(_numbers(index)), 0))
+    return _in_turn(_seed_keys(key, list(_numbers(index)), 0))
 
 
 def sparse(key: jax.Array, index: int) -> jax.Array:
     """Return draws of seeds with at most 5 bits set, in turn; `key` chooses the child."""
     chosen = _sparse_seeds()
     turns, places = np.divmod(np.asarray(_numbers(index)), len(chosen))
-    return _in_turn(_seeded(key, chosen[places].tolist(), turns.astype(np.uint32)))
+    return _in_turn(_seed_keys(key, chosen[places].tolist(), turns.astype(np.uint32)))
 
 
 @functools.cache
@@ -132,13 +132,13 @@ def _sparse_seeds() -> np.ndarray:
     return np.array([sum(chosen) for group in several for chosen in group], np.uint32)
 
 
-def _seeded(key: jax.Array, chosen: Sequence[int], turn: int | np.ndarray) -> jax.Array:
-    made = _stacked([ks.key(seed, impl=str(jax.random.key_impl(key))) for seed in chosen])
-    return _descended(made, key, np.broadcast_to(np.uint32(turn), len(chosen)))
+def _seed_keys(key: jax.Array, chosen: Sequence[int], turn: int | np.ndarray) -> jax.Array:
+    made = _stack([ks.key(seed, impl=str(jax.random.key_impl(key))) for seed in chosen])
+    return _descend(made, key, np.broadcast_to(np.uint32(turn), len(chosen)))
 
 
-@_compiled
-def _descended(made: jax.Array, key: jax.Array, turns: jax.Array) -> Any:
+@_jit
+def _descend(made: jax.Array, key: jax.Array, turns: jax.Array) -> Any:
     place = jax.random.bits(key, (), np.uint32)
     return jax.vmap(lambda one, turn: ks.derive(one, place, turn))(made, turns)
 
@@ -148,7 +148,7 @@ def first(key: jax.Array, index: int) -> jax.Array:
     return _first(ks.keys(ks.derive(key, index), WORDS))
 
 
-@_compiled
+@_jit
 def _first(keys: jax.Array) -> Any:
     return ks.batched(jax.random.bits)(keys, (), np.uint32)
 
@@ -168,7 +168,7 @@ def family(key: jax.Array, index: int) -> jax.Array:
     return _family(ks.keys(ks.derive(key, index), PARENTS))
 
 
-@_compiled
+@_jit
 def _family(parents: jax.Array) -> Any:
     named = jax.vmap(lambda key: ks.derive(key, "noise"))(parents)
     far = jax.vmap(lambda key: ks.derive(key, np.uint32(2**31)))(parents)
@@ -183,17 +183,17 @@ def _numbers(index: int) -> range:
     return range(index * FEW, (index + 1) * FEW)
 
 
-_stacked = _compiled(jnp.stack)
+_stack = _jit(jnp.stack)
 
 
-@_compiled
+@_jit
 def _in_turn(keys: jax.Array) -> Any:
     """Draw a block from keys: the first word of each, then the second of each."""
     drawn = ks.batched(jax.random.bits)(keys, (WORDS // keys.size,), np.uint32)
     return drawn.T.reshape(-1)
 
 
-@_compiled
+@_jit
 def _in_rows(keys: jax.Array) -> Any:
     """Draw a block from keys: all words of the first, then all of the second."""
     drawn = ks.batched(jax.random.bits)(keys, (WORDS // keys.size,), np.uint32)

@@ -1,4 +1,4 @@
-"""A checkpoint: weights, streams and the manifest in one npz file, there whole or not at all."""
+"""Save weights, streams and the manifest in one npz file, whole or not at all, and load it."""
 
 from __future__ import annotations
 

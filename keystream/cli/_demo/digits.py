@@ -1,4 +1,4 @@
-"""The handwritten digits of scikit-learn, and a small network that learns them."""
+"""Load the handwritten digits of scikit-learn, and define a small network that learns them."""
 
 from __future__ import annotations
 

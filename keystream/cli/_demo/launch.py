@@ -82,14 +82,14 @@ def run_together(jobs: Sequence[Job], *, tick: Callable[[int], Any] = lambda _: 
             running = any(process.poll() is None for process in started)
             for each, process in zip(jobs, started, strict=True):
                 if process.returncode not in (None, each.status):
-                    raise _failed(each, process.returncode)
+                    raise _worker_error(each, process.returncode)
             if steps := sum(journal.read().count('"step": ') for journal in journals):
                 tick(steps)
 
 
 def _start(each: Job, stack: contextlib.ExitStack) -> subprocess.Popen[bytes]:
     # Gloo writes to stdout: what a worker has to say is in its journal.
-    printed = stack.enter_context(_printed(each).open("wb"))
+    printed = stack.enter_context(_output_of(each).open("wb"))
     process = subprocess.Popen(
         [sys.executable, "-m", "keystream.cli._demo.worker", str(each.folder), *each.arguments],
         stdout=printed,
@@ -101,12 +101,12 @@ def _start(each: Job, stack: contextlib.ExitStack) -> subprocess.Popen[bytes]:
     return process
 
 
-def _printed(each: Job) -> Path:
+def _output_of(each: Job) -> Path:
     return each.folder / f"printed-{each.process}.txt"
 
 
-def _failed(each: Job, status: int) -> WorkerError:
-    said = _printed(each).read_text(errors="replace").strip().splitlines()
+def _worker_error(each: Job, status: int) -> WorkerError:
+    said = _output_of(each).read_text(errors="replace").strip().splitlines()
     last = said[-1] if said else "it said nothing"
     return WorkerError(f"{each.name} ended with status {status}: {last}")
 

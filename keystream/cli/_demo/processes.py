@@ -1,4 +1,4 @@
-"""The demo of several processes that are joined by jax.distributed, beside a single one."""
+"""Run the demo in several processes joined by jax.distributed, beside a single one."""
 
 from __future__ import annotations
 

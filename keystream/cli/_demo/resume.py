@@ -1,4 +1,4 @@
-"""The demo of a run that is killed and starts again, beside one that is never killed."""
+"""Run the demo that is killed and starts again, beside one that is never killed."""
 
 from __future__ import annotations
 

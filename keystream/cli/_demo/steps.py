@@ -1,4 +1,4 @@
-"""Training one step at a time, from a state that holds all that it takes to go on."""
+"""Train one step at a time, from a state that can be saved and resumed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Data-parallel training on n devices with noise that is keyed by example."""
+"""Train data-parallel on n devices, with noise that is keyed by example."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One process of the demo that trains: from its checkpoint if there is one, else from step 0.
+"""Train in one process of the demo: from its checkpoint if there is one, else from step 0.
 
 Started by the demo as `python -m keystream.cli._demo.worker FOLDER ...`, as a scheduler starts a
 job again: with the same command line each time.

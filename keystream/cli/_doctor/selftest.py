@@ -1,4 +1,4 @@
-"""The laws and known answers, each tried once on this installation."""
+"""Try the laws and known answers, each once, on this installation."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def position() -> list[str]:
         "sample": ks.sample(words, parent(), COUNT),
         "batched": ks.batched(words)(ks.keys(parent(), COUNT)),
     }
-    return differing(forms, children(COUNT))
+    return differences(forms, children(COUNT))
 
 
 def devices() -> list[str]:
@@ -81,7 +81,7 @@ def devices() -> list[str]:
         "for_axis": mapped(own, ()),
         "shard_keys": words(ks.shard_keys(parent(), mesh, jax.P("x"))),
     }
-    return differing(forms, children(mesh.size))
+    return differences(forms, children(mesh.size))
 
 
 def prefix() -> list[str]:
@@ -93,8 +93,8 @@ def prefix() -> list[str]:
             words, parent(), COUNT, start=np.int32(COUNT), batch_size=2
         ),
     }
-    wrong = differing({"keys": words(ks.keys(parent(), COUNT))}, whole[:COUNT])
-    return wrong + differing(forms, whole[COUNT:])
+    wrong = differences({"keys": words(ks.keys(parent(), COUNT))}, whole[:COUNT])
+    return wrong + differences(forms, whole[COUNT:])
 
 
 def name() -> list[str]:
@@ -104,7 +104,7 @@ def name() -> list[str]:
     found = {tuple(np.asarray(words(ks.derive(parent(), *path))).tolist()) for path in paths}
     wrong = ["equal keys"] if len(found) < len(paths) else []
     named = ks.split(parent(), ("b", "a"))
-    wrong += differing({"split": words(named["a"])}, np.asarray(words(ks.derive(parent(), "a"))))
+    wrong += differences({"split": words(named["a"])}, np.asarray(words(ks.derive(parent(), "a"))))
     rows = np.asarray(words(ks.keys(parent(), 2**16))).tolist()
     reached = {tuple(row) for row in rows} & {tuple(_row(named[each])) for each in named}
     return wrong + (["a position"] if reached else [])
@@ -120,9 +120,9 @@ def composition() -> list[str]:
     tree = ks.split_tree(parent(), {"a": 0, "b": [0, 0]})
     leaf = {"split_tree": words(tree["b"][1])}
     return (
-        differing({"derive": words(ks.derive(parent(), "noise", 3, ids))}, wide)
-        + differing({"jit": compiled(parent(), small)}, wide[[0, 1, 3]])
-        + differing(leaf, _row(ks.derive(parent(), "b", 1)))
+        differences({"derive": words(ks.derive(parent(), "noise", 3, ids))}, wide)
+        + differences({"jit": compiled(parent(), small)}, wide[[0, 1, 3]])
+        + differences(leaf, _row(ks.derive(parent(), "b", 1)))
     )
 
 
@@ -135,7 +135,7 @@ def once() -> list[str]:
     for _ in range(COUNT):
         carried, use = ks.split(carried)
         rows.append(_row(use))
-    return differing({"scan_carried": used}, np.stack(rows)) + differing(
+    return differences({"scan_carried": used}, np.stack(rows)) + differences(
         {"the surviving key": words(key)}, _row(carried)
     )
 
@@ -152,7 +152,7 @@ def cipher() -> list[str]:
     """Cipher: threefry2x32 gives the published blocks of Random123."""
     arguments = np.array([(*key, *counter) for key, counter, _ in RANDOM123], np.uint32).T
     blocks = threefry2x32_p.bind(*map(jnp.asarray, arguments))
-    return differing({"threefry2x32": blocks}, np.array([b for *_, b in RANDOM123], np.uint32).T)
+    return differences({"threefry2x32": blocks}, np.array([b for *_, b in RANDOM123], np.uint32).T)
 
 
 FROZEN: dict[str, tuple[Callable[[], jax.Array], str]] = {
@@ -208,7 +208,7 @@ def children(count: int) -> np.ndarray:
     return np.stack([_row(jax.random.fold_in(parent(), i)) for i in range(count)])
 
 
-def differing(forms: dict[str, Any], oracle: np.ndarray) -> list[str]:
+def differences(forms: dict[str, Any], oracle: np.ndarray) -> list[str]:
     """Return the names of the forms that differ from the oracle."""
     return [form for form, value in forms.items() if not np.array_equal(value, oracle)]
 

@@ -1,4 +1,4 @@
-"""Settings of the surroundings that change numbers: what each does, and what to do about it."""
+"""Read the settings that change numbers, and say what each does and what to do about it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `python -m keystream run` becomes: a program, and what is switched on for it.
+"""Run a program in a fresh process, accelerated or audited from the moment it imports jax.
 
 It is run as a script of its own, by a Python that has imported neither jax nor keystream,
 and imports only the standard library: jax reads its settings from the environment when it

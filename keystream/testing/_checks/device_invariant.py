@@ -1,4 +1,4 @@
-"""The same key, the same numbers: on one device and on many."""
+"""Check that a function gives the same numbers on one device and on many."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Numbers written down once, and compared ever after; with what made them then."""
+"""Check numbers against a golden file, and say what changed since it was written."""
 
 from __future__ import annotations
 
@@ -153,8 +153,8 @@ def cause(saved: dict[str, Any]) -> str:
         of_jax = [name for name in settings if name.startswith("jax_")]
         sets = "; ".join(f'jax.config.update("{name}", {saved[name]!r})' for name in of_jax)
         back = f". To set it back: {sets}" if sets else ""
-        return f"What changed the numbers is {_listed(settings, saved, here)}{back}."
-    perhaps = _listed(digits, saved, here)
+        return f"What changed the numbers is {_list_names(settings, saved, here)}{back}."
+    perhaps = _list_names(digits, saved, here)
     if draws:
         with_it = f", perhaps by {perhaps}" if digits else ""
         return f"JAX's own draws changed, of {', '.join(draws)}{with_it}."
@@ -176,6 +176,6 @@ def _is_canary(here: dict[str, Any], name: str) -> bool:
     return isinstance(here[name], list)  # draws, and the default dtypes that settings make
 
 
-def _listed(names: list[str], saved: dict[str, Any], here: dict[str, Any]) -> str:
+def _list_names(names: list[str], saved: dict[str, Any], here: dict[str, Any]) -> str:
     told = [f"{name} (then {summary(saved[name])}, now {summary(here[name])})" for name in names]
     return ", ".join(told)

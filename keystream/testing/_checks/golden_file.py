@@ -1,4 +1,4 @@
-"""A golden file: a value's leaves as text that people can read, and nothing is lost.
+"""Write and read golden files: a value's leaves as readable text, without loss.
 
 JSON: `leaves` by path, each with dtype, shape and its values in C order. Floats are written
 as Python writes the float64 they are equal to, NaN and infinities as text, complex numbers

@@ -1,4 +1,4 @@
-"""More items never change the earlier ones; starting later gives what came later."""
+"""Check that more items change no earlier one, and that `start` skips the items before it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The same key, the same numbers: called again, compiled, in lanes."""
+"""Check that one key gives the same numbers again, compiled, and in lanes."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def check_reproducible(
         raise error(ArgumentValueError, CHECK, "forms", wanted, forms, 'For one: forms=("jit",).')
 
     # What a function returns may be a buffer that it writes again.
-    first = snapshot(_watched(fun, key, args) if "again" in forms else fun(key, *args))
+    first = snapshot(_call_watched(fun, key, args) if "again" in forms else fun(key, *args))
     if "again" in forms:
         names = "at first", "then"
         _demand("called again with the same key", first, fun(key, *args), EXACT, names)
@@ -114,12 +114,12 @@ def check_reproducible(
     if traced and odd:
         wanted = f"arrays, keys and numbers for the form {traced[0]!r}"
         raise error(ArgumentTypeError, CHECK, "fun", wanted, odd[0], _UNTRACED, must="return")
-    plain = uncompiled(fun)
+    plain = unjit(fun)
     if "jit" in forms:
         if plain is not fun:
             once = plain(key, *args)
             _demand("before it was compiled", once, first, near, ("eagerly", "under jit"))
-        made = _traced("jit", lambda: jax.jit(closed(plain, args))(key, arrays(args)))
+        made = _run_traced("jit", lambda: jax.jit(close_over(plain, args))(key, arrays(args)))
         _demand("compiled anew", first, made, near, ("as it is", "under jit"))
     laned = [form for form in ("vmap", "map") if form in forms]
     if laned:
@@ -137,11 +137,11 @@ def _lanes(
     keys = ks.keys(ks.derive(key, CHECK), lanes)
     loop = [snapshot(fun(keys[i], *args)) for i in range(lanes)]
     ways: dict[str, Callable[[], Any]] = {
-        "vmap": lambda: jax.vmap(closed(fun, args), (0, None))(keys, arrays(args)),
-        "map": lambda: jax.lax.map(lambda key: closed(fun, args)(key, arrays(args)), keys),
+        "vmap": lambda: jax.vmap(close_over(fun, args), (0, None))(keys, arrays(args)),
+        "map": lambda: jax.lax.map(lambda key: close_over(fun, args)(key, arrays(args)), keys),
     }
     for form in forms:
-        made = _traced(form, ways[form])
+        made = _run_traced(form, ways[form])
         for i, alone in enumerate(loop):
             lane = jax.tree.map(lambda leaf, i=i: leaf[i], made)
             names = f"for key {i} alone", f"in lane {i} of {form}"
@@ -155,7 +155,7 @@ def _demand(what: str, one: Any, other: Any, near: Tolerance, names: Pair) -> No
         raise error(DifferenceError, CHECK, "fun", wanted, Words(told), must="give")
 
 
-def _watched(fun: Callable[..., Any], key: jax.Array, args: tuple[Any, ...]) -> Any:
+def _call_watched(fun: Callable[..., Any], key: jax.Array, args: tuple[Any, ...]) -> Any:
     """Call a function, and refuse it if that moved a hidden state of NumPy or Python."""
     before = _states()
     made = fun(key, *args)
@@ -172,7 +172,7 @@ def _states() -> dict[str, Any]:
     return {"numpy.random": (np.asarray(words).tobytes(), *rest), "random": random.getstate()}
 
 
-def uncompiled(fun: Callable[..., Any]) -> Callable[..., Any]:
+def unjit(fun: Callable[..., Any]) -> Callable[..., Any]:
     """Return what `jax.jit` was given, or the function as it is."""
     while hasattr(fun, "lower") and hasattr(fun, "__wrapped__"):
         fun = fun.__wrapped__
@@ -184,7 +184,7 @@ def arrays(args: tuple[Any, ...]) -> list[Any]:
     return [leaf for leaf in jax.tree.leaves(args) if _is_array(leaf)]
 
 
-def closed(fun: Callable[..., Any], args: tuple[Any, ...]) -> Callable[..., Any]:
+def close_over(fun: Callable[..., Any], args: tuple[Any, ...]) -> Callable[..., Any]:
     """Return a function of the key and the arrays, anew: nothing of it is compiled yet."""
     leaves, treedef = jax.tree.flatten(args)
 
@@ -213,7 +213,7 @@ _UNTRACEABLE = (
 )
 
 
-def _traced(form: str, run: Callable[[], Any]) -> Any:
+def _run_traced(form: str, run: Callable[[], Any]) -> Any:
     try:
         return run()
     except _UNTRACEABLE as raised:

@@ -1,4 +1,4 @@
-"""A run that is saved, ends, and goes on, equals one that never stopped."""
+"""Check that a run that is saved and resumed equals one that never stopped."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from keystream import ArgumentTypeError, ArgumentValueError
 from keystream._errors import Words, error
 from keystream.testing import _arguments
-from keystream.testing._checks.saved import copied, holds_objects, load_state, save_state
+from keystream.testing._checks.saved import holds_objects, load_state, make_copier, save_state
 from keystream.testing._compare import EXACT, Pair, Tolerance, first_difference, snapshot
 from keystream.testing._failures import DifferenceError
 
@@ -133,7 +133,7 @@ def check_resumable(
     def view(state: Any) -> Any:
         return _content(write(state)) if objects else state
 
-    fresh = fresh_object if objects else copied(CHECK, state, needed=save is None)
+    fresh = fresh_object if objects else make_copier(CHECK, state, needed=save is None)
     way = Way(step, xs, has_aux, view)
 
     straight = _trajectory(way, fresh(), 0, length)

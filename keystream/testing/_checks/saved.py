@@ -1,4 +1,4 @@
-"""A state out of the process and back: keys and streams as text, arrays as bytes."""
+"""Serialize a state and read it back: keys and streams as text, arrays as bytes."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def load_state(saved: tuple[Any, ...]) -> Any:
     return jax.tree.unflatten(treedef, leaves)
 
 
-def copied(check: str, state: Any, *, needed: bool) -> Callable[[], Any]:
+def make_copier(check: str, state: Any, *, needed: bool) -> Callable[[], Any]:
     """Return a function that makes a state anew, which may then be donated or changed.
 
     Leaves of other types than can be written down stay as they are, unless they need to be.

@@ -1,4 +1,4 @@
-"""Tests of words that should be uniform bits: how balanced, how even, how they repeat."""
+"""Test words that should be uniform bits: balance, evenness, repetitions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Are the words that a function makes of a key uniform, independent bits?"""
+"""Check that the words that a function makes of a key are uniform, independent bits."""
 
 from __future__ import annotations
 

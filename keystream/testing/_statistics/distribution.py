@@ -1,4 +1,4 @@
-"""Does a sampler draw from the distribution that it should?"""
+"""Check that a sampler draws from the distribution that it should."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from keystream.testing import _arguments
 from keystream.testing._failures import DistributionError
 from keystream.testing._statistics import tally, two_samples
 from keystream.testing._statistics.one_sample import OneSample
-from keystream.testing._statistics.reference import reference as read_reference
+from keystream.testing._statistics.reference import read_reference
 from keystream.testing._statistics.rule import MORE, Evidence, Rule, conclude, read_rule, two_stage
 from keystream.testing._statistics.sampler import Form, chunks, form_of, rows_at_once
 from keystream.testing._statistics.two_samples import TwoSamples
@@ -112,9 +112,9 @@ def check_distribution(
     form = _form(name, "sampler", sampler, key, args)
     num = _arguments.count(name, "num", num, least=LEAST, most=MOST)
     if isinstance(reference, (np.ndarray, jax.Array, list)):
-        given = _given(name, reference, form, ks.derive(key, name, "parts"))
+        given = _given_draws(name, reference, form, ks.derive(key, name, "parts"))
         num = min(num, len(given) // 10)
-        both = TwoSamples(_drawn(sampler, args, form, num), _part(given, num), form.shape, num)
+        both = TwoSamples(_draws_of(sampler, args, form, num), _part(given, num), form.shape, num)
         sentence = "sampler must draw as the reference does, and doesn't"
         return _conclude_both(name, both, key, rule, sentence)
     cells = int(np.clip(num // 64, 4, 256))
@@ -195,7 +195,7 @@ def check_same_distribution(
         wanted = f"a sampler of draws of shape {form.shape}, as the first one's"
         raise error(ArgumentValueError, name, "other", wanted, Words(f"shape {second.shape}"))
     num = _arguments.count(name, "num", num, least=LEAST, most=MOST)
-    ones, others = _drawn(sampler, args, form, num), _drawn(other, args, second, num)
+    ones, others = _draws_of(sampler, args, form, num), _draws_of(other, args, second, num)
     sentence = "the two must draw from one distribution, and don't"
     both = TwoSamples(ones, others, form.shape, num)
     return _conclude_both(name, both, key, rule, sentence)
@@ -231,12 +231,12 @@ def _shift(name: str, rule: Rule, directions: int, num: float) -> float:
     return float(reach / np.sqrt(num))
 
 
-def _drawn(sampler: Callable[..., Any], args: Any, form: Form, num: int) -> Any:
+def _draws_of(sampler: Callable[..., Any], args: Any, form: Form, num: int) -> Any:
     size = rows_at_once(num, form)
     return lambda key, _, wanted: chunks(sampler, key, wanted, args, form, size)
 
 
-def _given(name: str, reference: Any, form: Form, key: jax.Array) -> np.ndarray:
+def _given_draws(name: str, reference: Any, form: Form, key: jax.Array) -> np.ndarray:
     """Return draws that were made elsewhere, as rows in an order of our own."""
     try:
         found = np.asarray(reference).astype(np.float64)

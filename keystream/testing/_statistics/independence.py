@@ -1,4 +1,4 @@
-"""Are the streams that different keys give independent of each other?"""
+"""Check that the streams of different keys are independent of each other."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def check_independent(
         wanted = f"such that num_streams * num * the size of a draw is at most {MOST:,}"
         raise error(ArgumentValueError, name, "num", wanted, streams * length * width)
 
-    draw = _drawer(sampler, args, num, (length, width))
+    draw = _make_drawer(sampler, args, num, (length, width))
     look = _Streams(draw, derive, streams, length, width, steps)
     outcome = two_stage(look.look, key, name, streams * length, rule, more=1)
     pairs = streams * (streams - 1) // 2
@@ -136,7 +136,7 @@ def check_independent(
     return conclude(name, outcome, rule, draws, float(np.tanh(reach / np.sqrt(length))), wrong)
 
 
-def _drawer(
+def _make_drawer(
     sampler: Callable[..., Any], args: Any, num: int | None, shape: tuple[int, int]
 ) -> Callable[[jax.Array], np.ndarray]:
     """Return what draws one stream, compiled once and looked up by JAX for a known sampler."""

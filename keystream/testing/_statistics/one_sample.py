@@ -1,4 +1,4 @@
-"""Looks at the draws of one sampler, beside a distribution that is known."""
+"""Test the draws of one sampler against a known distribution."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What draws are held against, as a map to the unit interval.
+"""Read the distribution that draws are compared with, as a map to the unit interval.
 
 Where X follows a continuous F, F(X) is uniform; where F has steps, F(X-) + V P(X) is, with V
 uniform and independent. So whatever the distribution, all statistics are those of uniform
@@ -34,7 +34,7 @@ class Reference(NamedTuple):
     quantile: Callable[[float], Any] | None
 
 
-def reference(function: str, given: Any, form: Form, cells: int) -> Reference:
+def read_reference(function: str, given: Any, form: Form, cells: int) -> Reference:
     """Read a frozen distribution of scipy.stats, or a function that is a CDF."""
     even = np.linspace(0, 1, cells + 1)
     if isinstance(given, (stats.rv_continuous, stats.rv_discrete)):
@@ -42,13 +42,13 @@ def reference(function: str, given: Any, form: Form, cells: int) -> Reference:
         cure = f"For its standard form: scipy.stats.{given.name}()."
         raise error(ArgumentTypeError, function, "reference", _WANTED, got, cure)
     if hasattr(given, "cov_object") and hasattr(given, "mean"):
-        return Reference("multivariate normal", _whitened(function, given, form), even, False, None)
+        return Reference("multivariate normal", _whiten(function, given, form), even, False, None)
     if hasattr(given, "cdf") and hasattr(given, "support"):
         name = getattr(getattr(given, "dist", None), "name", type(given).__name__)
         if isinstance(getattr(given, "dist", None), stats.rv_discrete):
             cuts = _atom_cuts(given, cells) if np.shape(given.ppf(0.5)) == () else even
             return Reference(name, _steps(function, given), cuts, True, getattr(given, "ppf", None))
-        smooth = _smooth(function, given, form)
+        smooth = _smooth_map(function, given, form)
         return Reference(name, smooth, even, False, getattr(given, "ppf", None))
     if callable(given):
         if not jnp.issubdtype(form.dtype, jnp.floating):
@@ -57,7 +57,7 @@ def reference(function: str, given: Any, form: Form, cells: int) -> Reference:
             wanted = "a discrete distribution of scipy.stats where draws are no floats"
             raise error(ArgumentTypeError, function, "reference", wanted, got, cure)
         name = getattr(given, "__name__", "the CDF")
-        return Reference(name, _checked(function, given), even, False, None)
+        return Reference(name, _check_cdf(function, given), even, False, None)
     cure = "For draws of another sampler: check_same_distribution(sampler, other, key)."
     raise error(ArgumentTypeError, function, "reference", _WANTED, given, cure)
 
@@ -65,8 +65,8 @@ def reference(function: str, given: Any, form: Form, cells: int) -> Reference:
 _WANTED = "a frozen distribution of scipy.stats, a CDF, or an array of draws"
 
 
-def _smooth(function: str, given: Any, form: Form) -> Uniform:
-    cdf, (low, high) = _checked(function, given.cdf), given.support()
+def _smooth_map(function: str, given: Any, form: Form) -> Uniform:
+    cdf, (low, high) = _check_cdf(function, given.cdf), given.support()
     # A bound such as 0.1 isn't a float32: draws may end one step beyond it.
     step = 4 * _spacing(form.dtype)
     low = low - step * np.where(np.isfinite(low), np.abs(low), 0)
@@ -84,7 +84,7 @@ def _spacing(dtype: Any) -> float:
 
 
 def _steps(function: str, given: Any) -> Uniform:
-    cdf = _checked(function, given.cdf)
+    cdf = _check_cdf(function, given.cdf)
 
     def uniform(draws: np.ndarray, ties: np.ndarray) -> np.ndarray:
         mass = given.pmf(draws)
@@ -94,7 +94,7 @@ def _steps(function: str, given: Any) -> Uniform:
     return uniform
 
 
-def _checked(function: str, cdf: Callable[..., Any]) -> Uniform:
+def _check_cdf(function: str, cdf: Callable[..., Any]) -> Uniform:
     def uniform(draws: np.ndarray, ties: np.ndarray) -> np.ndarray:
         del ties
         try:
@@ -125,7 +125,7 @@ def _checked(function: str, cdf: Callable[..., Any]) -> Uniform:
 _CDF = "a CDF: a rising function from arrays to probabilities of the same shape"
 
 
-def _whitened(function: str, given: Any, form: Form) -> Uniform:
+def _whiten(function: str, given: Any, form: Form) -> Uniform:
     size = np.size(given.mean)
     if form.shape != (size,) or given.cov_object.rank < size:
         wanted = f"of full rank and of {form.size} dimensions, as the draws are"

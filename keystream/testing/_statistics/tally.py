@@ -1,4 +1,4 @@
-"""Statistics of numbers that should be uniform: where are they, how wide, in which cells?"""
+"""Compute statistics of numbers that should be uniform: location, scale, tails, cells."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Looks at draws of one kind beside draws of another, whose distribution nobody knows.
+"""Test draws of two samplers against each other, where nobody knows their distribution.
 
 A pilot of the other kind, drawn apart and not looked at again, makes a rising map to the
 unit interval. What it maps to isn't quite uniform; but where both are of one distribution it
@@ -139,7 +139,7 @@ def _fisher(a: Any, n: Any, b: Any, m: Any) -> tuple[np.ndarray, np.ndarray]:
 
 def _cells(a: np.ndarray, b: np.ndarray) -> float:
     """Return the p-value of chi-squared of two rows of counts, neighbors pooled where few."""
-    both, first = _pooled(a + b, a, b)
+    both, first = _pool(a + b, a, b)
     if len(both) < 2:
         return 1.0
     expected = both * first.sum() / both.sum()
@@ -148,7 +148,7 @@ def _cells(a: np.ndarray, b: np.ndarray) -> float:
     return float(chi_squared(found, len(both) - 1)[0])
 
 
-def _pooled(both: np.ndarray, a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _pool(both: np.ndarray, a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Join neighboring cells until each holds 128 of both, which tells nothing of either."""
     if not a.sum() or not b.sum():
         return np.empty(0), np.empty(0)

@@ -1,4 +1,4 @@
-"""The samplers of `jax.random`, each with arguments that it is defined for."""
+"""List the samplers of `jax.random`, each with arguments that it is defined for."""
 
 from __future__ import annotations
 
