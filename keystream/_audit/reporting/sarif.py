@@ -63,7 +63,7 @@ def _rule(rule: str) -> dict[str, Any]:
     row = RULES.get(rule)
     if row is None:
         return {"id": rule}
-    told = (f"{row.why} Write instead:", f"See {row.docs}.")
+    told = (f"{row.why} Write instead:", f"More: {row.more}")
     return {
         "id": rule,
         "name": _name(row),

@@ -69,7 +69,7 @@ def _block(finding: Finding, more: int, told: set[str]) -> Iterator[str]:
     if rule.cure and rule.cure not in told:
         yield _code("help", rule.cure, margin)
     if rule.id in RULES and not told:
-        yield _part("more", rule.docs, margin)
+        yield _part("more", rule.more, margin)
     told |= {rule.why, rule.cure}
 
 
