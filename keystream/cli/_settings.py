@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 import jax
 
-from keystream._surroundings import SETTINGS as KNOWN
-from keystream._surroundings import current
+from keystream._saving.settings import SETTINGS as KNOWN
+from keystream._saving.settings import current
 
 
 class Setting(NamedTuple):

@@ -7,8 +7,6 @@ from typing import Any, NamedTuple
 
 import jax
 
-from keystream import _canaries, _surroundings
-from keystream._canaries import DRAWS, KEYS, Canary, Changes
 from keystream._errors import (
     ArgumentTypeError,
     ArgumentValueError,
@@ -17,9 +15,11 @@ from keystream._errors import (
     error,
     summary,
 )
+from keystream._saving import canaries, settings
+from keystream._saving.canaries import DRAWS, KEYS, Canary, Changes
+from keystream._saving.settings import FORMAT, REQUIRED, SETTINGS
 from keystream._seed import key
 from keystream._split import derive
-from keystream._surroundings import FORMAT, REQUIRED, SETTINGS
 
 
 class Difference(NamedTuple):
@@ -151,7 +151,7 @@ def check_manifest(manifest: Mapping[str, Any]) -> dict[str, Difference]:
 
 
 def _here() -> dict[str, Any]:
-    return {**_surroundings.read(), **_canaries.made(CANARIES)}
+    return {**settings.read(), **canaries.made(CANARIES)}
 
 
 def _differences(saved: Mapping[str, Any], here: Mapping[str, Any]) -> dict[str, Difference]:
@@ -166,8 +166,8 @@ def _differences(saved: Mapping[str, Any], here: Mapping[str, Any]) -> dict[str,
 
 def _changes(name: str, saved: Any, now: Any) -> Changes:
     if name in CANARIES:
-        return _canaries.change(CANARIES[name], saved, now)
-    return _surroundings.change(name, saved, now)
+        return canaries.change(CANARIES[name], saved, now)
+    return settings.change(name, saved, now)
 
 
 def _checked(manifest: object) -> dict[str, Any]:
@@ -198,7 +198,7 @@ def _checked(manifest: object) -> dict[str, Any]:
 
 def _fits(name: str, value: Any) -> bool:
     if name not in CANARIES:
-        return _surroundings.fits(name, value)
+        return settings.fits(name, value)
     numbers = type(value) is list and all(type(each) in (int, float) for each in value)
     # Larger ones can't be compared with floats, nor be drawn.
     return value is None or (numbers and all(type(n) is float or abs(n) < 2**64 for n in value))

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from keystream._canaries import Changes
 from keystream._check import setting
+from keystream._saving.canaries import Changes
 from keystream._scheme import SCHEME
 
 FORMAT = 1

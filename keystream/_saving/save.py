@@ -6,13 +6,11 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-import jax
 import numpy as np
 
-from keystream._document import encode
-from keystream._envelope import HEADER, Arrays, Source, opened, pulled, sealed
-from keystream._errors import ArgumentTypeError, Words, error, summary
-from keystream._rebuild import ANY, build
+from keystream._errors import ArgumentTypeError, Words, error
+from keystream._saving.document import HEADER, Arrays, Source, read, seal, write
+from keystream._saving.tree import ANY, build, take
 
 
 def dumps(tree: Any, /) -> str:
@@ -55,7 +53,7 @@ def dumps(tree: Any, /) -> str:
         >>> bool(ks.loads(text)["key"] == ks.key(42))
         True
     """
-    return json.dumps(sealed(encode("dumps", tree)))
+    return json.dumps(seal(write(take("dumps", tree))))
 
 
 def loads(text: str, /, *, like: Any = None) -> Any:
@@ -102,18 +100,15 @@ def loads(text: str, /, *, like: Any = None) -> Any:
         ...     print(str(found)[:52])
         loads: text must be JSON as keystream writes it, got
     """
+    cure = "For a file: ks.loads(path.read_text())."
+    source = Source("loads", "text", "text")
     given: object = text
     if not isinstance(given, str):
-        cure = _TEXT_CURES.get(type(given), "For a file: ks.loads(path.read_text()).")
-        raise error(ArgumentTypeError, "loads", "text", "a str", _kind(given), cure)
-    source = Source("loads", "text")
-    return build(source, opened(source, text), ANY if like is None else like)
-
-
-_TEXT_CURES: dict[type, str] = {
-    bytes: "For its text: ks.loads(text.decode()).",
-    dict: "For arrays: ks.from_words(text).",
-}
+        raise error(ArgumentTypeError, "loads", "text", "a str", _type_of(given), cure)
+    if text and not text.lstrip().startswith("{"):  # it may be where a document lies
+        got = Words(f"{len(text)} characters that don't begin with a brace")
+        raise source.fault("JSON as keystream writes it", got, cure)
+    return build(source, read(source, text), ANY if like is None else like)
 
 
 def to_words(tree: Any, /) -> dict[str, Any]:
@@ -150,9 +145,15 @@ def to_words(tree: Any, /) -> dict[str, Any]:
         [0, 5]
     """
     # Any, so that the call of `np.savez` above type-checks: its `allow_pickle` is a bool.
-    document = sealed(encode("to_words", tree))
     arrays: dict[str, np.ndarray] = {}
-    document["tree"] = pulled(document["tree"], arrays)
+
+    def put(words: np.ndarray) -> str:
+        name = f"{HEADER}_{len(arrays)}"
+        arrays[name] = words
+        return name
+
+    node = take("to_words", tree)
+    document = {**seal(write(node)), "tree": write(node, put)}
     return {HEADER: np.frombuffer(bytearray(json.dumps(document).encode()), np.uint8), **arrays}
 
 
@@ -190,21 +191,13 @@ def from_words(words: Mapping[str, Any], /, *, like: Any = None) -> Any:
     """
     given: object = words
     if not isinstance(given, Mapping):
-        a_text = isinstance(given, str) and "{" in given  # and not where a file lies
-        cure = "For text: ks.loads(words)." if a_text else _FILE_CURE
-        wanted = "a mapping to arrays"
-        raise error(ArgumentTypeError, "from_words", "words", wanted, _kind(given), cure)
-    source = Source("from_words", "words")
+        wanted, cure = "a mapping to arrays", "For a file: ks.from_words(np.load(path))."
+        raise error(ArgumentTypeError, "from_words", "words", wanted, _type_of(given), cure)
+    source = Source("from_words", "words", f"bytes(words[{HEADER!r}])")
     arrays = Arrays(source, words)
-    tree = opened(source, arrays.text(), arrays.filled)
-    return build(source, tree, ANY if like is None else like)
+    return build(source, read(source, arrays.text(), arrays), ANY if like is None else like)
 
 
-_FILE_CURE = "For a file: ks.from_words(np.load(path))."
-
-
-def _kind(value: object) -> Words:
+def _type_of(value: object) -> Words:
     """Name a type alone: in a text of the wrong type there may be keys."""
-    if isinstance(value, (jax.Array, jax.core.Tracer)):
-        return Words(summary(value))
     return Words(type(value).__name__)
