@@ -35,6 +35,12 @@ def has_impl(impl: str) -> bool:
     return JAX >= (0, 10, 1) or impl in ("threefry2x32", "rbg", "unsafe_rbg")
 
 
+@functools.lru_cache(maxsize=64)
+def key_dtype(impl: str) -> Any:
+    """Return the dtype of keys of an implementation; `jax.random.key_dtype` came with 0.10.1."""
+    return jax.eval_shape(lambda: jax.random.key(0, impl=impl)).dtype
+
+
 # Devices, meshes and tracing.
 
 

@@ -99,14 +99,9 @@ def differing(wanted: Iterable[Any], got: Iterable[Any]) -> Words:
     """Say which names are missing and which are there besides."""
     # By their texts, since 1 == True.
     asked, found = ({repr(name): summary(name) for name in names} for names in (wanted, got))
-    missing = [asked[each] for each in asked if each not in found]
-    besides = [found[each] for each in found if each not in asked]
-    said = [
-        f"{word} {', '.join(names[:4])}{', ...' * (len(names) > 4)}"
-        for word, names in (("no", missing), ("also", besides))
-        if names
-    ]
-    return Words(", ".join(said))
+    missing = [f"no {asked[each]}" for each in asked if each not in found]
+    besides = [f"also {found[each]}" for each in found if each not in asked]
+    return Words(", ".join((missing + besides)[:8]))
 
 
 def positions(words: np.ndarray) -> list[int]:
