@@ -246,7 +246,6 @@ def _same_traced(row):
             "inside(",
             "copy.",
             "gone.",
-            "ks.dumps(coll",
             "ks.shard_keys(key, abstract",
             "ks.check_",
             "ks.key(",

@@ -252,56 +252,66 @@ def read(source: Source, text: str, arrays: Arrays | None = None) -> Node:
 
 def _parse(source: Source, raw: Any, arrays: Arrays | None, at: str = "", depth: int = 0) -> Node:
     """Return a node of JSON, with its data from the arrays if there are any."""
+    if raw is None:
+        return None
     try:
-        match raw:
-            case None:
-                return None
-            case {"kind": "keys", "impl": str(), "shape": [*_], "data": str(), **rest} if not rest:
-                return _parse_keys(raw, arrays)
-            case {"kind": "stream", "keys": {"kind": "keys"} as keys, "position": _, **rest}:
-                keys = _parse(source, keys, arrays, at)
-                if isinstance(keys, KeysNode) and not rest:
-                    return _parse_stream(keys, raw["position"], arrays)
-            case {"kind": str() as kind, "items": [*items], **rest} if depth <= DEPTH:
-                found = _open(kind, items, rest)
-                below = [
-                    _parse(source, each, arrays, at + found.place(index), depth + 1)
-                    for index, each in enumerate(found.below)
-                ]
-                if kind != "streams" or all(isinstance(each, StreamNode) for each in below):
-                    return found._replace(below=tuple(below))
+        node = _parse_node(source, raw, arrays, at, depth)
     except KeystreamError:
         raise
     except (TypeError, ValueError, OverflowError):  # of what isn't as it is written
-        pass
-    wanted = "a node as keystream writes it"
-    raise source.fault(wanted, Words("another"), source.earlier, at=at)
+        node = None
+    if node is None:
+        wanted = "a node as keystream writes it"
+        raise source.fault(wanted, Words("another"), source.earlier, at=at)
+    return node
 
 
-def _parse_keys(raw: dict[str, Any], arrays: Arrays | None) -> KeysNode:
+# None stands for what isn't as it is written.
+
+
+def _parse_node(source: Source, raw: Any, arrays: Arrays | None, at: str, depth: int) -> Node:
+    match raw:
+        case {"kind": "keys", "impl": str(), "shape": [*_], "data": str(), **rest} if not rest:
+            return _parse_keys(raw, arrays)
+        case {"kind": "stream", "keys": {"kind": "keys"}, "position": _, **rest} if not rest:
+            keys = _parse(source, raw["keys"], arrays, at)
+            if isinstance(keys, KeysNode):
+                return _parse_stream(keys, raw["position"], arrays)
+        case {"kind": str() as kind, "items": [*items], **rest} if depth <= DEPTH:
+            found = _open(kind, items, rest)
+            if found is None:
+                return None
+            below = tuple(
+                _parse(source, each, arrays, at + found.place(index), depth + 1)
+                for index, each in enumerate(found.below)
+            )
+            if kind != "streams" or all(isinstance(each, StreamNode) for each in below):
+                return found._replace(below=below)
+    return None
+
+
+def _parse_keys(raw: dict[str, Any], arrays: Arrays | None) -> KeysNode | None:
     impl, shape, data = raw["impl"], raw["shape"], raw["data"]
     sized = all(type(size) is int and 0 <= size < 2**31 for size in shape)
     if not sized or len(shape) > _MOST_DIMENSIONS:
-        raise ValueError
+        return None
     if arrays is not None and data:
         words = arrays.data(data, shape, "key").reshape(-1)
     else:
         words = np.frombuffer(bytes.fromhex(data), ">u4").astype(np.uint32)
     # An implementation that isn't known is refused later, when all else is known to be sound.
-    if impl in IMPLS and words.size != size_of(shape) * IMPLS[impl].words:
-        raise ValueError
-    return KeysNode(impl, tuple(shape), words)
+    fits = impl not in IMPLS or words.size == size_of(shape) * IMPLS[impl].words
+    return KeysNode(impl, tuple(shape), words) if fits else None
 
 
-def _parse_stream(keys: KeysNode, position: Any, arrays: Arrays | None) -> StreamNode:
+def _parse_stream(keys: KeysNode, position: Any, arrays: Arrays | None) -> StreamNode | None:
     if arrays is not None and position:
         found = positions(arrays.data(position, list(keys.shape), "position"))
     else:
         found = [int(each) for each in (position if keys.shape else [position])]
     end = end_of(keys.impl)
-    if len(found) != size_of(keys.shape) or not all(0 <= each < end for each in found):
-        raise ValueError
-    return StreamNode(keys, found)
+    fits = len(found) == size_of(keys.shape) and all(0 <= each < end for each in found)
+    return StreamNode(keys, found) if fits else None
 
 
 def end_of(impl: str) -> int:
@@ -309,23 +319,24 @@ def end_of(impl: str) -> int:
     return POSITIONS_END if impl not in IMPLS or IMPLS[impl].cipher else NARROW_END
 
 
-def _open(kind: str, items: list[Any], rest: dict[Any, Any]) -> Container:
+def _open(kind: str, items: list[Any], rest: dict[Any, Any]) -> Container | None:
     """Return a container whose items are still JSON."""
     if kind in ("list", "tuple") and not rest:
         return Container(kind, (None,) * len(items), tuple(items))
     names, below = zip(*items, strict=True) if items else ((), ())
-    if kind == "node" and set(rest) == {"type"} and isinstance(rest["type"], str):
-        known = all(name is None or isinstance(name, str) for name in names)
-    else:
-        names = tuple(map(_parse_name, names))
-        known = kind in BY_NAME and not rest and len(set(names)) == len(names)
-        known = known and (kind == "dict" or not any(isinstance(name, int) for name in names))
-    if not known:
-        raise ValueError
-    return Container(kind, names, below, rest.get("type", ""))
+    match kind, rest:
+        case "node", {"type": str(of_class)} if len(rest) == 1:
+            known = all(name is None or isinstance(name, str) for name in names)
+            return Container(kind, names, below, of_class) if known else None
+        case "dict" | "streams", {} if not rest:
+            names = tuple(map(_parse_name, names))
+            kinds = (str, bytes) if kind == "streams" else (str, bytes, int)
+            known = all(isinstance(name, kinds) for name in names) and len(set(names)) == len(names)
+            return Container(kind, names, below) if known else None
+    return None
 
 
-def _parse_name(raw: Any) -> str | bytes | int:
+def _parse_name(raw: Any) -> str | bytes | int | None:
     match raw:
         case str():
             return raw
@@ -333,4 +344,4 @@ def _parse_name(raw: Any) -> str | bytes | int:
             return bytes.fromhex(digits)
         case {"int": str(digits)}:
             return int(digits)
-    raise ValueError
+    return None
