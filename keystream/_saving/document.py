@@ -340,8 +340,8 @@ def _parse_name(raw: Any) -> str | bytes | int | None:
     match raw:
         case str():
             return raw
-        case {"bytes": str(digits)}:
+        case {"bytes": str(digits), **rest} if not rest:
             return bytes.fromhex(digits)
-        case {"int": str(digits)}:
+        case {"int": str(digits), **rest} if not rest:
             return int(digits)
     return None

@@ -103,7 +103,7 @@ def check_manifest(manifest: Mapping[str, Any]) -> dict[str, Difference]:
         in what raises.
 
     Key use:
-        Consumes nothing, as `manifest`.
+        Consumes nothing of yours: the canaries have a key of their own.
 
     Guarantees:
         The number of devices and of processes never raises, nor does another version,

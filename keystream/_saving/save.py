@@ -119,7 +119,7 @@ def to_words(tree: Any, /) -> dict[str, Any]:
     `ks.from_words(ks.to_words(tree)) == tree`.
 
     Args:
-        tree: As for `dumps`.
+        tree: Keys, key arrays, `Stream` and `Streams`, in containers that `dumps` takes.
 
     Returns:
         `"keystream"`, uint8 of shape (n,): the text of `dumps` with names in place of the
@@ -130,11 +130,13 @@ def to_words(tree: Any, /) -> dict[str, Any]:
         Consumes nothing. The arrays hold the keys.
 
     Guarantees:
-        Those of `dumps`. Trees of one structure give arrays of the same names, shapes and
-        dtypes, whatever their keys and positions; none of the arrays is empty.
+        Trees of one structure give arrays of the same names, shapes and dtypes, whatever
+        their keys and positions; none of the arrays is empty. A sharded array is copied to
+        the host as a whole; one with parts on other processes is refused, unless it is
+        replicated.
 
     Raises:
-        KeyTypeError, KeyImplError, ArgumentValueError: As for `dumps`.
+        KeyTypeError, KeyImplError, ArgumentValueError: What can't be saved; says where.
 
     Example:
         >>> import keystream as ks
@@ -164,20 +166,24 @@ def from_words(words: Mapping[str, Any], /, *, like: Any = None) -> Any:
         words: A mapping from names to NumPy or JAX arrays: what `np.load` returns, or a
             dict. Entries beside `"keystream"` and `"keystream_..."` are left alone, so that
             weights may lie in the same file.
-        like: As for `loads`.
+        like: A tree of the saved structure, which brings the classes of other containers
+            than dict, list and tuple; what differs from it is an error.
 
     Returns:
         The tree: keys and streams on the default device, uncommitted.
 
     Key use:
-        As for `loads`.
+        Consumes nothing, and makes nothing new: what was already drawn from a saved key is
+        not to be drawn again.
 
     Guarantees:
-        Those of `loads`. The arrays are copied: changing them afterwards changes no key.
+        The very words that were saved, under every setting, and as constants inside traced
+        functions. The arrays are copied: changing them afterwards changes no key.
 
     Raises:
         SavedError: An array that is missing, too many, unreadable or of another dtype or
-            shape than was saved; and as for `loads`.
+            shape than was saved; and a text among them that is damaged, of another version
+            or scheme, or of another structure than `like`.
         KeyImplError: An implementation that is unknown, or that keystream refuses.
         ArgumentTypeError: Not a mapping.
 
