@@ -14,8 +14,8 @@ from importlib import metadata
 import jax
 
 import keystream as ks
+from keystream._saving.settings import read_settings
 from keystream.cli._doctor import selftest
-from keystream.cli._doctor.settings import readings
 
 DISTRIBUTIONS = ("keystream", "jax", "jaxlib", "numpy")
 
@@ -66,9 +66,9 @@ def devices() -> list[str]:
 def settings() -> list[str]:
     """Return a line for each setting; for the unusual ones also what to do about them."""
     lines = []
-    for setting, value, odd in readings():
+    for name, setting, value, odd in read_settings():
         mark = "UNUSUAL" if odd else "usual"
-        lines.append(f"  {mark:9}{setting.name} = {value}")
+        lines.append(f"  {mark:9}{name} = {value}")
         if odd:
             lines += [f"{'':11}{setting.effect}", f"{'':11}{setting.advice}"]
     return lines
@@ -83,7 +83,7 @@ def outcome_line(outcome: selftest.Outcome) -> str:
 
 def verdict(found: Sequence[selftest.Outcome]) -> str:
     """Return the last line: is all well, and if not, what now?"""
-    odd = [reading.setting.name for reading in readings() if reading.odd]
+    odd = [reading.name for reading in read_settings() if reading.odd]
     failed = sum(bool(outcome.trouble) for outcome in found)
     if failed:
         return (

@@ -11,8 +11,8 @@ from typing import Any
 import jax
 
 import keystream as ks
+from keystream._saving.settings import read_settings
 from keystream.cli._bench.makers import MAKERS
-from keystream.cli._doctor.settings import readings
 
 CPU_INFO = Path("/proc/cpuinfo")
 DISTRIBUTIONS = ("keystream", "jax", "jaxlib", "numpy")
@@ -60,10 +60,10 @@ def _version(distribution: str) -> str:
 
 def settings() -> dict[str, str]:
     """Return every setting that can change what is measured."""
-    return {reading.setting.name: str(reading.value) for reading in readings()}
+    return {reading.name: str(reading.value) for reading in read_settings()}
 
 
 def unusual() -> list[str]:
     """Return the settings that are not what they usually are."""
-    odd = [reading for reading in readings() if reading.odd]
-    return [f"{reading.setting.name} = {reading.value}" for reading in odd]
+    odd = [reading for reading in read_settings() if reading.odd]
+    return [f"{reading.name} = {reading.value}" for reading in odd]

@@ -5,10 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-import jax
-
-from keystream import _canaries, _surroundings
-from keystream._canaries import DRAWS, KEYS, Canary, Changes
 from keystream._errors import (
     ArgumentTypeError,
     ArgumentValueError,
@@ -17,9 +13,11 @@ from keystream._errors import (
     error,
     summary,
 )
+from keystream._saving import canaries
+from keystream._saving.canaries import Canary, Changes, draw
+from keystream._saving.settings import FACTS, FORMAT, REQUIRED, SETTINGS, Fact, Setting
 from keystream._seed import key
 from keystream._split import derive
-from keystream._surroundings import FORMAT, REQUIRED, SETTINGS
 
 
 class Difference(NamedTuple):
@@ -35,13 +33,13 @@ class Difference(NamedTuple):
 
 # These come first: what they import makes JAX forget what it has compiled (0.12.0).
 OWN = {
-    'ks.derive(key, "a name")': Canary(lambda k: jax.random.key_data(derive(k, "a name")), "keys"),
-    "ks.derive(key, 2**32 + 7)": Canary(
-        lambda k: jax.random.key_data(derive(k, 2**32 + 7)), "keys"
-    ),
-    'ks.key("a seed")': Canary(lambda _: jax.random.key_data(key("a seed")), "keys"),
+    'ks.derive(key, "a name")': Canary(lambda k: derive(k, "a name"), "keys"),
+    "ks.derive(key, 2**32 + 7)": Canary(lambda k: derive(k, 2**32 + 7), "keys"),
+    'ks.key("a seed")': Canary(lambda _: key("a seed"), "keys"),
 }
-CANARIES = {**OWN, **KEYS, **DRAWS}
+CANARIES = {**OWN, **canaries.CANARIES}
+READ: dict[str, Fact | Setting] = {**FACTS, **SETTINGS}
+ENTRIES: dict[str, Fact | Setting | Canary] = {**READ, **CANARIES}
 
 
 def manifest() -> dict[str, Any]:
@@ -105,7 +103,7 @@ def check_manifest(manifest: Mapping[str, Any]) -> dict[str, Difference]:
         in what raises.
 
     Key use:
-        Consumes nothing, as `manifest`.
+        Consumes nothing of yours: the canaries have a key of their own.
 
     Guarantees:
         The number of devices and of processes never raises, nor does another version,
@@ -122,8 +120,8 @@ def check_manifest(manifest: Mapping[str, Any]) -> dict[str, Difference]:
     Raises:
         ManifestError: A difference can change keys or draws. The message names all of
             those, saved and current values, and sets what JAX can be set to.
-        ArgumentTypeError: Not a mapping of str, or a value of another type than
-            `manifest` writes.
+        ArgumentTypeError: Not a mapping, or a value of another type than `manifest`
+            writes.
         ArgumentValueError: The format, the scheme or a canary is missing, or the format
             is newer than this keystream.
 
@@ -139,11 +137,11 @@ def check_manifest(manifest: Mapping[str, Any]) -> dict[str, Difference]:
         ...         print(str(error).rpartition(": ")[2])
         jax.config.update("jax_enable_x64", False).
     """
-    saved = _checked(manifest)
+    saved = _check(manifest)
     found = _differences(saved, _here())
     if any(each.changes in ("keys", "draws") for each in found.values()):
         wanted = "the keys and draws of this program"
-        got = Words(_told(found))
+        got = Words(_describe(found))
         raise error(
             ManifestError, "check_manifest", "manifest", wanted, got, _cure(found), must="describe"
         )
@@ -151,67 +149,49 @@ def check_manifest(manifest: Mapping[str, Any]) -> dict[str, Difference]:
 
 
 def _here() -> dict[str, Any]:
-    return {**_surroundings.read(), **_canaries.made(CANARIES)}
+    return {**{name: entry.read(name) for name, entry in READ.items()}, **draw(CANARIES)}
 
 
 def _differences(saved: Mapping[str, Any], here: Mapping[str, Any]) -> dict[str, Difference]:
     found = {}
-    for name in (*here, *(each for each in saved if each not in here)):
-        then, now = saved.get(name), here.get(name)
-        # What isn't known here is never compared: it may be anything.
-        if then is not now and (name not in here or then != now):
-            found[name] = Difference(then, now, _changes(name, then, now))
-    return found
+    for name, entry in ENTRIES.items():
+        then, now = saved.get(name), here[name]
+        if then != now:
+            found[name] = Difference(then, now, entry.change(then, now))
+    # What isn't known here is never compared: it may be anything.
+    unknown = [name for name in saved if name not in ENTRIES and saved[name] is not None]
+    return found | {name: Difference(saved[name], None, "nothing") for name in unknown}
 
 
-def _changes(name: str, saved: Any, now: Any) -> Changes:
-    if name in CANARIES:
-        return _canaries.change(CANARIES[name], saved, now)
-    return _surroundings.change(name, saved, now)
-
-
-def _checked(manifest: object) -> dict[str, Any]:
+def _check(manifest: object) -> dict[str, Any]:
     """Return a manifest as a dict whose known entries can be compared, or refuse it."""
     if not isinstance(manifest, Mapping):
-        cure = "For its text: ks.check_manifest(json.loads(manifest))."
-        cure = cure if isinstance(manifest, (str, bytes)) else "To make one: ks.manifest()."
         wanted = "a dict, as ks.manifest() returns"
+        cure = "For its text: ks.check_manifest(json.loads(manifest))."
         raise error(ArgumentTypeError, "check_manifest", "manifest", wanted, manifest, cure)
-    saved = dict(manifest)
     for name in (*REQUIRED, *CANARIES):
-        if name not in saved:
+        if name not in manifest:
             wanted, got = f"the entry {name!r}", Words("none")
             raise error(ArgumentValueError, "check_manifest", "manifest", wanted, got, must="hold")
-    for name, value in saved.items():
-        if not isinstance(name, str):
-            wanted = "entries named by str"
-            raise error(ArgumentTypeError, "check_manifest", "manifest", wanted, name, must="hold")
-        if not _fits(name, value):
+    for name, value in manifest.items():
+        if name in ENTRIES and not ENTRIES[name].fits(value):
             wanted = f"{name!r} as ks.manifest() returns it"
             raise error(ArgumentTypeError, "check_manifest", "manifest", wanted, value, must="hold")
-    if not 1 <= saved["manifest"] <= FORMAT:
-        wanted, got = f"of format {FORMAT}", Words(f"format {saved['manifest']}")
+    if not 1 <= manifest["manifest"] <= FORMAT:
+        wanted, got = f"of format {FORMAT}", Words(f"format {manifest['manifest']}")
         cure = "For one of this keystream: ks.manifest()."
         raise error(ArgumentValueError, "check_manifest", "manifest", wanted, got, cure)
-    return saved
-
-
-def _fits(name: str, value: Any) -> bool:
-    if name not in CANARIES:
-        return _surroundings.fits(name, value)
-    numbers = type(value) is list and all(type(each) in (int, float) for each in value)
-    # Larger ones can't be compared with floats, nor be drawn.
-    return value is None or (numbers and all(type(n) is float or abs(n) < 2**64 for n in value))
+    return dict(manifest)
 
 
 _WORDS = {"keys": "other keys", "draws": "other draws", "last digits": "perhaps other last digits"}
 
 
-def _told(found: Mapping[str, Difference]) -> str:
+def _describe(found: Mapping[str, Difference]) -> str:
     parts = []
     for changes, words in _WORDS.items():
         several = [
-            f"{name} (saved {_shown(saved)}, now {_shown(now)})"
+            f"{name} (saved {summary(saved)}, now {summary(now)})"
             for name, (saved, now, does) in found.items()
             if does == changes and not (changes == "last digits" and name in CANARIES)
         ]
@@ -219,25 +199,12 @@ def _told(found: Mapping[str, Difference]) -> str:
     return "; ".join(parts)
 
 
-def _shown(value: Any) -> str:
-    if isinstance(value, list) and len(value) <= _SHOWN:
-        return f"[{', '.join(map(_shown, value))}]"
-    return f"{value:.9g}" if isinstance(value, float) else summary(value)
-
-
-_SHOWN = 16
-
-
 def _cure(found: Mapping[str, Difference]) -> str:
     updates = [
-        f'jax.config.update("{name}", {_literal(SETTINGS[name].usual if saved is None else saved)})'
+        f'jax.config.update("{name}", {SETTINGS[name].usual if saved is None else saved!r})'
         for name, (saved, now, changes) in found.items()
         if name in SETTINGS and changes in ("keys", "draws") and now is not None
     ]
     if updates:
         return f"For what was saved: {'; '.join(updates)}."
     return "To go on with the numbers of here: manifest = ks.manifest()."
-
-
-def _literal(value: Any) -> str:
-    return f'"{value}"' if isinstance(value, str) else repr(value)

@@ -6,13 +6,11 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-import jax
 import numpy as np
 
-from keystream._document import encode
-from keystream._envelope import HEADER, Arrays, Source, opened, pulled, sealed
-from keystream._errors import ArgumentTypeError, Words, error, summary
-from keystream._rebuild import ANY, build
+from keystream._errors import ArgumentTypeError, Words, error
+from keystream._saving.document import HEADER, Arrays, Source, read, seal, write
+from keystream._saving.tree import ANY, build, take
 
 
 def dumps(tree: Any, /) -> str:
@@ -55,7 +53,7 @@ def dumps(tree: Any, /) -> str:
         >>> bool(ks.loads(text)["key"] == ks.key(42))
         True
     """
-    return json.dumps(sealed(encode("dumps", tree)))
+    return json.dumps(seal(write(take("dumps", tree))))
 
 
 def loads(text: str, /, *, like: Any = None) -> Any:
@@ -102,18 +100,15 @@ def loads(text: str, /, *, like: Any = None) -> Any:
         ...     print(str(found)[:52])
         loads: text must be JSON as keystream writes it, got
     """
+    cure = "For a file: ks.loads(path.read_text())."
+    source = Source("loads", "text", "text")
     given: object = text
     if not isinstance(given, str):
-        cure = _TEXT_CURES.get(type(given), "For a file: ks.loads(path.read_text()).")
-        raise error(ArgumentTypeError, "loads", "text", "a str", _kind(given), cure)
-    source = Source("loads", "text")
-    return build(source, opened(source, text), ANY if like is None else like)
-
-
-_TEXT_CURES: dict[type, str] = {
-    bytes: "For its text: ks.loads(text.decode()).",
-    dict: "For arrays: ks.from_words(text).",
-}
+        raise error(ArgumentTypeError, "loads", "text", "a str", _type_of(given), cure)
+    if text and not text.lstrip().startswith("{"):  # it may be where a document lies
+        got = Words(f"{len(text)} characters that don't begin with a brace")
+        raise source.fault("JSON as keystream writes it", got, cure)
+    return build(source, read(source, text), ANY if like is None else like)
 
 
 def to_words(tree: Any, /) -> dict[str, Any]:
@@ -124,7 +119,7 @@ def to_words(tree: Any, /) -> dict[str, Any]:
     `ks.from_words(ks.to_words(tree)) == tree`.
 
     Args:
-        tree: As for `dumps`.
+        tree: Keys, key arrays, `Stream` and `Streams`, in containers that `dumps` takes.
 
     Returns:
         `"keystream"`, uint8 of shape (n,): the text of `dumps` with names in place of the
@@ -135,11 +130,13 @@ def to_words(tree: Any, /) -> dict[str, Any]:
         Consumes nothing. The arrays hold the keys.
 
     Guarantees:
-        Those of `dumps`. Trees of one structure give arrays of the same names, shapes and
-        dtypes, whatever their keys and positions; none of the arrays is empty.
+        Trees of one structure give arrays of the same names, shapes and dtypes, whatever
+        their keys and positions; none of the arrays is empty. A sharded array is copied to
+        the host as a whole; one with parts on other processes is refused, unless it is
+        replicated.
 
     Raises:
-        KeyTypeError, KeyImplError, ArgumentValueError: As for `dumps`.
+        KeyTypeError, KeyImplError, ArgumentValueError: What can't be saved; says where.
 
     Example:
         >>> import keystream as ks
@@ -150,9 +147,15 @@ def to_words(tree: Any, /) -> dict[str, Any]:
         [0, 5]
     """
     # Any, so that the call of `np.savez` above type-checks: its `allow_pickle` is a bool.
-    document = sealed(encode("to_words", tree))
     arrays: dict[str, np.ndarray] = {}
-    document["tree"] = pulled(document["tree"], arrays)
+
+    def put(words: np.ndarray) -> str:
+        name = f"{HEADER}_{len(arrays)}"
+        arrays[name] = words
+        return name
+
+    node = take("to_words", tree)
+    document = {**seal(write(node)), "tree": write(node, put)}
     return {HEADER: np.frombuffer(bytearray(json.dumps(document).encode()), np.uint8), **arrays}
 
 
@@ -163,20 +166,24 @@ def from_words(words: Mapping[str, Any], /, *, like: Any = None) -> Any:
         words: A mapping from names to NumPy or JAX arrays: what `np.load` returns, or a
             dict. Entries beside `"keystream"` and `"keystream_..."` are left alone, so that
             weights may lie in the same file.
-        like: As for `loads`.
+        like: A tree of the saved structure, which brings the classes of other containers
+            than dict, list and tuple; what differs from it is an error.
 
     Returns:
         The tree: keys and streams on the default device, uncommitted.
 
     Key use:
-        As for `loads`.
+        Consumes nothing, and makes nothing new: what was already drawn from a saved key is
+        not to be drawn again.
 
     Guarantees:
-        Those of `loads`. The arrays are copied: changing them afterwards changes no key.
+        The very words that were saved, under every setting, and as constants inside traced
+        functions. The arrays are copied: changing them afterwards changes no key.
 
     Raises:
         SavedError: An array that is missing, too many, unreadable or of another dtype or
-            shape than was saved; and as for `loads`.
+            shape than was saved; and a text among them that is damaged, of another version
+            or scheme, or of another structure than `like`.
         KeyImplError: An implementation that is unknown, or that keystream refuses.
         ArgumentTypeError: Not a mapping.
 
@@ -190,21 +197,13 @@ def from_words(words: Mapping[str, Any], /, *, like: Any = None) -> Any:
     """
     given: object = words
     if not isinstance(given, Mapping):
-        a_text = isinstance(given, str) and "{" in given  # and not where a file lies
-        cure = "For text: ks.loads(words)." if a_text else _FILE_CURE
-        wanted = "a mapping to arrays"
-        raise error(ArgumentTypeError, "from_words", "words", wanted, _kind(given), cure)
-    source = Source("from_words", "words")
+        wanted, cure = "a mapping to arrays", "For a file: ks.from_words(np.load(path))."
+        raise error(ArgumentTypeError, "from_words", "words", wanted, _type_of(given), cure)
+    source = Source("from_words", "words", f"bytes(words[{HEADER!r}])")
     arrays = Arrays(source, words)
-    tree = opened(source, arrays.text(), arrays.filled)
-    return build(source, tree, ANY if like is None else like)
+    return build(source, read(source, arrays.text(), arrays), ANY if like is None else like)
 
 
-_FILE_CURE = "For a file: ks.from_words(np.load(path))."
-
-
-def _kind(value: object) -> Words:
+def _type_of(value: object) -> Words:
     """Name a type alone: in a text of the wrong type there may be keys."""
-    if isinstance(value, (jax.Array, jax.core.Tracer)):
-        return Words(summary(value))
     return Words(type(value).__name__)
