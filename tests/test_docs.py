@@ -218,11 +218,13 @@ def test_a_broken_link_is_noticed(tmp_path: pathlib.Path) -> None:
 
 @pytest.mark.fast
 def test_requirements_are_tested() -> None:
-    """The requirements are numbered without gaps, and each names tests that there are."""
-    page = (DOCS / "why.md").read_text()
-    numbered = re.split(r"^### (\d+)\. .*$", page, flags=re.MULTILINE)[1:]
-    assert [int(number) for number in numbered[::2]] == [*range(1, len(numbered) // 2 + 1)]
-    for text in numbered[1::2]:
+    """The requirements are numbered without gaps, and a table names tests that there are."""
+    heads = re.findall(r"^### (\d+\. .*)$", (DOCS / "why.md").read_text(), re.MULTILINE)
+    assert [int(head.partition(".")[0]) for head in heads] == [*range(1, len(heads) + 1)]
+    page = (DOCS / "how-tested.md").read_text()
+    rows = re.findall(r"^\| (\d+\. .*?) \| (.*) \|$", page, re.MULTILINE)
+    assert [head for head, _ in rows] == heads
+    for _, text in rows:
         named = re.findall(r"`(test_\w+\.py)(?:::(test_\w+))?`", text)
         assert named
         for file, test in named:
