@@ -199,6 +199,21 @@ def test_readme_is_short() -> None:
 
 
 @pytest.mark.fast
+def test_the_index_links_every_name() -> None:
+    """The index of the API lists each public name once, to be linked with its first line."""
+    page = (DOCS / "api" / "index.md").read_text()
+    listed = re.findall(r"^   (\w+)$", page.partition("## [Interop]")[0], re.MULTILINE)
+    assert sorted(listed) == sorted(set(PUBLIC) - {"SCHEME"})
+
+
+@pytest.mark.fast
+def test_links_show_titles() -> None:
+    """No link shows the name of a file in the place of a title."""
+    shown = {name_of(page): re.findall(r"\[[\w/-]+\.md\]", page.read_text()) for page in PAGES}
+    assert {name: found for name, found in shown.items() if found} == {}
+
+
+@pytest.mark.fast
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_links_resolve(page: pathlib.Path) -> None:
     """Every link of a page within the clone leads to a file, and to a heading that it has."""
