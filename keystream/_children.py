@@ -1,4 +1,4 @@
-"""A key and counters -> keys: what stands under every helper.
+"""Make keys from a key and counters, for every helper that makes keys.
 
 `child` is the only place where a key becomes another one. A counter below 2**32 is
 `jax.random.fold_in`, which every implementation has; one with a high word is a block of
