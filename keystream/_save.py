@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, overload
 
 import jax
 import numpy as np
@@ -13,6 +13,7 @@ from keystream._document import encode
 from keystream._envelope import HEADER, Arrays, Source, opened, pulled, sealed
 from keystream._errors import ArgumentTypeError, Words, error, summary
 from keystream._rebuild import ANY, build
+from keystream._types import T
 
 
 def dumps(tree: Any, /) -> str:
@@ -58,6 +59,10 @@ def dumps(tree: Any, /) -> str:
     return json.dumps(sealed(encode("dumps", tree)))
 
 
+@overload
+def loads(text: str, /, *, like: None = None) -> Any: ...
+@overload
+def loads(text: str, /, *, like: T) -> T: ...
 def loads(text: str, /, *, like: Any = None) -> Any:
     """Read back what `dumps` wrote: the same tree of keys and streams.
 
@@ -156,6 +161,10 @@ def to_words(tree: Any, /) -> dict[str, Any]:
     return {HEADER: np.frombuffer(bytearray(json.dumps(document).encode()), np.uint8), **arrays}
 
 
+@overload
+def from_words(words: Mapping[str, Any], /, *, like: None = None) -> Any: ...
+@overload
+def from_words(words: Mapping[str, Any], /, *, like: T) -> T: ...
 def from_words(words: Mapping[str, Any], /, *, like: Any = None) -> Any:
     """Read back what `to_words` made: the same tree of keys and streams.
 
