@@ -12,12 +12,13 @@ from keystream import _check, _check_key, _children, _impl, _on_host
 from keystream._errors import ArgumentTypeError, ArgumentValueError, Words, error
 from keystream._impl import NARROW_END, POSITIONS_END
 from keystream._scheme import Counter
+from keystream._types import Position
 
 BLOCK = 64
 """Keys that are made at a time: more are no cheaper each."""
 
 
-def iter_keys(key: jax.Array, /, *, start: Any = 0) -> Iterator[jax.Array]:
+def iter_keys(key: jax.Array, /, *, start: Position = 0) -> Iterator[jax.Array]:
     """Return an iterator over the children of one key, for eager code.
 
     Reach for it in a plain Python loop, such as one over batches or episodes, where each

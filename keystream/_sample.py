@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Concatenate, overload
 
 import jax
 import jax.numpy as jnp
@@ -16,15 +16,58 @@ from keystream._called import bound, few_dims, over_keys
 from keystream._placement import Placement
 from keystream._program import Function, Leaves
 from keystream._scheme import Counter, advance
+from keystream._types import P, Position, R, Shape
 
 
+@overload
 def sample(
-    sampler: Callable[..., Any],
+    sampler: Callable[Concatenate[jax.Array, P], R],
     key: jax.Array,
-    shape: Any,
+    shape: Shape,
+    /,
+    *args: P.args,
+    **kwargs: P.kwargs,
+) -> R: ...
+@overload
+def sample(
+    sampler: Callable[..., R],
+    key: jax.Array,
+    shape: Shape,
     /,
     *args: Any,
-    start: Any = 0,
+    start: Position,
+    batch_size: int | None = ...,
+    out_sharding: Any = ...,
+    **kwargs: Any,
+) -> R: ...
+@overload
+def sample(
+    sampler: Callable[..., R],
+    key: jax.Array,
+    shape: Shape,
+    /,
+    *args: Any,
+    batch_size: int | None,
+    out_sharding: Any = ...,
+    **kwargs: Any,
+) -> R: ...
+@overload
+def sample(
+    sampler: Callable[..., R],
+    key: jax.Array,
+    shape: Shape,
+    /,
+    *args: Any,
+    out_sharding: Any,
+    **kwargs: Any,
+) -> R: ...
+def sample(  # type: ignore[misc] # a sampler's own `start=` isn't ours
+    sampler: Callable[..., Any],
+    key: jax.Array,
+    shape: Shape,
+    /,
+    *args: Any,
+    start: Position = 0,
     batch_size: int | None = None,
     out_sharding: Any = None,
     **kwargs: Any,

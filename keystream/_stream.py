@@ -19,6 +19,7 @@ from keystream._errors import (
 )
 from keystream._impl import NARROW_END, POSITIONS_END, Impl, is_typed_key
 from keystream._scheme import Counter
+from keystream._types import Position
 from keystream._value import Value, set_attributes
 
 
@@ -185,7 +186,7 @@ class Stream(Value):
         key, words = _stream_steps.skip(self._key, self._words, n)
         return made(key, words, after)
 
-    def at(self, i: Any, /) -> jax.Array:
+    def at(self, i: Position, /) -> jax.Array:
         """Return the key at position `i`, wherever the stream is.
 
         Args:

@@ -20,6 +20,7 @@ from keystream._scheme import Counter
 from keystream._stream import Stream, made
 from keystream._stream_steps import make_begun
 from keystream._tree import Tree
+from keystream._types import Position
 from keystream._value import Value, set_attributes
 
 
@@ -174,7 +175,7 @@ class Streams(Value):
     def __iter__(self) -> Iterator[str | bytes]:
         return iter(self._names)
 
-    def at(self, step: Any, /) -> dict[str | bytes, jax.Array]:
+    def at(self, step: Position, /) -> dict[Any, jax.Array]:
         """Return a key for each name at one step, whatever the positions.
 
         Args:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 
 from keystream._errors import ArgumentTypeError, Words, error
 from keystream._saving.document import HEADER, Arrays, Source, read, seal, write
 from keystream._saving.tree import ANY, build, take
+from keystream._types import T
 
 
 def dumps(tree: Any, /) -> str:
@@ -56,6 +57,10 @@ def dumps(tree: Any, /) -> str:
     return json.dumps(seal(write(take("dumps", tree))))
 
 
+@overload
+def loads(text: str, /, *, like: None = None) -> Any: ...
+@overload
+def loads(text: str, /, *, like: T) -> T: ...
 def loads(text: str, /, *, like: Any = None) -> Any:
     """Read back what `dumps` wrote: the same tree of keys and streams.
 
@@ -159,6 +164,10 @@ def to_words(tree: Any, /) -> dict[str, Any]:
     return {HEADER: np.frombuffer(bytearray(json.dumps(document).encode()), np.uint8), **arrays}
 
 
+@overload
+def from_words(words: Mapping[str, Any], /, *, like: None = None) -> Any: ...
+@overload
+def from_words(words: Mapping[str, Any], /, *, like: T) -> T: ...
 def from_words(words: Mapping[str, Any], /, *, like: Any = None) -> Any:
     """Read back what `to_words` made: the same tree of keys and streams.
 
