@@ -314,12 +314,19 @@ def is_transposed(ctx: Any) -> bool:
 # What was traced, and where.
 
 
-def open_jaxpr(jaxpr: Any) -> tuple[Any, Sequence[Any]]:
+class OpenJaxpr(NamedTuple):
+    """The equations of a jaxpr, and its constants."""
+
+    jaxpr: Any
+    consts: Sequence[Any]
+
+
+def open_jaxpr(jaxpr: Any) -> OpenJaxpr:
     """Return the equations of a jaxpr, closed or not, and its constants.
 
     Up to 0.11 a closed one is a class of its own, which holds an open one.
     """
-    return getattr(jaxpr, "jaxpr", jaxpr), getattr(jaxpr, "consts", ())
+    return OpenJaxpr(getattr(jaxpr, "jaxpr", jaxpr), getattr(jaxpr, "consts", ()))
 
 
 def rebuild(

@@ -8,10 +8,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from keystream._audit.judging.taken import Seen, Taken, View
-from keystream._audit.judging.wording import Findings
-from keystream._audit.reading.body import Use
-from keystream._audit.reading.lineage import CHILD, FOLD, Handles, Lineage, Step
+from keystream._audit.judging.findings import Findings
+from keystream._audit.judging.view import Seen, Taken, View
+from keystream._audit.reading.lineage import CHILD, FOLD, Handles, Lineage, Step, Use
 from keystream._audit.values import Severity
 
 MANY = 8

@@ -1,16 +1,16 @@
-"""One use that is one too many by itself: in every step, in every lane, on every shard."""
+"""Judge one use by itself: in every step, in every lane, on every shard."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 
 from keystream import _compat
-from keystream._audit.judging import flow
-from keystream._audit.judging.taken import Seen, Taken, View
-from keystream._audit.judging.wording import Findings
-from keystream._audit.path import scopes, user_frames
-from keystream._audit.reading.body import DRAWN, REBUILT, Scope, Use
-from keystream._audit.reading.lineage import Lineage
+from keystream._audit.judging.findings import Findings
+from keystream._audit.judging.view import Seen, Taken, View
+from keystream._audit.places import Path, scopes, user_frames
+from keystream._audit.reading.lineage import DRAWN, REBUILT, Lineage, Scope, Use
 from keystream._audit.reading.reader import Reader
 from keystream._audit.values import Severity
 from keystream._shard_map import VARY
@@ -69,7 +69,7 @@ class Single:
         if not axes:
             return
         axes = [scope for scope in axes if not _is_meant(use, scope)]
-        if axes and not flow.is_initializer(use.where, axes[0].where):
+        if axes and not _is_initializer(use.where, axes[0].where):
             taken = self._taken(use)
             listed = ", ".join(repr(str(scope.name)) for scope in axes)
             over = f"axes {listed}" if len(axes) > 1 else f"axis {listed}"
@@ -82,7 +82,7 @@ class Single:
         keys = use.where.eqn.invars[0].aval.ndim
         nodes = self.lineage.nodes(use.handles)
         copies = len(nodes) > 1 and bool((nodes == nodes[0]).all())
-        if copies or (lanes > keys and not flow.is_initializer(use.where)):
+        if copies or (lanes > keys and not _is_initializer(use.where)):
             taken = self._taken(use)
             self.findings.add("KS11", [taken], taken.way)
 
@@ -137,3 +137,39 @@ def _is_users(use: Use, scope: Scope) -> bool:
     """Does the user's own code stand between a scope and the use inside it?"""
     inside = use.where.eqns()[len(scope.where.eqns()) :]
     return any(user_frames(eqn.source_info) for eqn in inside)
+
+
+def _is_initializer(draw: Path, until: Path | None = None) -> bool:
+    """Are numbers handed back as they were drawn, or scaled, and in their own shape?
+
+    That is how weights are initialized that all lanes or shards are to share; they may meet
+    data as well. Noise only meets data, and what lanes take for their own grows by their
+    number.
+    """
+    path: Path | None = draw
+    while path is not None and not user_frames(path.eqn.source_info):
+        path = path.outer  # What a sampler does inside is one draw.
+    if path is None:
+        return False
+    places = list(range(len(path.eqn.outvars)))
+    while path is not None and path is not until and path != until:
+        found = _reached(path.jaxpr, [path.eqn.outvars[place] for place in places])
+        if not found:
+            return False
+        places, path = found, path.outer
+        if path is not None and path.eqn.primitive.name in ("scan", "while", "cond"):
+            return False
+    return True
+
+
+def _reached(jaxpr: Any, drawn: list[Any]) -> list[int]:
+    """Return which results of a body are made of drawn numbers alone."""
+    ours, constant = set(drawn), set(jaxpr.constvars)
+    largest = max(int(np.prod(var.aval.shape)) for var in drawn)
+    for eqn in jaxpr.eqns:
+        variables = [atom for atom in eqn.invars if not hasattr(atom, "val")]
+        if all(var in constant for var in variables):
+            constant.update(var for var in eqn.outvars if var not in ours)
+        elif all(var in ours or var in constant for var in variables):
+            ours.update(v for v in eqn.outvars if int(np.prod(v.aval.shape)) <= largest)
+    return [place for place, var in enumerate(jaxpr.outvars) if var in ours]

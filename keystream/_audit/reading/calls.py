@@ -1,4 +1,4 @@
-"""Equations with bodies that are called: jitted functions, rules of derivatives, branches."""
+"""Read equations that call a body: jitted functions, rules of derivatives, branches."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from typing import Any
 import jax
 import numpy as np
 
-from keystream._audit.jaxprs import Opened, holds, opened
-from keystream._audit.reading import numbers
-from keystream._audit.reading.body import Body, Choice, Scope
+from keystream import _compat
+from keystream._audit.jaxprs import holds
+from keystream._audit.reading import equal_values
 from keystream._audit.reading.draws import constant_keys
-from keystream._audit.reading.lineage import to_words
-from keystream._audit.reading.numbers import Binding
-from keystream._audit.reading.reader import Reader, Rule, Value, impl_of, is_key, on_keys
+from keystream._audit.reading.equal_values import Binding
+from keystream._audit.reading.lineage import Choice, Scope, to_words
+from keystream._audit.reading.reader import Body, Reader, Rule, Value, impl_of, is_key, on_keys
 
 
-def constants(reader: Reader, body: Body, inner: Opened) -> None:
+def constants(reader: Reader, body: Body, inner: _compat.OpenJaxpr) -> None:
     """Say which of a body's constants are keys."""
     for var, const in zip(inner.jaxpr.constvars, inner.consts, strict=False):
         # One constant is one root, in however many bodies it stands.
@@ -35,12 +35,13 @@ def constant(reader: Reader, const: Any, where: Any) -> np.ndarray | None:
     details = {"varies": 0, "where": where}
     if is_key(aval):
         impl = impl_of(aval.dtype)
-        words = numbers.small(jax.random.key_data(const)) if const.size <= numbers.LARGEST else None
+        small = const.size <= equal_values.LARGEST
+        words = equal_values.small(jax.random.key_data(const)) if small else None
         if words is None or not words.size:
             return None
         return constant_keys(reader.lineage, words, impl=impl, **details)
     if aval.dtype == np.uint32 and aval.shape[-1:] in ((2,), (4,)):
-        known = numbers.small(const)
+        known = equal_values.small(const)
         if known is None or not known.size:
             return None
         impl = "threefry2x32" if aval.shape[-1] == 2 else ""
@@ -67,7 +68,7 @@ def enter(
     replay: bool = False,
 ) -> tuple[Body, list[Value]]:
     """Read a body that is called with `values`; `links` say where its arguments come from."""
-    inner = opened(closed)
+    inner = _compat.open_jaxpr(closed)
     binding = Binding(inner.jaxpr, body.binding, inner.consts)
     binding.links = dict(zip(inner.jaxpr.invars, links, strict=True))
     choices = (*body.choices, choice) if choice else body.choices
@@ -105,7 +106,7 @@ def finish(reader: Reader, body: Body, eqn: Any, outs: Iterable[Value]) -> None:
 def _call(reader: Reader, body: Body, eqn: Any) -> None:
     for name in ("jaxpr", "call_jaxpr", "fun_jaxpr", "call"):
         closed = eqn.params.get(name)
-        if closed is not None and len(opened(closed).jaxpr.invars) == len(eqn.invars):
+        if closed is not None and len(_compat.open_jaxpr(closed).jaxpr.invars) == len(eqn.invars):
             # The replay of a checkpoint makes the same draws again, on purpose.
             called(reader, body, eqn, closed, replay=bool(eqn.params.get("differentiated")))
             return

@@ -1,4 +1,4 @@
-"""What the operations of `jax.random` do to keys: draw, split, fold, make, wrap and unwrap."""
+"""Read the operations of `jax.random`: draw, split, fold, make, wrap and unwrap."""
 
 from __future__ import annotations
 
@@ -6,19 +6,20 @@ from typing import Any
 
 import numpy as np
 
-from keystream._audit.reading import numbers
-from keystream._audit.reading.body import DRAWN, REBUILT, Body
+from keystream._audit.reading import equal_values
 from keystream._audit.reading.lineage import (
     CHILD,
+    DRAWN,
     FOLD,
     FRESH,
+    REBUILT,
     SPLIT,
     Handles,
     Lineage,
     from_words,
     to_words,
 )
-from keystream._audit.reading.reader import Reader, Rule, impl_of, scopes_of
+from keystream._audit.reading.reader import Body, Reader, Rule, impl_of, scopes_of
 from keystream._check import setting
 from keystream._impl import IMPLS
 
@@ -74,7 +75,7 @@ def _grow_fold(reader: Reader, body: Body, eqn: Any, parents: Handles, data: Any
         kind = CHILD
     else:
         kind = FOLD
-        token = numbers.word(body.binding.number(data))
+        token = equal_values.word(body.binding.number(data))
         inner = np.arange(np.prod(data.aval.shape, dtype=np.int64), dtype=np.uint64)
         number = np.broadcast_to(inner.reshape(data.aval.shape) + token, shape)
     details = reader.details(body, eqn, parents, mask)
@@ -101,7 +102,7 @@ def _cipher(reader: Reader, body: Body, eqn: Any) -> None:
         kind = FOLD
         token = hash((body.binding.number(hi), body.binding.number(lo)))
         count = np.arange(np.prod(shape, dtype=np.int64), dtype=np.uint64)
-        number = count.reshape(shape) + numbers.word(token)
+        number = count.reshape(shape) + equal_values.word(token)
     details = reader.details(body, eqn, handles, body.mask([hi, lo]))
     what = "a name" if named else "fold_in"
     made = reader.lineage.grow(
@@ -185,7 +186,7 @@ def _clone(reader: Reader, body: Body, eqn: Any) -> None:
     # A clone is how people say that the same numbers are wanted again.
     handles = reader.keys_of(body, eqn, eqn.invars[0])
     details = reader.details(body, eqn, handles)
-    made = reader.lineage.grow("clone", handles, FRESH, np.uint64(numbers.token()), **details)
+    made = reader.lineage.grow("clone", handles, FRESH, np.uint64(equal_values.token()), **details)
     reader.put(body, eqn.outvars[0], body.mask(eqn.invars), made)
 
 

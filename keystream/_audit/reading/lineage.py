@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from keystream._audit.places import Path
+
 Handles = np.ndarray
 """int64, of the shape of the key array. Of words, see `to_words`."""
 
@@ -45,9 +47,55 @@ class Step(NamedTuple):
     """The loops and mesh axes over which they differ, a bit for each."""
     impl: str
     where: Any
-    """The path of equations, see `_audit.path`."""
+    """The path of equations, see `_audit.places`."""
     guard: tuple[int, int] | None = None
     """It is used in one of several branches alone: which choice, and which branch."""
+
+
+DRAWN, FLOAT, REBUILT = 1, 2, 4
+"""What a value was made from: a draw, float data, words of a key that were computed with."""
+
+
+class Scope(NamedTuple):
+    """A loop, or an axis of a mesh, around a body."""
+
+    kind: str
+    """`scan`, `while` or `axis`."""
+    name: Any
+    """Of an axis."""
+    bit: int
+    """What marks values that differ over it."""
+    where: Path
+
+
+class Choice(NamedTuple):
+    """A branch that a body stands in: of which choice, and which."""
+
+    token: int
+    branch: int
+
+
+class Use(NamedTuple):
+    """Something that is done with keys."""
+
+    what: str
+    """`draw`, `split`, `fold`, `name`, `made` or `return`."""
+    handles: Handles
+    """Flat."""
+    where: Any
+    """The path of equations; of a recorded use, its moment."""
+    scopes: tuple[Scope, ...]
+    choices: tuple[Choice, ...]
+    shape: tuple[int, ...]
+    """What is drawn, or the shape of a split."""
+    width: int
+    """Bits of each number that is drawn; of keys that are made, what they are made from."""
+    also: list[Handles]
+    """The same keys as seen from outside of a loop, and in its next step."""
+
+    def everywhere(self) -> list[Handles]:
+        """Return the keys, flat, as seen from everywhere."""
+        return [self.handles, *(each.ravel() for each in self.also)]
 
 
 class Lineage:

@@ -1,4 +1,4 @@
-"""Loops: what stands for a key in every step, and what that means for all of them."""
+"""Read loops: what stands for a key in every step, and what that means for all of them."""
 
 from __future__ import annotations
 
@@ -8,12 +8,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from keystream._audit.jaxprs import opened
-from keystream._audit.reading import numbers
-from keystream._audit.reading.body import Body, Scope
+from keystream import _compat
+from keystream._audit.reading import equal_values
 from keystream._audit.reading.calls import enter, finish
-from keystream._audit.reading.lineage import CARRIED, EACH, Handles, from_words
-from keystream._audit.reading.reader import Mark, Reader, Rule, Value, is_key, on_keys
+from keystream._audit.reading.lineage import CARRIED, EACH, Handles, Scope, from_words
+from keystream._audit.reading.reader import Body, Mark, Reader, Rule, Value, is_key, on_keys
 
 ROWS = 1 << 12
 """Rows of a key array up to which a loop's steps are told apart."""
@@ -99,13 +98,13 @@ class Loop:
         What else it was made from is known after two passes. A loop in a loop is read again
         in each pass of the outer one, and goes on from what it settled on in the last.
         """
-        inner, where = opened(closed).jaxpr, self.scope.where
+        inner, where = _compat.open_jaxpr(closed).jaxpr, self.scope.where
         typed = [is_key(var.aval) for var in inner.invars]
         found = {p for p in carries if inner.outvars[p - carries.start] is inner.invars[p]}
         before = self.reader.settled.get(where, Settled())
         fixed, loose = found | before.fixed, set[int]()
         for p in set(carries) - found:
-            links[p] = numbers.token()
+            links[p] = equal_values.token()
             values[p] = (values[p][0] | self.scope.bit | before.bits.get(p, 0), values[p][1])
         while True:
             since = self.reader.mark()
@@ -159,7 +158,7 @@ class Loop:
         """Return what the rows of a result are, one of each step."""
         bits, handles = value
         left = None
-        if handles is not None and length * handles.size <= numbers.LARGEST:
+        if handles is not None and length * handles.size <= equal_values.LARGEST:
             rows = np.broadcast_to(handles, (length, *handles.shape))
             left = on_keys(lambda keys: self._left("a key of each step", keys), typed, rows)
         return bits & ~self.scope.bit, left
@@ -183,7 +182,7 @@ class Loop:
 
 def _fresh(keys: Handles) -> np.ndarray:
     index = np.arange(keys.size, dtype=np.uint64).reshape(keys.shape)
-    return index + np.uint64(numbers.token() << 32)
+    return index + np.uint64(equal_values.token() << 32)
 
 
 def _keys(handles: np.ndarray | None, typed: bool) -> Handles | None:
@@ -196,7 +195,7 @@ def _same(one: np.ndarray | None, other: np.ndarray | None) -> bool:
 
 def _scan(reader: Reader, body: Body, eqn: Any) -> None:
     params, closed = eqn.params, eqn.params["jaxpr"]
-    inner = opened(closed).jaxpr
+    inner = _compat.open_jaxpr(closed).jaxpr
     # How many constants and carries there are is said in other words by each version of JAX;
     # an operand of each step has one dimension more outside than inside.
     stepped = _stepped(eqn.invars, inner.invars)
@@ -210,7 +209,7 @@ def _scan(reader: Reader, body: Body, eqn: Any) -> None:
         return
     links: list[Any] = [(body.binding, atom) for atom in eqn.invars]
     for place in range(first + carries, len(values)):
-        links[place] = numbers.token()
+        links[place] = equal_values.token()
         values[place] = loop.element(values[place], is_key(eqn.invars[place].aval))
     _, outs = loop.settle(closed, values, links, range(first, first + carries))
     leave(reader, loop.since, loop.meant)
@@ -235,7 +234,7 @@ def _while(reader: Reader, body: Body, eqn: Any) -> None:
     links: list[Any] = [(body.binding, atom) for atom in inputs]
     loop = Loop(reader, body, eqn, "while")
     made, outs = loop.settle(params["body_jaxpr"], values, links, range(first, len(inputs)))
-    state = opened(params["body_jaxpr"]).jaxpr.invars[first:]
+    state = _compat.open_jaxpr(params["body_jaxpr"]).jaxpr.invars[first:]
     asked = reader.values(body, tests) + reader.values(made, state)
     asked_links = [(body.binding, atom) for atom in tests]
     asked_links += [(made.binding, var) for var in state]

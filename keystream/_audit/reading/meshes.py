@@ -1,4 +1,4 @@
-"""Bodies that are mapped over the axes of a mesh."""
+"""Read bodies that are mapped over the axes of a mesh."""
 
 from __future__ import annotations
 
@@ -9,12 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from keystream._audit.reading import numbers
-from keystream._audit.reading.body import Body, Scope
+from keystream._audit.reading import equal_values
 from keystream._audit.reading.calls import enter, finish
-from keystream._audit.reading.lineage import EACH, Handles
+from keystream._audit.reading.lineage import EACH, Handles, Scope
 from keystream._audit.reading.loops import leave
-from keystream._audit.reading.reader import Reader, Rule, Value, is_key, on_keys
+from keystream._audit.reading.reader import Body, Reader, Rule, Value, is_key, on_keys
 
 Axes = list[tuple[Any, ...]]
 """For each dimension, the names of the mesh axes that it is split over."""
@@ -35,7 +34,7 @@ def _shard_map(reader: Reader, body: Body, eqn: Any) -> None:
     for atom, (mask, whole), spec in outer:
         axes = _axes(spec, len(atom.aval.shape))
         over = _union(bits.get(name, 0) for dim in axes for name in dim)
-        links.append(numbers.token() if over else (body.binding, atom))
+        links.append(equal_values.token() if over else (body.binding, atom))
         handles = whole
         if over and whole is not None:
             counts = [int(np.prod([mesh.shape[n] for n in dim], dtype=int)) for dim in axes]
@@ -96,7 +95,7 @@ def _part(
     columns = shards.reshape(*local, -1)
     details = reader.details(body, eqn, keys, over)
     index = np.arange(np.prod(local, dtype=int), dtype=np.uint64).reshape(local)
-    number = index + np.uint64(numbers.token() << 32)
+    number = index + np.uint64(equal_values.token() << 32)
     symbol = reader.lineage.grow("the key of each shard", columns[..., 0], EACH, number, **details)
     rows = columns.reshape(-1, columns.shape[-1])
     meant |= dict(zip(symbol.ravel().tolist(), rows, strict=True))

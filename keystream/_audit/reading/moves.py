@@ -1,4 +1,8 @@
-"""Keys that are moved about: what NumPy can repeat on their handles, and what needs a look."""
+"""Follow keys through operations that only move them about.
+
+Typed keys and the words of legacy ones go through the same operations. NumPy does to their
+handles what JAX does to the keys; where that depends on values, `equal_values` is asked.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +13,90 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from keystream._audit.reading import structure
-from keystream._audit.reading.body import Body
 from keystream._audit.reading.lineage import UNKNOWN
-from keystream._audit.reading.reader import Move, Reader, is_key, on_keys
+from keystream._audit.reading.reader import Body, Move, Reader, is_key, on_keys
+
+Array = np.ndarray
+
+
+def _slice(a: Array, *, start_indices: Any, limit_indices: Any, strides: Any, **_: Any) -> Array:
+    steps = strides or (1,) * a.ndim
+    return a[tuple(map(slice, start_indices, limit_indices, steps))]
+
+
+def _broadcast(a: Array, *, shape: Any, broadcast_dimensions: Any, **_: Any) -> Array:
+    sizes = [1] * len(shape)
+    for size, place in zip(a.shape, broadcast_dimensions, strict=True):
+        sizes[place] = size
+    return np.broadcast_to(a.reshape(sizes), shape)
+
+
+def _reshape(a: Array, *, new_sizes: Any, dimensions: Any = None, **_: Any) -> Array:
+    return (a if dimensions is None else a.transpose(dimensions)).reshape(new_sizes)
+
+
+def _same(a: Array, **_: Any) -> Array:
+    return a
+
+
+_ON_HANDLES: dict[str, Callable[..., Array]] = {
+    "slice": _slice,
+    "squeeze": lambda a, *, dimensions, **_: a.squeeze(tuple(dimensions)),
+    "expand_dims": lambda a, *, dimensions, **_: np.expand_dims(a, tuple(dimensions)),
+    "reshape": _reshape,
+    "transpose": lambda a, *, permutation, **_: a.transpose(permutation),
+    "rev": lambda a, *, dimensions, **_: np.flip(a, tuple(dimensions)),
+    "broadcast_in_dim": _broadcast,
+    "concatenate": lambda *all_, dimension, **_: np.concatenate(all_, dimension),
+    "stack": lambda *all_, axis=0, **_: np.stack(all_, axis),
+    "copy": _same,
+    "stop_gradient": _same,
+    "copy_p": _same,
+    "pvary": _same,
+    "pcast": _same,
+    "sharding_constraint": _same,
+    "reshard": _same,
+    "mesh_cast": _same,
+    "layout_constraint": _same,
+    "reduce_precision": _same,
+}
+"""Operations with one result."""
+
+
+def _split(a: Array, *, sizes: Any, axis: int, **_: Any) -> list[Array]:
+    """Cut an array into pieces."""
+    return np.split(a, np.cumsum(sizes)[:-1], axis)
+
+
+def _unstack(a: Array, *, axis: int = 0, **_: Any) -> list[Array]:
+    """Take an array apart along one dimension."""
+    return list(np.moveaxis(a, axis, 0))
+
+
+def _cut(a: Array, starts: list[int], sizes: Any) -> Array:
+    """Cut a piece out, moved back to where it fits, as JAX does."""
+    ends = zip(starts, a.shape, sizes, strict=True)
+    first = [min(max(start, 0), size - length) for start, size, length in ends]
+    return a[tuple(slice(f, f + length) for f, length in zip(first, sizes, strict=True))]
+
+
+def _rows(a: Array, indices: Array, *, dimension_numbers: Any, slice_sizes: Any) -> Array | None:
+    """Gather whole rows, which is what indexing with one array lowers to; else None."""
+    numbers = dimension_numbers
+    plain = (
+        tuple(numbers.start_index_map) == (0,)
+        and tuple(numbers.collapsed_slice_dims) == (0,)
+        and not tuple(getattr(numbers, "operand_batching_dims", ()))
+        and indices.shape[-1:] == (1,)
+        and tuple(slice_sizes) == (1, *a.shape[1:])
+        and tuple(numbers.offset_dims)
+        == tuple(range(indices.ndim - 1, indices.ndim - 1 + a.ndim - 1))
+    )
+    if not plain:
+        return None
+    taken: Array = a[np.clip(indices[..., 0], 0, len(a) - 1)]
+    return taken
+
 
 Found = list["np.ndarray | None"]
 
@@ -99,7 +183,7 @@ def _dynamic_slice(reader: Reader, body: Body, eqn: Any) -> Found | None:
     known = _integers(body, starts)
     sizes = eqn.params["slice_sizes"]
     if known is not None:
-        return [structure.dynamic_slice(handles, known, sizes)]
+        return [_cut(handles, known, sizes)]
     token = hash(tuple(body.binding.number(start) for start in starts))
     return [_picked(reader, body, eqn, handles, sizes, body.mask(starts), token)]
 
@@ -111,7 +195,7 @@ def _gather(reader: Reader, body: Body, eqn: Any) -> Found | None:
         return None
     known, params = body.binding.constant(indices), eqn.params
     if known is not None:
-        found = structure.rows(
+        found = _rows(
             handles,
             known,
             dimension_numbers=params["dimension_numbers"],
@@ -139,7 +223,7 @@ def _update(_: Reader, body: Body, eqn: Any) -> Found | None:
     if both is None or known is None:
         return None
     made = both[0].copy()
-    structure.dynamic_slice(made, known, both[1].shape)[...] = both[1]
+    _cut(made, known, both[1].shape)[...] = both[1]
     return [made]
 
 
@@ -170,9 +254,9 @@ def _converted(_: Reader, body: Body, eqn: Any) -> Found | None:
 
 
 MOVES: dict[str, Move] = {
-    **{name: _repeated(move) for name, move in structure.MOVES.items()},
-    "split": _repeated(structure.split),
-    "unstack": _repeated(structure.unstack),
+    **{name: _repeated(move) for name, move in _ON_HANDLES.items()},
+    "split": _repeated(_split),
+    "unstack": _repeated(_unstack),
     "optimization_barrier": _handed_on,
     "device_put": _handed_on,
     "select_n": _select,

@@ -1,4 +1,4 @@
-"""From a jaxpr to the lineage of its keys, and to what is done with them."""
+"""Read the equations of a jaxpr: the lineage of its keys, and what is done with them."""
 
 from __future__ import annotations
 
@@ -10,16 +10,20 @@ import jax.numpy as jnp
 import numpy as np
 
 from keystream._audit.jaxprs import bodies
-from keystream._audit.path import Path
-from keystream._audit.reading import numbers
-from keystream._audit.reading.body import REBUILT, Body, Use
+from keystream._audit.places import Path
+from keystream._audit.reading import equal_values
+from keystream._audit.reading.equal_values import Binding
 from keystream._audit.reading.lineage import (
     JOIN,
     PICK,
+    REBUILT,
     SAME,
     WORDS,
+    Choice,
     Handles,
     Lineage,
+    Scope,
+    Use,
     from_words,
     to_words,
 )
@@ -28,10 +32,56 @@ from keystream._impl import is_key_dtype, kind
 Value = tuple[int, "np.ndarray | None"]
 """What an operand was made from, and the handles of the keys in it."""
 
-Rule = Callable[["Reader", Body, Any], None]
+Rule = Callable[["Reader", "Body", Any], None]
 
-Move = Callable[["Reader", Body, Any], "list[np.ndarray | None] | None"]
+Move = Callable[["Reader", "Body", Any], "list[np.ndarray | None] | None"]
 """From an equation to the handles of its results, where its operands hold keys."""
+
+
+_SCOPES_FROM = 3
+
+
+class Body:
+    """The equations of one function, with what it was called with."""
+
+    def __init__(
+        self,
+        binding: Binding,
+        where: Path | None,
+        scopes: tuple[Scope, ...] = (),
+        choices: tuple[Choice, ...] = (),
+        replay: bool = False,
+    ) -> None:
+        self.binding = binding
+        self.where = where
+        self.scopes = scopes
+        self.choices = choices
+        self.replay = replay
+        """Does it repeat, for a gradient, what was counted already?"""
+        self.masks: dict[Any, int] = {}
+        """What values were made from, and the scopes over which they differ."""
+        self.held: dict[Any, np.ndarray] = {}
+        """The handles of keys, and those of the words of keys."""
+
+    def mask(self, atoms: Any) -> int:
+        """Return what any of these were made from."""
+        found = 0
+        for atom in atoms:
+            if not hasattr(atom, "val"):
+                found |= self.masks.get(atom, 0)
+        return found
+
+    def handles(self, atom: Any) -> np.ndarray | None:
+        """Return the handles of an operand that holds keys, or words of keys."""
+        return None if hasattr(atom, "val") else self.held.get(atom)
+
+    def bit(self, depth: int = 0) -> int:
+        """Return the mark of a scope inside this body."""
+        return 1 << (_SCOPES_FROM + len(self.scopes) + depth)
+
+    def path(self, eqn: Any) -> Path:
+        """Return the way to an equation of this body."""
+        return Path(self.where, eqn, self.binding.jaxpr)
 
 
 class Mark(NamedTuple):
@@ -135,7 +185,7 @@ class Reader:
         made = self.lineage.root(
             what,
             tuple(var.aval.shape),
-            numbers.token(),
+            equal_values.token(),
             varies=mask,
             impl=impl_of(var.aval.dtype),
             where=body.path(eqn),
@@ -180,7 +230,7 @@ class Reader:
         nodes = [lineage.nodes(case) for case in cases]
         if all((each == nodes[0]).all() for each in nodes[1:]):
             return first
-        token = numbers.word(tuple(each.tobytes() for each in nodes))
+        token = equal_values.word(tuple(each.tobytes() for each in nodes))
         index = np.arange(first.size, dtype=np.uint64).reshape(first.shape)
         details = self.details(body, eqn, np.stack(cases), mask)
         made = lineage.grow("one of several", first, JOIN, index + token, **details)
@@ -201,7 +251,7 @@ class Reader:
     ) -> Handles:
         """Return elements of a key array of which it isn't known which ones."""
         lineage = self.lineage
-        whole = numbers.word((lineage.nodes(handles).tobytes(), token))
+        whole = equal_values.word((lineage.nodes(handles).tobytes(), token))
         index = np.arange(np.prod(shape, dtype=np.int64), dtype=np.uint64)
         first = np.broadcast_to(handles.ravel()[:1], index.shape)
         details = self.details(body, eqn, handles, mask)

@@ -1,11 +1,13 @@
-"""All that a report knows, as one immutable value."""
+"""All that a report knows, as one immutable value, and as JSON."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from keystream._audit.reporting import silence, trees
+from keystream._audit.reporting import silence
+from keystream._audit.rules import RULES
 from keystream._audit.values import SEVERITIES, Branch, Count, Finding, Place, Severity
 
 
@@ -39,7 +41,7 @@ def arranged(
     """Silence, sort and merge what was found; the lineage's findings keep their branches."""
     given = tuple(findings)
     lines = tuple(sorted(merged(counts), key=lambda count: where(count.place)))
-    rows = trees.flatten(lineage)
+    rows = flatten(lineage)
     seen = [count.place for count in lines] + [row.place for row in rows if row.place]
     told, hidden = silence.apply(given, seen)
     loud = [None if quiet else each for each, quiet in zip(given, hidden, strict=True)]
@@ -52,7 +54,7 @@ def arranged(
         findings=findings,
         silenced=tuple(sorted({*filter(None, hidden)}, key=order)),
         counts=lines,
-        lineage=trees.grow(rows),
+        lineage=grow(rows),
         unseen=tuple(dict.fromkeys(unseen)),
         keys=keys,
     )
@@ -94,3 +96,104 @@ def at_least(findings: Iterable[Finding], level: Severity) -> tuple[Finding, ...
     """Return the findings that are at least as bad as a level."""
     worst = SEVERITIES[: SEVERITIES.index(level) + 1]
     return tuple(finding for finding in findings if finding.severity in worst)
+
+
+# Trees of any depth as flat rows, and back. A Python loop that splits its key ten thousand
+# times has a lineage ten thousand deep: beyond what recursion, nested JSON and nested HTML hold.
+
+
+class Row(NamedTuple):
+    """A branch, and which row it grows from."""
+
+    label: str
+    place: Place | None
+    findings: tuple[int, ...]
+    parent: int
+    """The position of its parent among the rows, always an earlier one; -1 for a root."""
+
+
+def flatten(roots: Iterable[Branch]) -> list[Row]:
+    """Return the branches of trees as rows, each after its parent and before its younger siblings.
+
+    `grow(flatten(roots)) == roots`.
+    """
+    rows: list[Row] = []
+    ahead = [(branch, -1) for branch in reversed(tuple(roots))]
+    while ahead:
+        branch, parent = ahead.pop()
+        place = len(rows)
+        rows.append(Row(branch.label, branch.place, branch.findings, parent))
+        ahead += [(child, place) for child in reversed(branch.children)]
+    return rows
+
+
+def grow(rows: Sequence[Row]) -> tuple[Branch, ...]:
+    """Return the trees that rows describe."""
+    children: list[list[Branch]] = [[] for _ in rows]
+    roots: list[Branch] = []
+    for position in reversed(range(len(rows))):
+        label, place, findings, parent = rows[position]
+        branch = Branch(label, place, findings, tuple(reversed(children[position])))
+        (roots if parent < 0 else children[parent]).append(branch)
+    return tuple(reversed(roots))
+
+
+FORMAT = 1
+
+
+def to_json(whole: Content) -> str:
+    """Return a report as JSON.
+
+    The lineage is a list of rows, each with the position of its parent in that list: a tree
+    of thousands of levels can't be nested.
+    """
+    document = {
+        "format": FORMAT,
+        "subject": whole.subject,
+        "ok": not at_least(whole.findings, "error"),
+        "findings": [_finding(each) for each in whole.findings],
+        "silenced": [_finding(each) for each in whole.silenced],
+        "counts": [{**each._asdict(), "place": each.place._asdict()} for each in whole.counts],
+        "lineage": [_row(each) for each in flatten(whole.lineage)],
+        "unseen": whole.unseen,
+        "keys": whole.keys,
+        "rules": {each: RULES[each]._asdict() for each in sorted(_named(whole))},
+    }
+    return json.dumps(document, indent=1)
+
+
+def from_json(text: str) -> Content:
+    """Return the report that `to_json` wrote."""
+    document = json.loads(text)
+    return Content(
+        subject=document["subject"],
+        findings=tuple(map(_finding_of, document["findings"])),
+        silenced=tuple(map(_finding_of, document["silenced"])),
+        counts=tuple(Count(**{**e, "place": Place(**e["place"])}) for e in document["counts"]),
+        lineage=grow([_row_of(each) for each in document["lineage"]]),
+        unseen=tuple(document["unseen"]),
+        keys=document["keys"],
+    )
+
+
+def _named(whole: Content) -> set[str]:
+    return {each.rule for each in (*whole.findings, *whole.silenced)} & set(RULES)
+
+
+def _finding(finding: Finding) -> dict[str, Any]:
+    return {**finding._asdict(), "places": [place._asdict() for place in finding.places]}
+
+
+def _finding_of(fields: dict[str, Any]) -> Finding:
+    places = tuple(Place(**place) for place in fields["places"])
+    parts = {"labels": tuple(fields["labels"]), "lineage": tuple(fields["lineage"])}
+    return Finding(**{**fields, **parts, "places": places})
+
+
+def _row(row: Row) -> dict[str, Any]:
+    return {**row._asdict(), "place": row.place._asdict() if row.place else None}
+
+
+def _row_of(fields: dict[str, Any]) -> Row:
+    place = Place(**fields["place"]) if fields["place"] else None
+    return Row(**{**fields, "place": place, "findings": tuple(fields["findings"])})

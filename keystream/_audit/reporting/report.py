@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
-from keystream._audit.reporting import as_json, content, html, sarif, text, words
+from keystream._audit.reporting import content, html, sarif, text
 from keystream._audit.reporting.content import Content
-from keystream._audit.reporting.summary import Summary
 from keystream._audit.values import SEVERITIES, Branch, Count, Finding, Severity
 from keystream._errors import (
     ArgumentValueError,
@@ -17,6 +16,27 @@ from keystream._errors import (
     error,
 )
 from keystream._value import Value, set_attributes
+
+_COLUMNS = ("place", "draws", "bits", "splits", "folds")
+
+
+class Summary(tuple[Count, ...]):
+    """The counts of each source line, in the order of the source; printed as a table."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        rows = [_COLUMNS, *self._rows()]
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        return "\n".join(
+            "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip()
+            for row in rows
+        )
+
+    def _rows(self) -> Iterator[tuple[str, ...]]:
+        for count in self:
+            yield text.clean(str(count.place)), *(f"{number:,}" for number in count[1:])
+        yield "in all", *(f"{number:,}" for number in text.sums(self))
 
 
 class Report(Value):
@@ -120,9 +140,9 @@ class Report(Value):
         found = content.at_least(whole.findings, level)
         if found:
             wanted = "free of errors" if level == "error" else f"free of {level}s and worse"
-            got = Words(words.tally(found))
+            got = Words(text.tally(found))
             told = "They are:\n\n" + text.write(whole._replace(findings=found))
-            raised = error(KeyAuditError, "audit", words.clean(whole.subject), wanted, got, told)
+            raised = error(KeyAuditError, "audit", text.clean(whole.subject), wanted, got, told)
             raised.report = self
             raise raised
 
@@ -132,7 +152,7 @@ class Report(Value):
 
     def to_json(self) -> str:
         """Return all of it as JSON."""
-        return as_json.write(self._asked("to_json"))
+        return content.to_json(self._asked("to_json"))
 
     def to_sarif(self) -> str:
         """Return the findings as SARIF 2.1.0, which CI services show beside the code."""
@@ -154,7 +174,7 @@ class Report(Value):
     def __repr__(self) -> str:
         if self._content is None:
             return "Report(still recording)"
-        told = words.tally(self._content.findings)
+        told = text.tally(self._content.findings)
         return f"Report({self._content.subject!r}: {told})"
 
     def __eq__(self, other: object) -> bool:
@@ -191,7 +211,7 @@ def make_report(
         findings: What was found.
         counts: What is done on each source line; those of one line are added up.
         lineage: The roots; their `findings` are positions in `findings` as given here.
-        unseen: What couldn't be looked at, in words.
+        unseen: What couldn't be looked at, in text.
         keys: How many keys were followed.
     """
     return Report(content.arranged(subject, findings, counts, lineage, unseen, keys))
@@ -205,11 +225,11 @@ def fill(empty: Report, full: Report) -> None:
 
 def read(written: str | None) -> Report:
     """Return the report that `to_json` wrote."""
-    return Report(None if written is None else as_json.read(written))
+    return Report(None if written is None else content.from_json(written))
 
 
 def _written(report: Report) -> str | None:
-    return None if report._content is None else as_json.write(report._content)
+    return None if report._content is None else content.to_json(report._content)
 
 
 def _check_level(function: str, level: object) -> None:

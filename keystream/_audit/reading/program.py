@@ -1,4 +1,4 @@
-"""A whole program read: from its arguments to the keys that it hands back."""
+"""Read a whole program, from its arguments to the keys that it returns."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from keystream._audit.jaxprs import opened
-from keystream._audit.reading import calls, tables
-from keystream._audit.reading.body import FLOAT, Body
-from keystream._audit.reading.lineage import Handles, from_words, to_words
-from keystream._audit.reading.numbers import Binding, token
-from keystream._audit.reading.reader import Reader, impl_of, is_key, owners_of
+from keystream import _compat
+from keystream._audit.reading import calls, draws, loops, meshes
+from keystream._audit.reading.equal_values import Binding, token
+from keystream._audit.reading.lineage import FLOAT, Handles, from_words, to_words
+from keystream._audit.reading.moves import MOVES
+from keystream._audit.reading.reader import Body, Reader, impl_of, is_key, owners_of
+
+_RULES = {**draws.RULES, **calls.RULES, **loops.RULES, **meshes.RULES}
+"""What each primitive does to keys; `MOVES` are those that move them about."""
 
 
 class Whole(NamedTuple):
@@ -30,7 +33,7 @@ def read(closed: Any, names: tuple[str, ...], *, replays: bool = False) -> Whole
     The replay of a checkpoint draws again what its forward pass has drawn. It counts only
     with `replays`, as where the forward pass is left out because nothing needs it.
     """
-    reader, inner = tables.reader(), opened(closed)
+    reader, inner = Reader(_RULES, MOVES), _compat.open_jaxpr(closed)
     reader.replays = replays
     binding = Binding(inner.jaxpr, consts=inner.consts)
     body = Body(binding, None)

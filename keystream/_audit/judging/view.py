@@ -1,4 +1,4 @@
-"""What a use of a key is to the user, who sees calls of `jax.random`, not what is inside them."""
+"""Look at uses of keys as the user does, who sees calls of `jax.random`, not what is inside."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from keystream._audit.path import Call, Path, call, scopes, user_frames
-from keystream._audit.reading.body import Use
-from keystream._audit.reading.lineage import SAME, Lineage, Step
+from keystream._audit.places import Call, Path, call, scopes, user_frames
+from keystream._audit.reading.lineage import SAME, Lineage, Step, Use
 
 DERIVING = frozenset(("split", "fold_in", "key", "clone", "wrap_key_data", "key_data", "PRNGKey"))
 """Functions of jax.random that make keys and draw nothing."""

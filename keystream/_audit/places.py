@@ -1,15 +1,59 @@
-"""Where in the user's code something happens: a path of equations, from outer to inner ones."""
+"""Find where in the user's code something happens, and whose code a file is."""
 
 from __future__ import annotations
 
+import functools
 import linecache
+import os
+import pathlib
+import site
+import sysconfig
 from typing import Any, NamedTuple
 
 import jax
+import jaxlib
 
+import keystream
 from keystream import _compat
-from keystream._audit.files import installed, is_jax, is_ours
 from keystream._audit.values import Place
+
+
+def _below(*folders: object) -> tuple[str, ...]:
+    # As Python tells of a file and as it lies on the disk; and not what is only called alike,
+    # as `jaxopt` beside `jax`.
+    paths = [pathlib.Path(str(folder)) for folder in folders]
+    return tuple({str(path) + os.sep for each in paths for path in (each, each.resolve())})
+
+
+def _home(library: Any) -> pathlib.Path:
+    return pathlib.Path(str(library.__file__)).parent
+
+
+_JAX, _OURS = _below(_home(jax), _home(jaxlib)), _below(_home(keystream))
+_PATHS = sysconfig.get_paths()
+_LIBRARIES = _below(
+    *(folder for name, folder in _PATHS.items() if name != "data"),
+    *site.getsitepackages(),
+    site.getusersitepackages(),
+)
+
+
+@functools.lru_cache(maxsize=4096)
+def is_jax(file: str) -> bool:
+    """Does a file belong to JAX?"""
+    return file.startswith(_JAX)
+
+
+@functools.lru_cache(maxsize=4096)
+def is_ours(file: str) -> bool:
+    """Does a file belong to keystream?"""
+    return file.startswith(_OURS)
+
+
+@functools.lru_cache(maxsize=4096)
+def installed(file: str) -> bool:
+    """Does a file belong to a library that somebody installed?"""
+    return file.startswith(_LIBRARIES)
 
 
 class Path(NamedTuple):

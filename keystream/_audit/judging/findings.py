@@ -1,18 +1,27 @@
-"""From what is wrong to a finding in words: places, labels, the way to the key."""
+"""Word what is wrong as findings: places, labels, the way to the key."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from typing import Any
+from pathlib import PurePath
+from typing import Any, NamedTuple
 
-from keystream._audit.files import installed
-from keystream._audit.judging import libraries
-from keystream._audit.judging.taken import Taken, View
-from keystream._audit.path import place
+from keystream._audit.judging.view import Taken, View
+from keystream._audit.places import installed, place
 from keystream._audit.reading.lineage import CHILD, Lineage, Step
 from keystream._audit.rules import RULES
 from keystream._audit.values import Finding, Place, Severity
+
+
+class Verdict(NamedTuple):
+    """What was found, and about which keys."""
+
+    findings: tuple[Finding, ...]
+    keys: tuple[tuple[int, ...], ...]
+    """For each finding, the handles of the keys that it is about."""
+    view: View
+
 
 _DONE = {
     "draw": "drawn from here",
@@ -57,7 +66,7 @@ class Findings:
         level = severity or row.severity
         if level == "error" and any(taken.maybe for taken in takens):
             level = "warning"
-        library = libraries.inside(takens)
+        library = _library(takens)
         if library:
             level = "warning" if level == "error" else level
             message = f"{message or row.title}, inside {library}"
@@ -72,7 +81,7 @@ class Findings:
                 tuple(places),
                 tuple(labels),
                 words,
-                silenced=libraries.meant(takens),
+                silenced=_library_reason(takens),
             )
         self.keys[key] = (*self.keys.get(key, ()), *way[-1:])
 
@@ -118,3 +127,43 @@ def word(lineage: Lineage, handle: int) -> str:
     if step.kind == CHILD and step.what in ("split", "fold_in"):
         return f"split[{number}]" if step.what == "split" else f"fold_in({number})"
     return step.what
+
+
+_MEANT = {
+    "diffrax/_brownian/tree.py": (
+        "a Brownian path is a function of time: asked again for one time, it answers alike"
+    ),
+}
+"""Code that draws from one key again on purpose, and why."""
+
+
+def _library(takens: list[Taken]) -> str:
+    """Return the library in which two uses part from one call of the user's, or nothing.
+
+    What stands above the user's first line, as a test runner does, is no library that was
+    called.
+    """
+    called = False
+    if len(takens) < 2:
+        return ""
+    for one, other in zip(takens[0].call.frames, takens[1].call.frames, strict=False):
+        if one != other:
+            theirs = called and installed(one[0]) and installed(other[0])
+            return _package(other[0]) if theirs else ""
+        called = called or not installed(one[0])
+    return ""
+
+
+def _package(file: str) -> str:
+    parts = PurePath(file).parts
+    homes = [i for i, part in enumerate(parts[:-1]) if part.endswith("-packages")]
+    return parts[homes[-1] + 1 if homes else -1].removesuffix(".py")
+
+
+def _library_reason(takens: list[Taken]) -> str:
+    """Return why a library does this on purpose, or nothing."""
+    files = [taken.call.frames[-1][0].replace("\\", "/") for taken in takens if taken.call.frames]
+    for file, reason in _MEANT.items():
+        if files and all(found.endswith(file) and installed(found) for found in files):
+            return reason
+    return ""

@@ -1,4 +1,4 @@
-"""Where JAX keeps what a primitive does: how the rules that record get there, and stay."""
+"""Put rules that record among those by which JAX lowers programs and calls primitives."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import functools
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import jax
+import numpy as np
 from jax.extend.core import primitives
 from jax.interpreters import mlir
 
 from keystream import _accelerate, _compat
-from keystream._audit.recorder import anew
-from keystream._audit.recorder.eager import recording_impl
-from keystream._audit.recorder.jaxpr import USES
-from keystream._audit.recorder.rules import around_rule, recording_rule
+from keystream._audit.recording import lowering_rules, recordings, sites
+from keystream._audit.recording.lowering_rules import USES, around_rule, recording_rule
 
 _MARK = "_keystream_records"
 
@@ -23,14 +23,14 @@ _MARK = "_keystream_records"
 def on_top() -> Iterator[None]:
     """Have programs be lowered by rules that record, also when `accelerate` is switched."""
     put_on_top()
-    anew.mark(_wrapped())
+    lowering_rules.mark(_wrapped())
     _accelerate.above.append(put_on_top)
     try:
         yield
     finally:
         _accelerate.above.remove(put_on_top)
         if not _accelerate.above:
-            anew.unmark(_wrapped())
+            lowering_rules.unmark(_wrapped())
 
 
 def put_on_top() -> None:
@@ -40,7 +40,7 @@ def put_on_top() -> None:
     came later. What stays is that they ask whether anything is recorded; programs that aren't
     recorded are what they were.
     """
-    anew.always()
+    lowering_rules.always()
     rows = [
         (row, wrap)
         for primitive, wrap in _wrapped().items()
@@ -86,3 +86,32 @@ def _programs_inside() -> dict[str, Any]:
         "closed_call": primitives.closed_call_p,
         "shard_map": _compat.shard_map_primitive(),
     }
+
+
+Impl = Callable[..., Any]
+
+
+def recording_impl(what: str, stock: Impl) -> Impl:
+    """Return what a primitive does when it is called with values."""
+
+    def impl(*operands: Any, **params: Any) -> Any:
+        if not recordings.is_on():
+            return stock(*operands, **params)
+        # JAX computes it by compiled functions of its own, which are no further uses.
+        with _compat.recording_set_aside():
+            result = stock(*operands, **params)
+            try:
+                _record(what, operands, result, params)
+            except Exception as problem:  # such as keys of another process
+                recordings.unseen(f"{what}: not recorded where it ran at once ({problem!r})")
+        return result
+
+    return impl
+
+
+def _record(what: str, operands: Any, result: Any, params: dict[str, Any]) -> None:
+    keys = result if what == "seed" else operands[0]
+    site = sites.site_of(what, operands, [result], params, path=())
+    data = {"seed": operands[0], "fold_in": operands[-1]}.get(what)
+    values = (jax.random.key_data(keys), *(() if data is None else (data,)))
+    recordings.receive(site, None, tuple(np.asarray(value) for value in values))

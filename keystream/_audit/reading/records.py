@@ -1,4 +1,4 @@
-"""From what was recorded to the lineage of the keys that were really used."""
+"""Read records of a run: the lineage of the keys that were really used."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from keystream import _cipher
-from keystream._audit.reading.body import Use
 from keystream._audit.reading.draws import split_is_fold
-from keystream._audit.reading.lineage import CHILD, ROOT, Handles, Lineage, Step
-from keystream._audit.recorder.records import Frame, Record
+from keystream._audit.reading.lineage import CHILD, ROOT, Handles, Lineage, Step, Use
+from keystream._audit.recording.call_paths import Frame
+from keystream._audit.recording.recordings import Record
 
 
 class Moment(NamedTuple):

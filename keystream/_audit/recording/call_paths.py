@@ -13,11 +13,28 @@ import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import CodeType, FrameType
-from typing import Any
+from typing import Any, NamedTuple
 
 from keystream import _compat
-from keystream._audit.files import is_jax
-from keystream._audit.recorder.records import Frame
+from keystream._audit.places import is_jax
+from keystream._audit.recording import waiting
+
+
+class Frame(NamedTuple):
+    """One line of a call path, in the user's code or in a library's."""
+
+    file: str
+    line: int
+    function: str
+
+
+REPLAY = Frame("<jax>", 0, "checkpoint: the replay in a backward pass")
+LANES_WAIT = Frame("<jax>", 0, "while: a loop whose lanes wait for each other")
+BACKWARD = Frame("<jax>", 0, "gradient: its backward pass")
+"""Marks in a path, where JAX runs a user's line in a way that its position can't tell: what
+a rematerialized function draws again, and loops in which lanes that are done go on with what
+they had."""
+
 
 _IDLE = {module.__file__ for module in (threading, queue, selectors, socket, subprocess)}
 """Where threads wait for others; one that has launched a program stands where it did."""
@@ -26,7 +43,6 @@ Live = tuple[tuple[CodeType, int], ...]
 """A Python stack, outermost first: the code of each frame, and its line."""
 
 _OURS = str(Path(__file__).parent) + os.sep
-_FENCES = str(Path(__file__).with_name("fences.py"))
 _TELLING = {
     "ad_checkpoint.py", "api.py", "blocked_sampler.py", "custom_batching.py",
     "custom_derivatives.py", "pmap.py", "prng.py", "random.py", "shard_map.py",
@@ -74,7 +90,7 @@ def caller() -> tuple[int, Live]:
     stacks = {
         thread: live(frame)
         for thread, frame in sys._current_frames().items()
-        if thread != here and frame.f_code.co_filename not in _IDLE and not _is_fence(frame)
+        if thread != here and frame.f_code.co_filename not in _IDLE and not _only_waits(frame)
     }
     main = threading.main_thread().ident or here
     launching = [thread for thread, found in stacks.items() if found]
@@ -82,14 +98,14 @@ def caller() -> tuple[int, Live]:
     return launched, stacks.get(launched, ())
 
 
-def _is_fence(frame: FrameType | None) -> bool:
+def _only_waits(frame: FrameType | None) -> bool:
     """Is this a thread that only waits, in the place of one with a mesh in context?"""
     found = set()
     while frame is not None:
-        if frame.f_code.co_filename == _FENCES:
-            found.add(frame.f_code.co_name)
+        found.add(frame.f_code)
         frame = frame.f_back
-    return bool(found) and "pass_through" not in found
+    waits, launches = waiting.wait_for_all.__code__, waiting.launch_last.__code__
+    return launches in found and waits not in found
 
 
 def frames(stack: Live) -> tuple[Frame, ...]:

@@ -1,4 +1,4 @@
-"""Functions that were compiled or exported ahead of time: that they ran is noticed."""
+"""Notice that functions ran which were compiled or exported ahead of time."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from weakref import WeakKeyDictionary
 import jax
 import jax.export
 
-from keystream._audit.recorder import state
+from keystream._audit.recording import recordings
 
 _TURN = threading.Lock()
 _CALLS_BACK = re.compile(r"xla_ffi(_partitioned)?_python_\w+_callback")
@@ -45,7 +45,7 @@ _told: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
 
 
 @contextlib.contextmanager
-def watched() -> Iterator[None]:
+def watch() -> Iterator[None]:
     """Notice calls of functions that were compiled before anything could be recorded.
 
     Nothing of JAX tells of such a call, so that the method itself is another one as long as
@@ -87,7 +87,7 @@ def _look(method: _Method, ready: Any) -> None:
         with contextlib.suppress(Exception):
             _told[ready] = told
     if told:
-        state.unseen(told)
+        recordings.unseen(told)
 
 
 def _read(method: _Method, ready: Any) -> str:

@@ -1,4 +1,4 @@
-"""What a use of a key is to the user, where it was recorded; and what is wrong with a run."""
+"""Judge a recorded run."""
 
 from __future__ import annotations
 
@@ -6,17 +6,14 @@ import collections
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from keystream._audit.files import is_jax, is_ours
 from keystream._audit.judging import single
-from keystream._audit.judging.judge import Verdict
+from keystream._audit.judging.findings import Findings, Verdict
 from keystream._audit.judging.pairs import Pairs
-from keystream._audit.judging.taken import Seen, View
-from keystream._audit.judging.wording import Findings
-from keystream._audit.path import Call, named, shown
-from keystream._audit.reading.body import Use
-from keystream._audit.reading.lineage import Lineage
-from keystream._audit.recorder.records import BACKWARD, LANES_WAIT, REPLAY, Frame
-from keystream._audit.run_lineage import Moment
+from keystream._audit.judging.view import Seen, View
+from keystream._audit.places import Call, is_jax, is_ours, named, shown
+from keystream._audit.reading.lineage import Lineage, Use
+from keystream._audit.reading.records import Moment
+from keystream._audit.recording.call_paths import BACKWARD, LANES_WAIT, REPLAY, Frame
 
 
 class RunView(View):

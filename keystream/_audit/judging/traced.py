@@ -1,0 +1,127 @@
+"""Judge a traced program."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from keystream._audit.judging.findings import Findings, Verdict
+from keystream._audit.judging.pairs import Pairs
+from keystream._audit.judging.single import Single
+from keystream._audit.judging.view import Seen, Taken, View
+from keystream._audit.places import installed
+from keystream._audit.reading.lineage import CHILD, SAME, SPLIT, Lineage, Step
+from keystream._audit.reading.program import Whole
+
+
+def judge(whole: Whole) -> Verdict:
+    """Hold what is done with keys against the rules."""
+    reader, lineage = whole.reader, whole.reader.lineage
+    view = View(lineage)
+    findings = Findings(lineage, view)
+    ends = [each for use in reader.uses for each in use.everywhere()]
+    used = lineage.touched([*ends, *reader.escaped, whole.returned, whole.shown])
+    uses = [use for use in reader.uses if use.what != "made"]
+    Pairs(lineage, uses, view, findings, used).look()
+    Single(reader, view, findings).look()
+    _find_returned(whole, view, findings)
+    _find_unused(lineage, view, findings, used)
+    return Verdict(tuple(findings.found.values()), tuple(findings.keys.values()), view)
+
+
+def _find_returned(whole: Whole, view: View, findings: Findings) -> None:
+    """Find draws that whoever gets a returned key would make again."""
+    lineage = whole.reader.lineage
+    handed = [*whole.returned.tolist(), *_legacy(whole, view)]
+    nodes = set(lineage.nodes(np.asarray(handed, np.int64)).tolist())
+    if not nodes:
+        return
+    for use in whole.reader.uses:
+        if use.what != "draw":
+            continue
+        for handles in use.everywhere():
+            taken = view.taken(Seen(use, int(handles[0])))
+            at = _again(lineage, taken, nodes)
+            if at is not None:
+                _tell(lineage, view, findings, taken, at)
+                break
+
+
+def _again(lineage: Lineage, taken: Taken, nodes: set[Any]) -> int | None:
+    """Return where on the way a returned key stands, from which on all steps are constant."""
+    for place in range(len(taken.way) - 1, -1, -1):
+        handle = taken.way[place]
+        if int(lineage.nodes(np.asarray([handle]))[0]) in nodes:
+            return place
+        if lineage.step(handle).kind not in (CHILD, SPLIT, SAME):
+            return None
+    return None
+
+
+def _tell(lineage: Lineage, view: View, findings: Findings, taken: Taken, at: int) -> None:
+    steps = [lineage.step(each) for each in taken.way[at + 1 :]]
+    # Who folds a key may want other children of it next time; a library that was handed it
+    # will fold the same again.
+    folded = bool(steps) and steps[0].what != "split"
+    if folded:
+        frames = view.call(steps[0].where).frames
+        folded = not (frames and installed(frames[-1][0]))
+    findings.add(
+        "KS10",
+        [taken],
+        taken.way[: at + 1],
+        steps=tuple(steps[:1]),
+        severity="warning" if folded else None,
+    )
+
+
+def _legacy(whole: Whole, view: View) -> list[int]:
+    """Return the keys of which words are returned because the whole program has no others."""
+    lineage = whole.reader.lineage
+    found = []
+    for handle in whole.shown.tolist():
+        root = lineage.step(lineage.way(handle)[0])
+        made = view.call(root.where).function if root.where is not None else ""
+        if made.endswith("PRNGKey") or root.what.endswith(", if it is a key"):
+            found.append(handle)
+    return found
+
+
+class Waste(NamedTuple):
+    """One split, and its children that nobody uses."""
+
+    step: Step
+    first: int
+    """The handle of the first of them; -1 if there is none."""
+    message: str
+
+
+def _find_unused(lineage: Lineage, view: View, findings: Findings, used: list[np.ndarray]) -> None:
+    """Find keys that are neither used, nor handed back, nor given to what can't be read."""
+    for index, step in enumerate(lineage.steps[: len(used)]):
+        if step.what.startswith("argument ") and len(step.nodes) and not used[index].any():
+            findings.note("KS15", (index << 32,), "an argument key is never used")
+    splits: dict[Any, list[Waste]] = {}
+    for waste in _splits(lineage.steps[: len(used)], used):
+        if view.made_by_user(waste.step):
+            splits.setdefault(view.call(waste.step.where).place, []).append(waste)
+    for several in splits.values():
+        # A line that runs often may leave its last children unused.
+        if all(waste.first >= 0 for waste in several):
+            first = several[0]
+            findings.note("KS15", tuple(lineage.way(first.first)), first.message, first.step)
+
+
+def _splits(steps: list[Step], used: list[np.ndarray]) -> Iterator[Waste]:
+    for index, step in enumerate(steps):
+        if step.what != "split" or not len(step.nodes):
+            continue
+        unused = np.flatnonzero(~used[index])
+        if len(unused) < len(step.nodes):
+            # The key that would be split next stays over at the end of every program.
+            unused = unused[step.numbers[unused] > 0]
+        are = "is" if len(unused) == 1 else "are"
+        message = f"{len(unused)} of {len(step.nodes)} children of a split {are} never used"
+        yield Waste(step, index << 32 | int(unused[0]) if len(unused) else -1, message)
