@@ -13,7 +13,7 @@ from keystream._audit.judging import recorded, traced
 from keystream._audit.judging.findings import Verdict, word
 from keystream._audit.judging.view import Seen, Taken, View
 from keystream._audit.reading import program, records
-from keystream._audit.reading.lineage import Lineage, Use
+from keystream._audit.reading.lineage import Act, Lineage, Use
 from keystream._audit.recording.record import record_uses
 from keystream._audit.recording.recordings import Record
 from keystream._audit.reporting.content import Row, grow
@@ -116,12 +116,12 @@ def counts(uses: Iterable[Use], view: View) -> Iterator[Count]:
     """Yield what is done with keys on each line, as often as it is said or done."""
     for use in uses:
         place = view.call(use.where).place or NOWHERE
-        if use.what == "draw":
+        if use.act is Act.DRAW:
             bits = len(use.handles) * math.prod(use.shape) * use.width
             yield Count(place, draws=1, bits=bits)
-        elif use.what == "split":
+        elif use.act is Act.SPLIT:
             yield Count(place, splits=1)
-        elif use.what in ("fold", "name"):
+        elif use.act in (Act.FOLD, Act.NAME):
             yield Count(place, folds=1)
 
 
@@ -136,7 +136,7 @@ def branches(lineage: Lineage, uses: Iterable[Use], verdict: Verdict) -> tuple[B
             found.setdefault(key, []).append(index)
     tree = _Tree(lineage, verdict.view, found)
     for use in uses:
-        if use.what == "draw" and len(tree.rows) < MOST:
+        if use.act is Act.DRAW and len(tree.rows) < MOST:
             tree.draw(verdict.view.taken(Seen(use, int(use.handles[0]))))
     for handle in found:
         tree.key(handle)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from keystream._audit.judging.view import Taken, View
 from keystream._audit.places import installed, place
-from keystream._audit.reading.lineage import CHILD, Lineage, Step
+from keystream._audit.reading.lineage import CHILD, Act, Lineage, Origin, Step, step_index
 from keystream._audit.rules import RULES
 from keystream._audit.values import Finding, Place, Severity
 
@@ -24,11 +24,11 @@ class Verdict(NamedTuple):
 
 
 _DONE = {
-    "draw": "drawn from here",
-    "split": "split here",
-    "fold": "folded here",
-    "name": "named from here",
-    "made": "made here",
+    Act.DRAW: "drawn from here",
+    Act.SPLIT: "split here",
+    Act.FOLD: "folded here",
+    Act.NAME: "named from here",
+    Act.BUILD: "made here",
 }
 
 
@@ -71,7 +71,7 @@ class Findings:
             level = "warning" if level == "error" else level
             message = f"{message or row.title}, inside {library}"
         # Lines that do it with several keys of one array are told once.
-        key = (rule, tuple(places), way[0] >> 32)
+        key = (rule, tuple(places), step_index(way[0]))
         if key not in self.found:
             words = _in_words(self.lineage, way)
             self.found[key] = Finding(
@@ -96,9 +96,9 @@ def _told(takens: list[Taken]) -> Iterator[tuple[Place, str]]:
     for index, taken in enumerate(takens[:1] if calls else takens):
         inner = taken.call.place
         if inner is not None:
-            again = " again" if index and takens[0].what == taken.what else ""
+            again = " again" if index and takens[0].act is taken.act else ""
             by = f", by {taken.call.function}" if taken.call.function else ""
-            yield inner, f"{_DONE[taken.what]}{again}{by}"
+            yield inner, f"{_DONE[taken.act]}{again}{by}"
     yield from zip(calls, ("called here", "called here again"), strict=False)
 
 
@@ -124,9 +124,11 @@ def _in_words(lineage: Lineage, way: tuple[int, ...]) -> tuple[str, ...]:
 def word(lineage: Lineage, handle: int) -> str:
     """Return a step on the way to a key in words."""
     step, number = lineage.step(handle), lineage.number(handle)
-    if step.kind == CHILD and step.what in ("split", "fold_in"):
-        return f"split[{number}]" if step.what == "split" else f"fold_in({number})"
-    return step.what
+    if step.kind == CHILD and step.origin is Origin.SPLIT:
+        return f"split[{number}]"
+    if step.kind == CHILD and step.origin is Origin.FOLD_IN:
+        return f"fold_in({number})"
+    return step.phrase
 
 
 _MEANT = {

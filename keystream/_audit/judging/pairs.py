@@ -10,7 +10,7 @@ import numpy as np
 
 from keystream._audit.judging.findings import Findings
 from keystream._audit.judging.view import Seen, Taken, View
-from keystream._audit.reading.lineage import CHILD, FOLD, Handles, Lineage, Step, Use
+from keystream._audit.reading.lineage import CHILD, FOLD, Act, Handles, Lineage, Origin, Step, Use
 from keystream._audit.values import Severity
 
 MANY = 8
@@ -38,9 +38,9 @@ class Pairs:
         self.order = {id(use): place for place, use in enumerate(uses)}
         # Steps that are added from here on repeat others, for choices.
         led_on = [step for step, marks in zip(lineage.steps, used, strict=True) if marks.any()]
-        self.split = {step.where for step in led_on if step.what == "split"}
+        self.split = {step.where for step in led_on if step.origin is Origin.SPLIT}
         """Where a key is split into children of which one is used."""
-        self.counted = {s.where for s in led_on if s.what == "split" and s.kind == CHILD}
+        self.counted = {s.where for s in led_on if s.origin is Origin.SPLIT and s.kind == CHILD}
         """The same, of children that folds could make."""
         self.unknown = {step.where for step in led_on if step.kind == FOLD}
         """Where a child is made that is used, by a number that the program alone doesn't tell."""
@@ -48,18 +48,18 @@ class Pairs:
     def look(self) -> None:
         """Compare all that is done with each key."""
         for shared in self.shared():
-            kinds: dict[str, list[Seen]] = collections.defaultdict(list)
+            done: dict[Act, list[Seen]] = collections.defaultdict(list)
             for seen in shared:
-                kinds[seen.use.what].append(seen)
-            draws = self.view.without_repeats(kinds["draw"], self._repeated)[:MANY]
+                done[seen.use.act].append(seen)
+            draws = self.view.without_repeats(done[Act.DRAW], self._repeated)[:MANY]
             for place, first in enumerate(draws):
                 others = [*draws[place + 1 :]]
-                for kind in ("split", "fold", "name"):
-                    others += kinds[kind][:MANY]
+                for act in (Act.SPLIT, Act.FOLD, Act.NAME):
+                    others += done[act][:MANY]
                 for second in others:
                     self.compare(first, second)
-            splits = [seen for seen in kinds["split"] if seen.use.where in self.counted]
-            folds = [seen for seen in kinds["fold"] if seen.use.where in self.unknown]
+            splits = [seen for seen in done[Act.SPLIT] if seen.use.where in self.counted]
+            folds = [seen for seen in done[Act.FOLD] if seen.use.where in self.unknown]
             for pair in itertools.product(splits[:MANY], folds[:MANY]):
                 self._may_meet(*pair)
 
@@ -126,7 +126,7 @@ class Pairs:
         takens = [self.view.taken(one), self.view.taken(other)]
         if len(takens[0].way) != len(takens[1].way):
             self._tell(*takens)  # one of them stands inside of a sampler
-        elif "draw" in (takens[0].what, takens[1].what):
+        elif Act.DRAW in (takens[0].act, takens[1].act):
             self._beside(*takens, named=False, severity="warning")
         else:
             message = "a key is split, and a number is folded in that may be a child's"
@@ -138,7 +138,7 @@ class Pairs:
         folds = [
             self.lineage.step(second)
             for first, second in zip(one.way, other.way, strict=False)
-            if first != second and self.lineage.step(second).what in ("fold_in", "a name")
+            if first != second and self.lineage.step(second).origin in (Origin.FOLD_IN, Origin.NAME)
         ]
         rule = "KS08" if folds else "KS07"
         self.findings.add(rule, [other], other.way, steps=tuple(folds[:1]))
@@ -148,27 +148,27 @@ class Pairs:
         for place, (first, second) in enumerate(ways):
             if self._apart(first, second, root=place == 0):
                 steps = self.lineage.step(first), self.lineage.step(second)
-                rule = "KS13" if place == 0 else _MADE_TWICE[frozenset(map(_kind, steps))]
+                rule = "KS13" if place == 0 else _MADE_TWICE[frozenset(map(_act, steps))]
                 self.findings.add(rule, [one, other], one.way, steps=steps)
                 return
         shorter, longer = sorted((one, other), key=lambda each: len(each.way))
         if len(shorter.way) < len(longer.way):
             step = self.lineage.step(longer.way[len(shorter.way)])
-            if shorter.what == "draw":
+            if shorter.act is Act.DRAW:
                 self._drawn_and_made(shorter, longer, step)
         else:
             self._tell_of_one(one, other)
 
     def _tell_of_one(self, one: Taken, other: Taken) -> None:
-        kinds = {one.what, other.what}
-        if kinds == {"draw"}:
+        acts = {one.act, other.act}
+        if acts == {Act.DRAW}:
             self._drawn_twice(one, other)
-        elif kinds == {"draw", "split"}:
-            split = one if one.what == "split" else other
+        elif acts == {Act.DRAW, Act.SPLIT}:
+            split = one if one.act is Act.SPLIT else other
             if split.use.where in self.split:
                 self.findings.add("KS02", [one, other], one.way)
-        elif "draw" in kinds:
-            self._beside(one, other, named="name" in kinds)
+        elif Act.DRAW in acts:
+            self._beside(one, other, named=Act.NAME in acts)
 
     def _apart(self, one: int, other: int, *, root: bool) -> bool:
         steps = self.lineage.step(one), self.lineage.step(other)
@@ -187,10 +187,10 @@ class Pairs:
             self.findings.add("KS01", [one, other], one.way)
 
     def _drawn_and_made(self, drawn: Taken, used: Taken, step: Step) -> None:
-        if _kind(step) == "split":
+        if _act(step) is Act.SPLIT:
             self.findings.add("KS02", [drawn, used], drawn.way, steps=(step,))
         else:
-            self._beside(drawn, used, named=step.what == "a name", steps=(step,))
+            self._beside(drawn, used, named=step.origin is Origin.NAME, steps=(step,))
 
     def _beside(
         self,
@@ -220,14 +220,14 @@ def _large(order: np.ndarray, borders: np.ndarray) -> Iterator[np.ndarray]:
 
 
 _MADE_TWICE = {
-    frozenset(("split",)): "KS03",
-    frozenset(("split", "fold")): "KS04",
-    frozenset(("fold",)): "KS05",
+    frozenset((Act.SPLIT,)): "KS03",
+    frozenset((Act.SPLIT, Act.FOLD)): "KS04",
+    frozenset((Act.FOLD,)): "KS05",
 }
 
 
-def _kind(step: Step) -> str:
-    return "split" if step.what == "split" else "fold"
+def _act(step: Step) -> Act:
+    return Act.SPLIT if step.origin is Origin.SPLIT else Act.FOLD
 
 
 def _next_step(one: Seen, other: Seen) -> bool:

@@ -6,14 +6,16 @@ import collections
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from keystream import _pmap, _shard_map
 from keystream._audit.judging import single
 from keystream._audit.judging.findings import Findings, Verdict
 from keystream._audit.judging.pairs import Pairs
 from keystream._audit.judging.view import Seen, View
 from keystream._audit.places import Call, is_jax, is_ours, named, shown
-from keystream._audit.reading.lineage import Lineage, Use
+from keystream._audit.reading.lineage import Act, Lineage, Use
 from keystream._audit.reading.records import Moment
 from keystream._audit.recording.call_paths import BACKWARD, LANES_WAIT, REPLAY, Frame
+from keystream._batches import fill
 
 
 class RunView(View):
@@ -82,7 +84,9 @@ class RunView(View):
         )
 
 
-_SAYING = ("_shard_map.py", "_pmap.py")
+_SAYING = (_shard_map.__file__, _pmap.__file__)
+"""In `ks.shard_map` and `ks.pmap` shards that share a key are meant to."""
+_FILL = fill.__code__
 _DERIVATIVES = "custom_derivatives.py"
 _BRANCHES = "_cond_batching_rule"
 
@@ -90,7 +94,8 @@ _BRANCHES = "_cond_batching_rule"
 def _in_batches(frames: tuple[Frame, ...]) -> bool:
     """Are items made in batches? The last one begins earlier, to be as long as the others."""
     return any(
-        is_ours(frame.file) and frame.function.partition(".")[0] == "fill" for frame in frames
+        frame.file == _FILL.co_filename and frame.function.partition(".")[0] == _FILL.co_name
+        for frame in frames
     )
 
 
@@ -143,7 +148,7 @@ def _shards(lineage: Lineage, view: RunView, findings: Findings, uses: Iterable[
     seen: dict[Any, Any] = collections.defaultdict(dict)
     for use in uses:
         where = use.where
-        if use.what != "draw" or where.shard is None or _is_shared_out_loud(where):
+        if use.act is not Act.DRAW or where.shard is None or _is_shared_out_loud(where):
             continue
         for node, handle in zip(lineage.nodes(use.handles).tolist(), use.handles, strict=True):
             before = seen[where.frames].setdefault(node, where.shard)
@@ -154,7 +159,7 @@ def _shards(lineage: Lineage, view: RunView, findings: Findings, uses: Iterable[
 
 
 def _is_shared_out_loud(where: Moment) -> bool:
-    return any(is_ours(frame.file) and frame.file.endswith(_SAYING) for frame in where.frames)
+    return any(frame.file in _SAYING for frame in where.frames)
 
 
 def _call_of(frames: tuple[Frame, ...]) -> Call:

@@ -10,7 +10,7 @@ from keystream import _compat
 from keystream._audit.judging.findings import Findings
 from keystream._audit.judging.view import Seen, Taken, View
 from keystream._audit.places import Path, scopes, user_frames
-from keystream._audit.reading.lineage import DRAWN, REBUILT, Lineage, Scope, Use
+from keystream._audit.reading.lineage import DRAWN, REBUILT, Act, Lineage, Origin, Scope, Use
 from keystream._audit.reading.reader import Reader
 from keystream._audit.values import Severity
 from keystream._shard_map import VARY
@@ -29,11 +29,11 @@ class Single:
     def look(self) -> None:
         """Look at every use."""
         for use in self.reader.uses:
-            if use.what == "draw":
+            if use.act is Act.DRAW:
                 self._steps(use)
                 self._shards(use)
                 self._lanes(use)
-            if use.what == "made":
+            if use.act is Act.BUILD:
                 self._made(use)
             implementation(self.lineage, self.view, self.findings, use)
 
@@ -59,7 +59,7 @@ class Single:
         if set(taken.way) & self.reader.unadvanced[loop.where]:
             message = "a loop carries a key that it never advances"
             self.findings.add("KS09", [taken], taken.way, message=message)
-        elif any(step.what in ("fold_in", "a name") for step in inside):
+        elif any(step.origin in (Origin.FOLD_IN, Origin.NAME) for step in inside):
             self.findings.add("KS08", [taken], taken.way, steps=tuple(inside[-1:]))
         else:
             self.findings.add("KS07", [taken], taken.way)
@@ -87,15 +87,15 @@ class Single:
             self.findings.add("KS11", [taken], taken.way)
 
     def _made(self, use: Use) -> None:
-        if use.width & DRAWN:
+        if use.sources & DRAWN:
             message = "a key is built from numbers that were drawn"
-        elif use.width & REBUILT:
+        elif use.sources & REBUILT:
             message = "a key is rebuilt from words that were computed from another key's"
-        elif use.width:
+        elif use.sources:
             message = "a key is built from data"
         else:
             message = "a key is rebuilt from another key's words"
-        severity: Severity = "error" if use.width & (DRAWN | REBUILT) else "warning"
+        severity: Severity = "error" if use.sources & (DRAWN | REBUILT) else "warning"
         taken = self._taken(use)
         self.findings.add("KS14", [taken], taken.way, message=message, severity=severity)
 
@@ -104,7 +104,7 @@ def repeated_lanes(lineage: Lineage, view: View, findings: Findings, use: Use) -
     """Find key arrays that hold some key more than once."""
     different = len(np.unique(lineage.nodes(use.handles)))
     # One key for all of them is a broadcast, which `vmap` makes of a key that lanes share.
-    if use.what == "draw" and 1 < different < len(use.handles):
+    if use.act is Act.DRAW and 1 < different < len(use.handles):
         taken = view.taken(Seen(use, int(use.handles[0])))
         message = f"{len(use.handles)} lanes draw from {different} keys"
         findings.add("KS01", [taken], taken.way, message=message)
@@ -112,12 +112,12 @@ def repeated_lanes(lineage: Lineage, view: View, findings: Findings, use: Use) -
 
 def implementation(lineage: Lineage, view: View, findings: Findings, use: Use) -> None:
     """Find uses that break what an implementation guarantees."""
-    impl, what = lineage.impl(use.handles), use.what
-    if "rbg" in impl and what == "draw" and len(use.handles) > 1:
+    impl, act = lineage.impl(use.handles), use.act
+    if "rbg" in impl and act is Act.DRAW and len(use.handles) > 1:
         message = f"under vmap only the first of several {impl} keys draws"
-    elif impl == "unsafe_rbg" and what == "fold":
+    elif impl == "unsafe_rbg" and act is Act.FOLD:
         message = "folds of unsafe_rbg keys commute and cancel"
-    elif impl == "philox2x32" and what == "split" and np.prod(use.shape) >= MANY_KEYS:
+    elif impl == "philox2x32" and act is Act.SPLIT and np.prod(use.shape) >= MANY_KEYS:
         message = f"{np.prod(use.shape):,} keys of 32 bits are likely to hold equal ones"
     else:
         return

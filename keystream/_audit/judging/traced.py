@@ -12,7 +12,16 @@ from keystream._audit.judging.pairs import Pairs
 from keystream._audit.judging.single import Single
 from keystream._audit.judging.view import Seen, Taken, View
 from keystream._audit.places import installed
-from keystream._audit.reading.lineage import CHILD, SAME, SPLIT, Lineage, Step
+from keystream._audit.reading.lineage import (
+    CHILD,
+    SAME,
+    SPLIT,
+    Act,
+    Lineage,
+    Origin,
+    Step,
+    make_handle,
+)
 from keystream._audit.reading.program import Whole
 
 
@@ -23,7 +32,7 @@ def judge(whole: Whole) -> Verdict:
     findings = Findings(lineage, view)
     ends = [each for use in reader.uses for each in use.everywhere()]
     used = lineage.touched([*ends, *reader.escaped, whole.returned, whole.shown])
-    uses = [use for use in reader.uses if use.what != "made"]
+    uses = [use for use in reader.uses if use.act is not Act.BUILD]
     Pairs(lineage, uses, view, findings, used).look()
     Single(reader, view, findings).look()
     _find_returned(whole, view, findings)
@@ -39,7 +48,7 @@ def _find_returned(whole: Whole, view: View, findings: Findings) -> None:
     if not nodes:
         return
     for use in whole.reader.uses:
-        if use.what != "draw":
+        if use.act is not Act.DRAW:
             continue
         for handles in use.everywhere():
             taken = view.taken(Seen(use, int(handles[0])))
@@ -64,7 +73,7 @@ def _tell(lineage: Lineage, view: View, findings: Findings, taken: Taken, at: in
     steps = [lineage.step(each) for each in taken.way[at + 1 :]]
     # Who folds a key may want other children of it next time; a library that was handed it
     # will fold the same again.
-    folded = bool(steps) and steps[0].what != "split"
+    folded = bool(steps) and steps[0].origin is not Origin.SPLIT
     if folded:
         frames = view.call(steps[0].where).frames
         folded = not (frames and installed(frames[-1][0]))
@@ -84,9 +93,12 @@ def _legacy(whole: Whole, view: View) -> list[int]:
     for handle in whole.shown.tolist():
         root = lineage.step(lineage.way(handle)[0])
         made = view.call(root.where).function if root.where is not None else ""
-        if made.endswith("PRNGKey") or root.what.endswith(", if it is a key"):
+        if made.endswith("PRNGKey") or root.origin is Origin.WORDS_ARGUMENT:
             found.append(handle)
     return found
+
+
+_ARGUMENTS = (Origin.ARGUMENT, Origin.WORDS_ARGUMENT)
 
 
 class Waste(NamedTuple):
@@ -101,8 +113,8 @@ class Waste(NamedTuple):
 def _find_unused(lineage: Lineage, view: View, findings: Findings, used: list[np.ndarray]) -> None:
     """Find keys that are neither used, nor handed back, nor given to what can't be read."""
     for index, step in enumerate(lineage.steps[: len(used)]):
-        if step.what.startswith("argument ") and len(step.nodes) and not used[index].any():
-            findings.note("KS15", (index << 32,), "an argument key is never used")
+        if step.origin in _ARGUMENTS and len(step.nodes) and not used[index].any():
+            findings.note("KS15", (make_handle(index, 0),), "an argument key is never used")
     splits: dict[Any, list[Waste]] = {}
     for waste in _splits(lineage.steps[: len(used)], used):
         if view.made_by_user(waste.step):
@@ -116,7 +128,7 @@ def _find_unused(lineage: Lineage, view: View, findings: Findings, used: list[np
 
 def _splits(steps: list[Step], used: list[np.ndarray]) -> Iterator[Waste]:
     for index, step in enumerate(steps):
-        if step.what != "split" or not len(step.nodes):
+        if step.origin is not Origin.SPLIT or not len(step.nodes):
             continue
         unused = np.flatnonzero(~used[index])
         if len(unused) < len(step.nodes):
@@ -124,4 +136,4 @@ def _splits(steps: list[Step], used: list[np.ndarray]) -> Iterator[Waste]:
             unused = unused[step.numbers[unused] > 0]
         are = "is" if len(unused) == 1 else "are"
         message = f"{len(unused)} of {len(step.nodes)} children of a split {are} never used"
-        yield Waste(step, index << 32 | int(unused[0]) if len(unused) else -1, message)
+        yield Waste(step, make_handle(index, int(unused[0])) if len(unused) else -1, message)

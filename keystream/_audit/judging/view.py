@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from keystream._audit.places import Call, Path, call, scopes, user_frames
-from keystream._audit.reading.lineage import SAME, Lineage, Step, Use
+from keystream._audit.reading.lineage import SAME, Act, Lineage, Origin, Step, Use
 
 DERIVING = frozenset(("split", "fold_in", "key", "clone", "wrap_key_data", "key_data", "PRNGKey"))
 """Functions of jax.random that make keys and draw nothing."""
@@ -34,8 +34,8 @@ class Taken(NamedTuple):
     """The key that was used."""
     way: tuple[int, ...]
     """From the root to that key."""
-    what: str
-    """`draw`, whatever a sampler does; else as in `Use`."""
+    act: Act
+    """A draw, whatever a sampler does; else as in `Use`."""
     call: Call
     maybe: bool
 
@@ -79,13 +79,13 @@ class View:
             step = self.lineage.step(each)
             if self._inside_sampler(step):
                 found = self.call(step.where)
-                return Taken(use, way[place - 1], tuple(way[:place]), "draw", found, maybe)
+                return Taken(use, way[place - 1], tuple(way[:place]), Act.DRAW, found, maybe)
         found = self.call(use.where)
-        drawn = use.what == "draw" or _is_sampler(found)
-        return Taken(use, way[-1], tuple(way), "draw" if drawn else use.what, found, maybe)
+        drawn = use.act is Act.DRAW or _is_sampler(found)
+        return Taken(use, way[-1], tuple(way), Act.DRAW if drawn else use.act, found, maybe)
 
     def _inside_sampler(self, step: Step) -> bool:
-        if step.where is None or step.what not in ("split", "fold_in"):
+        if step.where is None or step.origin not in (Origin.SPLIT, Origin.FOLD_IN):
             return False
         return _is_sampler(self.call(step.where))
 

@@ -7,7 +7,7 @@ back from there. Nothing is computed for the many equations that no key depends 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -30,6 +30,13 @@ def token() -> int:
 def word(value: Any) -> np.uint64:
     """Hash a value into a number that nodes can be made with."""
     return np.uint64(hash(value) & (2**64 - 1))
+
+
+def fresh_numbers(shape: Sequence[int]) -> np.ndarray:
+    """Return numbers that no other values have, to make nodes with."""
+    index = np.arange(np.prod(shape, dtype=np.int64), dtype=np.uint64).reshape(shape)
+    fresh: np.ndarray = index + np.uint64(token() << 32)
+    return fresh
 
 
 class Binding:

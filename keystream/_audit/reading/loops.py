@@ -11,7 +11,7 @@ import numpy as np
 from keystream import _compat
 from keystream._audit.reading import equal_values
 from keystream._audit.reading.calls import enter, finish
-from keystream._audit.reading.lineage import CARRIED, EACH, Handles, Scope, from_words
+from keystream._audit.reading.lineage import CARRIED, EACH, Handles, Origin, Scope, from_words
 from keystream._audit.reading.reader import Body, Mark, Reader, Rule, Value, is_key, on_keys
 
 ROWS = 1 << 12
@@ -66,7 +66,7 @@ class Loop:
         def symbol(keys: Handles) -> Handles | None:
             if keys.ndim == 0:
                 return None
-            made = self._symbol("the key of each step", keys[0], EACH)
+            made = self._symbol(Origin.EACH_STEP, keys[0], EACH)
             columns = keys[:ROWS].reshape(min(len(keys), ROWS), -1)
             self.meant |= dict(zip(made.ravel().tolist(), columns.T, strict=True))
             return made
@@ -81,13 +81,15 @@ class Loop:
             return value
 
         def symbol(keys: Handles) -> Handles:
-            return self._symbol("the carried key", keys, CARRIED)
+            return self._symbol(Origin.CARRIED, keys, CARRIED)
 
         return bits, on_keys(symbol, typed, handles)
 
-    def _symbol(self, what: str, keys: Handles, kind: np.uint64) -> Handles:
+    def _symbol(self, origin: Origin, keys: Handles, kind: np.uint64) -> Handles:
         details = self.reader.details(self.body, self.eqn, keys, self.scope.bit)
-        return self.reader.lineage.grow(what, keys, kind, _fresh(keys), **details)
+        return self.reader.lineage.grow(
+            origin, keys, kind, equal_values.fresh_numbers(keys.shape), **details
+        )
 
     def settle(
         self, closed: Any, values: list[Value], links: list[Any], carries: range
@@ -151,7 +153,7 @@ class Loop:
         bits, handles = value
         left = None
         if handles is not None:
-            left = on_keys(lambda keys: self._left("the key after the loop", keys), typed, handles)
+            left = on_keys(lambda keys: self._left(Origin.AFTER_LOOP, keys), typed, handles)
         return bits & ~self.scope.bit, left
 
     def stacked(self, value: Value, typed: bool, length: int) -> Value:
@@ -160,16 +162,16 @@ class Loop:
         left = None
         if handles is not None and length * handles.size <= equal_values.LARGEST:
             rows = np.broadcast_to(handles, (length, *handles.shape))
-            left = on_keys(lambda keys: self._left("a key of each step", keys), typed, rows)
+            left = on_keys(lambda keys: self._left(Origin.STACKED, keys), typed, rows)
         return bits & ~self.scope.bit, left
 
-    def _left(self, what: str, keys: Handles) -> Handles:
+    def _left(self, origin: Origin, keys: Handles) -> Handles:
         lineage = self.reader.lineage
         if not lineage.varies(keys) & self.scope.bit:
             return keys
         details = self.reader.details(self.body, self.eqn, keys)
         details["varies"] &= ~self.scope.bit
-        made = lineage.grow(what, keys, EACH, _fresh(keys), **details)
+        made = lineage.grow(origin, keys, EACH, equal_values.fresh_numbers(keys.shape), **details)
         outside: dict[int, list[int]] = {}
         for inner, outer in zip(keys.ravel().tolist(), made.ravel().tolist(), strict=True):
             outside.setdefault(inner, []).append(outer)
@@ -178,11 +180,6 @@ class Loop:
             if same:
                 use.also.append(np.asarray(same, np.int64))
         return made
-
-
-def _fresh(keys: Handles) -> np.ndarray:
-    index = np.arange(keys.size, dtype=np.uint64).reshape(keys.shape)
-    return index + np.uint64(equal_values.token() << 32)
 
 
 def _keys(handles: np.ndarray | None, typed: bool) -> Handles | None:

@@ -11,7 +11,7 @@ import numpy as np
 
 from keystream._audit.reading import equal_values
 from keystream._audit.reading.calls import enter, finish
-from keystream._audit.reading.lineage import EACH, Handles, Scope
+from keystream._audit.reading.lineage import EACH, Handles, Origin, Scope
 from keystream._audit.reading.loops import leave
 from keystream._audit.reading.reader import Body, Reader, Rule, Value, is_key, on_keys
 
@@ -94,9 +94,8 @@ def _part(
     local = shards.shape[: keys.ndim]
     columns = shards.reshape(*local, -1)
     details = reader.details(body, eqn, keys, over)
-    index = np.arange(np.prod(local, dtype=int), dtype=np.uint64).reshape(local)
-    number = index + np.uint64(equal_values.token() << 32)
-    symbol = reader.lineage.grow("the key of each shard", columns[..., 0], EACH, number, **details)
+    number = equal_values.fresh_numbers(local)
+    symbol = reader.lineage.grow(Origin.EACH_SHARD, columns[..., 0], EACH, number, **details)
     rows = columns.reshape(-1, columns.shape[-1])
     meant |= dict(zip(symbol.ravel().tolist(), rows, strict=True))
     return symbol

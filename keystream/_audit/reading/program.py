@@ -9,7 +9,7 @@ import numpy as np
 from keystream import _compat
 from keystream._audit.reading import calls, draws, loops, meshes
 from keystream._audit.reading.equal_values import Binding, token
-from keystream._audit.reading.lineage import FLOAT, Handles, from_words, to_words
+from keystream._audit.reading.lineage import FLOAT, Handles, Origin, from_words, to_words
 from keystream._audit.reading.moves import MOVES
 from keystream._audit.reading.reader import Body, Reader, impl_of, is_key, owners_of
 
@@ -48,16 +48,21 @@ def read(closed: Any, names: tuple[str, ...], *, replays: bool = False) -> Whole
 def _argument(reader: Reader, body: Body, var: Any, name: str) -> None:
     aval, lineage = var.aval, reader.lineage
     details = {"varies": 0, "where": None}
-    what = f"argument {name}"
+    phrase = f"argument {name}"
     if is_key(aval):
         impl = impl_of(aval.dtype)
-        made = lineage.root(what, tuple(aval.shape), token(), impl=impl, **details)
+        made = lineage.root(
+            Origin.ARGUMENT, tuple(aval.shape), token(), impl=impl, phrase=phrase, **details
+        )
         reader.put(body, var, 0, made)
     elif aval.dtype == np.uint32 and aval.shape[-1:] in ((2,), (4,)):
         # A legacy key, or an array of them, if it is ever used as one.
         impl = "threefry2x32" if aval.shape[-1] == 2 else ""
-        what = f"argument {name}, if it is a key"
-        made = lineage.root(what, tuple(aval.shape[:-1]), token(), impl=impl, **details)
+        phrase += ", if it is a key"
+        shape = tuple(aval.shape[:-1])
+        made = lineage.root(
+            Origin.WORDS_ARGUMENT, shape, token(), impl=impl, phrase=phrase, **details
+        )
         reader.put(body, var, 0, to_words(made, aval.shape[-1]))
     else:
         reader.put(body, var, FLOAT if np.issubdtype(aval.dtype, np.inexact) else 0, None)

@@ -18,10 +18,13 @@ from keystream._audit.reading.lineage import (
     PICK,
     REBUILT,
     SAME,
+    SOURCES,
     WORDS,
+    Act,
     Choice,
     Handles,
     Lineage,
+    Origin,
     Scope,
     Use,
     from_words,
@@ -38,7 +41,7 @@ Move = Callable[["Reader", "Body", Any], "list[np.ndarray | None] | None"]
 """From an equation to the handles of its results, where its operands hold keys."""
 
 
-_SCOPES_FROM = 3
+_SCOPES_FROM = SOURCES.bit_length()
 
 
 class Body:
@@ -156,14 +159,23 @@ class Reader:
             body.held[var] = handles
 
     def use(
-        self, what: str, body: Body, eqn: Any, handles: Handles, shape: Any = (), width: int = 0
+        self,
+        act: Act,
+        body: Body,
+        eqn: Any,
+        handles: Handles,
+        shape: Any = (),
+        width: int = 0,
+        sources: int = 0,
     ) -> None:
         """Remember that something was done with keys."""
         if (body.replay and not self.replays) or not handles.size:
             return
         where = body.path(eqn)
+        scopes, choices = body.scopes, body.choices
+        flat = handles.ravel()
         self.uses.append(
-            Use(what, handles.ravel(), where, body.scopes, body.choices, tuple(shape), width, [])
+            Use(act, flat, where, scopes, choices, tuple(shape), width, sources, also=[])
         )
 
     def details(self, body: Body, eqn: Any, parents: Handles, mask: int = 0) -> dict[str, Any]:
@@ -177,18 +189,17 @@ class Reader:
         found = body.handles(atom)
         return self.fresh(body, eqn, atom) if found is None else found
 
-    def fresh(
-        self, body: Body, eqn: Any, var: Any, what: str = "a key of unknown origin"
-    ) -> Handles:
+    def fresh(self, body: Body, eqn: Any, var: Any, phrase: str = "") -> Handles:
         """Add keys of which nothing is known."""
         mask = scopes_of(body.masks.get(var, 0))
         made = self.lineage.root(
-            what,
+            Origin.UNKNOWN,
             tuple(var.aval.shape),
             equal_values.token(),
             varies=mask,
             impl=impl_of(var.aval.dtype),
             where=body.path(eqn),
+            phrase=phrase,
         )
         if made.size:
             body.held[var] = made
@@ -233,7 +244,7 @@ class Reader:
         token = equal_values.word(tuple(each.tobytes() for each in nodes))
         index = np.arange(first.size, dtype=np.uint64).reshape(first.shape)
         details = self.details(body, eqn, np.stack(cases), mask)
-        made = lineage.grow("one of several", first, JOIN, index + token, **details)
+        made = lineage.grow(Origin.ONE_OF_SEVERAL, first, JOIN, index + token, **details)
         several = [
             self.guarded(body, eqn, case, (choice, place)) for place, case in enumerate(cases)
         ]
@@ -244,7 +255,7 @@ class Reader:
     def guarded(self, body: Body, eqn: Any, keys: Handles, guard: tuple[int, int]) -> Handles:
         """Return the same keys, which are used where a choice falls on one branch alone."""
         details = self.details(body, eqn, keys) | {"guard": guard}
-        return self.lineage.grow("the same", keys, SAME, np.uint64(0), **details)
+        return self.lineage.grow(Origin.SAME, keys, SAME, np.uint64(0), **details)
 
     def picked(
         self, body: Body, eqn: Any, handles: Handles, shape: Sequence[int], mask: int, token: int
@@ -255,7 +266,7 @@ class Reader:
         index = np.arange(np.prod(shape, dtype=np.int64), dtype=np.uint64)
         first = np.broadcast_to(handles.ravel()[:1], index.shape)
         details = self.details(body, eqn, handles, mask)
-        return lineage.grow("an element", first, PICK, index + whole, **details).reshape(shape)
+        return lineage.grow(Origin.ELEMENT, first, PICK, index + whole, **details).reshape(shape)
 
 
 _KEEPING = frozenset(
@@ -279,7 +290,12 @@ def on_keys(
 
 def scopes_of(mask: int) -> int:
     """Return the scopes in a mask, without what a value was made from."""
-    return mask & ~7
+    return mask & ~SOURCES
+
+
+def sources_of(mask: int) -> int:
+    """Return what a value was made from, of a mask: `DRAWN`, `FLOAT`, `REBUILT`."""
+    return mask & SOURCES
 
 
 def is_key(aval: Any) -> bool:
