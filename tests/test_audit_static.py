@@ -102,7 +102,7 @@ def test_a_liar_is_caught_by_the_oracle(monkeypatch: pytest.MonkeyPatch) -> None
     """A lineage that takes all children of a key for one finds what isn't there."""
     program = Program((("split", 0, 1),), (1, 2))
     assert not rules(program, jax.random.key(0))
-    honest = lineage.mixed
+    honest = lineage.mix
     monkeypatch.setattr(
         lineage, "mixed", lambda node, kind, number: honest(node, kind, np.zeros_like(number))
     )
@@ -114,7 +114,7 @@ def test_a_liar_is_caught_by_the_oracle(monkeypatch: pytest.MonkeyPatch) -> None
 @given(st.lists(st.integers(0, 2**64 - 1), min_size=2, max_size=50, unique=True), st.integers(0, 9))
 def test_nodes_of_one_parent_differ(children: list[int], kind: int) -> None:
     """Different children of one node are different nodes, whatever the kind."""
-    nodes = lineage.mixed(np.uint64(7), np.uint64(kind), np.asarray(children, np.uint64))
+    nodes = lineage.mix(np.uint64(7), np.uint64(kind), np.asarray(children, np.uint64))
     assert len(set(nodes.tolist())) == len(children)
 
 
@@ -249,12 +249,12 @@ def test_whose_code_a_file_is() -> None:
     """JAX's files are JAX's, ours are ours; what is only called alike is neither."""
     home = Path(jax.__file__).parent
     assert places.is_jax(str(home / "_src" / "api.py"))
-    assert places.installed(str(home / "_src" / "api.py"))
+    assert places.is_installed(str(home / "_src" / "api.py"))
     assert not places.is_jax(str(home.with_name("jaxopt") / "loop.py"))
     ours = Path(ks.__file__).parent
     assert places.is_ours(str(ours / "_split.py"))
     assert not places.is_ours(str(ours.with_name("keystream_examples") / "train.py"))
-    assert not places.installed(__file__)
+    assert not places.is_installed(__file__)
 
 
 # --- edges ------------------------------------------------------------------------------------

@@ -401,7 +401,7 @@ def test_other_versions(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_what_is_read_of_jax() -> None:
     """What JAX doesn't publish is there: tables of rules, devices of a program, tracebacks."""
-    for primitive in install._wrapped():
+    for primitive in install._wrappers():
         assert _compat.lowerings(primitive)
     with record_uses() as recording:
         jax.jit(jax.random.bits)(KEY)

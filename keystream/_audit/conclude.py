@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from keystream import _compat
-from keystream._audit.jaxprs import Traced, trace, without_unneeded
+from keystream._audit.jaxprs import Traced, drop_unneeded, trace
 from keystream._audit.judging import recorded, traced
-from keystream._audit.judging.findings import Verdict, word
-from keystream._audit.judging.view import Seen, Taken, View
+from keystream._audit.judging.findings import Verdict, phrase_of
+from keystream._audit.judging.view import KeyUse, View, WrittenUse
 from keystream._audit.reading import program, records
 from keystream._audit.reading.lineage import Act, Lineage, Use
 from keystream._audit.recording.record import record_uses
@@ -30,7 +30,7 @@ def audit_traced(
     verdict = traced.judge(whole)
     findings = verdict.findings
     if any(finding.severity == "error" for finding in findings):
-        findings = tuple(_milder(findings, call))
+        findings = tuple(_lower_severities(findings, call))
     unseen = [
         f"what {name} does with the keys that it is given" for name in sorted(whole.reader.escapes)
     ]
@@ -39,16 +39,16 @@ def audit_traced(
     return make_report(
         subject,
         findings,
-        counts(whole.reader.uses, verdict.view),
-        branches(whole.reader.lineage, whole.reader.uses, verdict),
+        count_uses(whole.reader.uses, verdict.view),
+        lineage_trees(whole.reader.lineage, whole.reader.uses, verdict),
         unseen,
         keys=sum(len(step.nodes) for step in whole.reader.lineage.steps),
     )
 
 
-def _milder(findings: tuple[Finding, ...], call: Traced) -> Iterator[Finding]:
+def _lower_severities(findings: tuple[Finding, ...], call: Traced) -> Iterator[Finding]:
     """Lower errors about numbers that are thrown away, as those of a run for shapes alone."""
-    less = without_unneeded(call)
+    less = drop_unneeded(call)
     real = findings if less is None else traced.judge(program.read(*less, replays=True)).findings
     told = {(finding.rule, finding.places) for finding in real}
     for finding in findings:
@@ -68,8 +68,8 @@ def audit_records(subject: str, recorded_uses: Sequence[Record], unseen: Sequenc
     return make_report(
         subject,
         verdict.findings,
-        counts(uses, verdict.view),
-        branches(lineage, uses, verdict),
+        count_uses(uses, verdict.view),
+        lineage_trees(lineage, uses, verdict),
         unseen,
         keys=sum(len(step.nodes) for step in lineage.steps),
     )
@@ -112,7 +112,7 @@ MOST = 2000
 """Branches up to which a tree is something to look at."""
 
 
-def counts(uses: Iterable[Use], view: View) -> Iterator[Count]:
+def count_uses(uses: Iterable[Use], view: View) -> Iterator[Count]:
     """Yield what is done with keys on each line, as often as it is said or done."""
     for use in uses:
         place = view.call(use.where).place or NOWHERE
@@ -125,7 +125,7 @@ def counts(uses: Iterable[Use], view: View) -> Iterator[Count]:
             yield Count(place, folds=1)
 
 
-def branches(lineage: Lineage, uses: Iterable[Use], verdict: Verdict) -> tuple[Branch, ...]:
+def lineage_trees(lineage: Lineage, uses: Iterable[Use], verdict: Verdict) -> tuple[Branch, ...]:
     """Return the keys that are drawn from as trees, with what draws from them.
 
     Of the keys of one array the first is shown; what a sampler makes for itself is not.
@@ -137,7 +137,7 @@ def branches(lineage: Lineage, uses: Iterable[Use], verdict: Verdict) -> tuple[B
     tree = _Tree(lineage, verdict.view, found)
     for use in uses:
         if use.act is Act.DRAW and len(tree.rows) < MOST:
-            tree.draw(verdict.view.taken(Seen(use, int(use.handles[0]))))
+            tree.draw(verdict.view.as_written(KeyUse(use, int(use.handles[0]))))
     for handle in found:
         tree.key(handle)
     return grow(tree.rows)
@@ -163,15 +163,15 @@ class _Tree:
             step = self.lineage.step(each)
             place = self.view.call(step.where).place if step.where else None
             marks = tuple(self.found.get(each, ()))
-            below = self._add(each, Row(word(self.lineage, each), place, marks, below))
+            below = self._add(each, Row(phrase_of(self.lineage, each), place, marks, below))
         return below
 
-    def draw(self, taken: Taken) -> None:
+    def draw(self, written: WrittenUse) -> None:
         """Add a draw to its key, once for each line and function."""
-        function, place = taken.call.function, taken.call.place
-        name = (taken.handle, function, place)
+        function, place = written.call.function, written.call.place
+        name = (written.handle, function, place)
         if name not in self.places:
-            self._add(name, Row(_drawn(taken), place, (), self.key(taken.handle)))
+            self._add(name, Row(_label_of_draw(written), place, (), self.key(written.handle)))
 
     def _add(self, name: Any, row: Row) -> int:
         self.places[name] = len(self.rows)
@@ -179,8 +179,8 @@ class _Tree:
         return self.places[name]
 
 
-def _drawn(taken: Taken) -> str:
+def _label_of_draw(written: WrittenUse) -> str:
     # What a sampler draws from children of its own has another shape than what it returns.
-    outer = taken.handle in taken.use.handles.tolist()
-    shape = f" {tuple(map(int, taken.use.shape))}" if outer and taken.use.shape else ""
-    return f"{taken.call.function}{shape}"
+    outer = written.handle in written.use.handles.tolist()
+    shape = f" {tuple(map(int, written.use.shape))}" if outer and written.use.shape else ""
+    return f"{written.call.function}{shape}"

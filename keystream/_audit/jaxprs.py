@@ -42,15 +42,15 @@ def trace(fun: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     leaves = [leaf for _, leaf in pairs]
     places = [place for place, leaf in enumerate(leaves) if is_array(leaf)]
     _check_tree.arrays("audit", "args", [leaves[place] for place in places])
-    named = _parameters(fun, len(args))
-    names = tuple(_name(pairs[place][0], named) for place in places)
+    named = _parameter_names(fun, len(args))
+    names = tuple(_argument_name(pairs[place][0], named) for place in places)
 
     def call(arrays: list[Any]) -> Any:
         filled = list(leaves)
         for place, array in zip(places, arrays, strict=True):
             filled[place] = array
         args, kwargs = jax.tree.unflatten(structure, filled)
-        return [_returned(leaf) for leaf in result_leaves(fun, args, kwargs)]
+        return [_result_or_zero(leaf) for leaf in result_leaves(fun, args, kwargs)]
 
     try:
         closed = jax.make_jaxpr(call)([leaves[place] for place in places])
@@ -60,13 +60,13 @@ def trace(fun: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
         if not (ahead or isinstance(cause, jax.errors.JAXTypeError)):
             raise
         wanted = "traceable, with arrays of which the values aren't known"
-        got = Words(f"{type(cause).__name__} in {_where(cause)}")
+        got = Words(f"{type(cause).__name__} in {_users_line(cause)}")
         cure = "To audit a run of it instead: ks.audit(fun, *args, run=True)."
         raise error(ArgumentTypeError, "audit", "fun", wanted, got, cure) from cause
     return Traced(closed, names)
 
 
-def without_unneeded(traced: Traced) -> Traced | None:
+def drop_unneeded(traced: Traced) -> Traced | None:
     """Leave out what no result needs, as `jit` does; None where JAX offers no way to do that."""
     less = _compat.without_unneeded(traced.closed)
     return None if less is None else traced._replace(closed=less)
@@ -77,7 +77,7 @@ def is_array(leaf: Any) -> bool:
     return isinstance(leaf, (jax.Array, jax.ShapeDtypeStruct, np.ndarray))
 
 
-def _returned(leaf: Any) -> Any:
+def _result_or_zero(leaf: Any) -> Any:
     # What isn't an array can't be handed back by a traced function, and no key is lost by it.
     try:
         jax.typeof(leaf)
@@ -86,7 +86,7 @@ def _returned(leaf: Any) -> Any:
     return leaf
 
 
-def _parameters(fun: Callable[..., Any], count: int) -> list[str]:
+def _parameter_names(fun: Callable[..., Any], count: int) -> list[str]:
     try:
         found = inspect.signature(fun).parameters.values()
     except (TypeError, ValueError):
@@ -96,13 +96,13 @@ def _parameters(fun: Callable[..., Any], count: int) -> list[str]:
     return [*names, *(f"args[{place}]" for place in range(len(names), count))]
 
 
-def _name(path: Any, names: list[str]) -> str:
+def _argument_name(path: Any, names: list[str]) -> str:
     kind, which, *rest = path
     first = names[which.idx] if kind.idx == 0 else str(which.key)
     return first + jax.tree_util.keystr(tuple(rest))
 
 
-def _where(cause: BaseException) -> str:
+def _users_line(cause: BaseException) -> str:
     """Return the user's line that an error comes from."""
     found, traceback = "", cause.__traceback__
     while traceback is not None:

@@ -1,4 +1,4 @@
-"""The pytest plugin: tests are recorded, and fail where they use a key wrongly.
+"""The pytest plugin: record tests, and fail those that use a key wrongly.
 
 It is loaded by `keystream_pytest` (see `entry.py`) wherever keystream is installed, so it
 imports pytest and the standard library, and nothing of keystream before the first test that

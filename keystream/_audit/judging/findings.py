@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import PurePath
 from typing import Any, NamedTuple
 
-from keystream._audit.judging.view import Taken, View
-from keystream._audit.places import installed, place
+from keystream._audit.judging.view import View, WrittenUse
+from keystream._audit.places import is_installed, place
 from keystream._audit.reading.lineage import CHILD, Act, Lineage, Origin, Step, step_index
 from keystream._audit.rules import RULES
 from keystream._audit.values import Finding, Place, Severity
@@ -44,7 +44,7 @@ class Findings:
     def add(
         self,
         rule: str,
-        takens: list[Taken],
+        written_uses: list[WrittenUse],
         way: tuple[int, ...],
         *,
         message: str = "",
@@ -59,21 +59,21 @@ class Findings:
             if made is not None and made.place is not None:
                 places.append(made.place)
                 labels.append(f"made here, by {made.function}")
-        for taken_place, label in _told(takens):
+        for taken_place, label in _places_and_labels(written_uses):
             places.append(taken_place)
             labels.append(label)
         row = RULES[rule]
         level = severity or row.severity
-        if level == "error" and any(taken.maybe for taken in takens):
+        if level == "error" and any(written.maybe for written in written_uses):
             level = "warning"
-        library = _library(takens)
+        library = _library(written_uses)
         if library:
             level = "warning" if level == "error" else level
             message = f"{message or row.title}, inside {library}"
         # Lines that do it with several keys of one array are told once.
         key = (rule, tuple(places), step_index(way[0]))
         if key not in self.found:
-            words = _in_words(self.lineage, way)
+            words = _phrases(self.lineage, way)
             self.found[key] = Finding(
                 rule,
                 level,
@@ -81,7 +81,7 @@ class Findings:
                 tuple(places),
                 tuple(labels),
                 words,
-                silenced=_library_reason(takens),
+                silenced=_library_reason(written_uses),
             )
         self.keys[key] = (*self.keys.get(key, ()), *way[-1:])
 
@@ -90,38 +90,38 @@ class Findings:
         self.add(rule, [], way, message=message, steps=(made,) if made else (), severity="note")
 
 
-def _told(takens: list[Taken]) -> Iterator[tuple[Place, str]]:
+def _places_and_labels(written_uses: list[WrittenUse]) -> Iterator[tuple[Place, str]]:
     """Yield where keys are used; of one line that is called twice, the calls as well."""
-    calls = _calls(takens)
-    for index, taken in enumerate(takens[:1] if calls else takens):
-        inner = taken.call.place
+    calls = _differing_calls(written_uses)
+    for index, written in enumerate(written_uses[:1] if calls else written_uses):
+        inner = written.call.place
         if inner is not None:
-            again = " again" if index and takens[0].act is taken.act else ""
-            by = f", by {taken.call.function}" if taken.call.function else ""
-            yield inner, f"{_DONE[taken.act]}{again}{by}"
+            again = " again" if index and written_uses[0].act is written.act else ""
+            by = f", by {written.call.function}" if written.call.function else ""
+            yield inner, f"{_DONE[written.act]}{again}{by}"
     yield from zip(calls, ("called here", "called here again"), strict=False)
 
 
-def _calls(takens: list[Taken]) -> list[Place]:
+def _differing_calls(written_uses: list[WrittenUse]) -> list[Place]:
     """Return the lines from which one line was called, where two uses stand on that one."""
-    if len(takens) != 2 or takens[0].call.place != takens[1].call.place:
+    if len(written_uses) != 2 or written_uses[0].call.place != written_uses[1].call.place:
         return []
-    for pair in zip(takens[0].call.frames, takens[1].call.frames, strict=False):
+    for pair in zip(written_uses[0].call.frames, written_uses[1].call.frames, strict=False):
         if pair[0] != pair[1]:
-            mine = not any(installed(frame[0]) for frame in pair)
+            mine = not any(is_installed(frame[0]) for frame in pair)
             return [place(frame) for frame in pair] if mine else []
     return []
 
 
-def _in_words(lineage: Lineage, way: tuple[int, ...]) -> tuple[str, ...]:
+def _phrases(lineage: Lineage, way: tuple[int, ...]) -> tuple[str, ...]:
     found = []
-    for each, same in itertools.groupby(word(lineage, handle) for handle in way):
+    for each, same in itertools.groupby(phrase_of(lineage, handle) for handle in way):
         times = len(list(same))
         found.append(each if times == 1 else f"{each} {times:,} times")
     return tuple(found)
 
 
-def word(lineage: Lineage, handle: int) -> str:
+def phrase_of(lineage: Lineage, handle: int) -> str:
     """Return a step on the way to a key in words."""
     step, number = lineage.step(handle), lineage.number(handle)
     if step.kind == CHILD and step.origin is Origin.SPLIT:
@@ -139,20 +139,20 @@ _MEANT = {
 """Code that draws from one key again on purpose, and why."""
 
 
-def _library(takens: list[Taken]) -> str:
+def _library(written_uses: list[WrittenUse]) -> str:
     """Return the library in which two uses part from one call of the user's, or nothing.
 
     What stands above the user's first line, as a test runner does, is no library that was
     called.
     """
     called = False
-    if len(takens) < 2:
+    if len(written_uses) < 2:
         return ""
-    for one, other in zip(takens[0].call.frames, takens[1].call.frames, strict=False):
+    for one, other in zip(written_uses[0].call.frames, written_uses[1].call.frames, strict=False):
         if one != other:
-            theirs = called and installed(one[0]) and installed(other[0])
+            theirs = called and is_installed(one[0]) and is_installed(other[0])
             return _package(other[0]) if theirs else ""
-        called = called or not installed(one[0])
+        called = called or not is_installed(one[0])
     return ""
 
 
@@ -162,10 +162,14 @@ def _package(file: str) -> str:
     return parts[homes[-1] + 1 if homes else -1].removesuffix(".py")
 
 
-def _library_reason(takens: list[Taken]) -> str:
+def _library_reason(written_uses: list[WrittenUse]) -> str:
     """Return why a library does this on purpose, or nothing."""
-    files = [taken.call.frames[-1][0].replace("\\", "/") for taken in takens if taken.call.frames]
+    files = [
+        written.call.frames[-1][0].replace("\\", "/")
+        for written in written_uses
+        if written.call.frames
+    ]
     for file, reason in _MEANT.items():
-        if files and all(found.endswith(file) and installed(found) for found in files):
+        if files and all(found.endswith(file) and is_installed(found) for found in files):
             return reason
     return ""

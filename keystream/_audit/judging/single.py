@@ -1,4 +1,4 @@
-"""Judge one use by itself: in every step, in every lane, on every shard."""
+"""Judge each use by itself: KS07 to KS09, KS11, KS12, KS14 and KS16."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import numpy as np
 
 from keystream import _compat
 from keystream._audit.judging.findings import Findings
-from keystream._audit.judging.view import Seen, Taken, View
-from keystream._audit.places import Path, scopes, user_frames
+from keystream._audit.judging.view import KeyUse, View, WrittenUse
+from keystream._audit.places import Path, name_stack_of, user_frames
 from keystream._audit.reading.lineage import DRAWN, REBUILT, Act, Lineage, Origin, Scope, Use
 from keystream._audit.reading.reader import Reader
 from keystream._audit.values import Severity
@@ -19,28 +19,28 @@ MANY_KEYS = 1000
 """Of philox2x32: so many of its 32-bit keys are two alike with probability 1e-4."""
 
 
-class Single:
+class SingleUses:
     """Looks at uses one by one."""
 
     def __init__(self, reader: Reader, view: View, findings: Findings) -> None:
         self.reader, self.lineage = reader, reader.lineage
         self.view, self.findings = view, findings
 
-    def look(self) -> None:
+    def judge_all(self) -> None:
         """Look at every use."""
         for use in self.reader.uses:
             if use.act is Act.DRAW:
-                self._steps(use)
-                self._shards(use)
-                self._lanes(use)
+                self._judge_steps(use)
+                self._judge_shards(use)
+                self._judge_lanes(use)
             if use.act is Act.BUILD:
-                self._made(use)
-            implementation(self.lineage, self.view, self.findings, use)
+                self._judge_built(use)
+            judge_implementation(self.lineage, self.view, self.findings, use)
 
-    def _taken(self, use: Use) -> Taken:
-        return self.view.taken(Seen(use, int(use.handles[0])))
+    def _as_written(self, use: Use) -> WrittenUse:
+        return self.view.as_written(KeyUse(use, int(use.handles[0])))
 
-    def _shared(self, use: Use) -> list[Scope]:
+    def _scopes_without_difference(self, use: Use) -> list[Scope]:
         """Return the scopes over which a key doesn't differ, as far as the user's code goes."""
         if not use.scopes:
             return []
@@ -48,45 +48,45 @@ class Single:
         alike = [scope for scope in use.scopes if not varies & scope.bit]
         return [scope for scope in alike if _is_users(use, scope)]
 
-    def _steps(self, use: Use) -> None:
-        loops = [scope for scope in self._shared(use) if scope.kind != "axis"]
+    def _judge_steps(self, use: Use) -> None:
+        loops = [scope for scope in self._scopes_without_difference(use) if scope.kind != "axis"]
         if not loops:
             return
-        taken, loop = self._taken(use), loops[-1]
+        written, loop = self._as_written(use), loops[-1]
         where = loop.where.eqns()
-        steps = map(self.lineage.step, taken.way)
+        steps = map(self.lineage.step, written.way)
         inside = [s for s in steps if s.where and s.where.eqns()[: len(where)] == where]
-        if set(taken.way) & self.reader.unadvanced[loop.where]:
+        if set(written.way) & self.reader.unadvanced[loop.where]:
             message = "a loop carries a key that it never advances"
-            self.findings.add("KS09", [taken], taken.way, message=message)
+            self.findings.add("KS09", [written], written.way, message=message)
         elif any(step.origin in (Origin.FOLD_IN, Origin.NAME) for step in inside):
-            self.findings.add("KS08", [taken], taken.way, steps=tuple(inside[-1:]))
+            self.findings.add("KS08", [written], written.way, steps=tuple(inside[-1:]))
         else:
-            self.findings.add("KS07", [taken], taken.way)
+            self.findings.add("KS07", [written], written.way)
 
-    def _shards(self, use: Use) -> None:
-        axes = [scope for scope in self._shared(use) if scope.kind == "axis"]
+    def _judge_shards(self, use: Use) -> None:
+        axes = [scope for scope in self._scopes_without_difference(use) if scope.kind == "axis"]
         if not axes:
             return
         axes = [scope for scope in axes if not _is_meant(use, scope)]
         if axes and not _is_initializer(use.where, axes[0].where):
-            taken = self._taken(use)
+            written = self._as_written(use)
             listed = ", ".join(repr(str(scope.name)) for scope in axes)
             over = f"axes {listed}" if len(axes) > 1 else f"axis {listed}"
             message = f"all shards over the mesh {over} draw the same numbers"
-            self.findings.add("KS12", [taken], taken.way, message=message)
+            self.findings.add("KS12", [written], written.way, message=message)
 
-    def _lanes(self, use: Use) -> None:
-        repeated_lanes(self.lineage, self.view, self.findings, use)
-        lanes = scopes(use.where).count(_compat.LANES)
+    def _judge_lanes(self, use: Use) -> None:
+        judge_repeated_lanes(self.lineage, self.view, self.findings, use)
+        lanes = name_stack_of(use.where).count(_compat.LANES)
         keys = use.where.eqn.invars[0].aval.ndim
         nodes = self.lineage.nodes(use.handles)
         copies = len(nodes) > 1 and bool((nodes == nodes[0]).all())
         if copies or (lanes > keys and not _is_initializer(use.where)):
-            taken = self._taken(use)
-            self.findings.add("KS11", [taken], taken.way)
+            written = self._as_written(use)
+            self.findings.add("KS11", [written], written.way)
 
-    def _made(self, use: Use) -> None:
+    def _judge_built(self, use: Use) -> None:
         if use.sources & DRAWN:
             message = "a key is built from numbers that were drawn"
         elif use.sources & REBUILT:
@@ -96,21 +96,21 @@ class Single:
         else:
             message = "a key is rebuilt from another key's words"
         severity: Severity = "error" if use.sources & (DRAWN | REBUILT) else "warning"
-        taken = self._taken(use)
-        self.findings.add("KS14", [taken], taken.way, message=message, severity=severity)
+        written = self._as_written(use)
+        self.findings.add("KS14", [written], written.way, message=message, severity=severity)
 
 
-def repeated_lanes(lineage: Lineage, view: View, findings: Findings, use: Use) -> None:
+def judge_repeated_lanes(lineage: Lineage, view: View, findings: Findings, use: Use) -> None:
     """Find key arrays that hold some key more than once."""
     different = len(np.unique(lineage.nodes(use.handles)))
     # One key for all of them is a broadcast, which `vmap` makes of a key that lanes share.
     if use.act is Act.DRAW and 1 < different < len(use.handles):
-        taken = view.taken(Seen(use, int(use.handles[0])))
+        written = view.as_written(KeyUse(use, int(use.handles[0])))
         message = f"{len(use.handles)} lanes draw from {different} keys"
-        findings.add("KS01", [taken], taken.way, message=message)
+        findings.add("KS01", [written], written.way, message=message)
 
 
-def implementation(lineage: Lineage, view: View, findings: Findings, use: Use) -> None:
+def judge_implementation(lineage: Lineage, view: View, findings: Findings, use: Use) -> None:
     """Find uses that break what an implementation guarantees."""
     impl, act = lineage.impl(use.handles), use.act
     if "rbg" in impl and act is Act.DRAW and len(use.handles) > 1:
@@ -121,8 +121,8 @@ def implementation(lineage: Lineage, view: View, findings: Findings, use: Use) -
         message = f"{np.prod(use.shape):,} keys of 32 bits are likely to hold equal ones"
     else:
         return
-    taken = view.taken(Seen(use, int(use.handles[0])))
-    findings.add("KS16", [taken], taken.way, message=message)
+    written = view.as_written(KeyUse(use, int(use.handles[0])))
+    findings.add("KS16", [written], written.way, message=message)
 
 
 def _is_meant(use: Use, axis: Scope) -> bool:
@@ -153,7 +153,7 @@ def _is_initializer(draw: Path, until: Path | None = None) -> bool:
         return False
     places = list(range(len(path.eqn.outvars)))
     while path is not None and path is not until and path != until:
-        found = _reached(path.jaxpr, [path.eqn.outvars[place] for place in places])
+        found = _results_of_draws(path.jaxpr, [path.eqn.outvars[place] for place in places])
         if not found:
             return False
         places, path = found, path.outer
@@ -162,7 +162,7 @@ def _is_initializer(draw: Path, until: Path | None = None) -> bool:
     return True
 
 
-def _reached(jaxpr: Any, drawn: list[Any]) -> list[int]:
+def _results_of_draws(jaxpr: Any, drawn: list[Any]) -> list[int]:
     """Return which results of a body are made of drawn numbers alone."""
     ours, constant = set(drawn), set(jaxpr.constvars)
     largest = max(int(np.prod(var.aval.shape)) for var in drawn)

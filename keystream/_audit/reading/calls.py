@@ -36,12 +36,12 @@ def constant(reader: Reader, const: Any, where: Any) -> np.ndarray | None:
     if is_key(aval):
         impl = impl_of(aval.dtype)
         small = const.size <= equal_values.LARGEST
-        words = equal_values.small(jax.random.key_data(const)) if small else None
+        words = equal_values.small_constant(jax.random.key_data(const)) if small else None
         if words is None or not words.size:
             return None
         return constant_keys(reader.lineage, words, impl=impl, **details)
     if aval.dtype == np.uint32 and aval.shape[-1:] in ((2,), (4,)):
-        known = equal_values.small(const)
+        known = equal_values.small_constant(const)
         if known is None or not known.size:
             return None
         impl = "threefry2x32" if aval.shape[-1] == 2 else ""
@@ -49,7 +49,7 @@ def constant(reader: Reader, const: Any, where: Any) -> np.ndarray | None:
     return None
 
 
-def _about_keys(eqn: Any) -> bool:
+def _is_about_keys(eqn: Any) -> bool:
     return eqn.primitive.name in _ABOUT_KEYS or any(is_key(var.aval) for var in eqn.outvars)
 
 
@@ -77,7 +77,7 @@ def enter(
         reader.put(made, var, mask, handles)
     constants(reader, made, inner)
     held = any(handles is not None for _, handles in values)
-    if held or holds(inner.jaxpr, _about_keys, reader.about_keys):
+    if held or holds(inner.jaxpr, _is_about_keys, reader.about_keys):
         reader.read(made)
         return made, reader.values(made, inner.jaxpr.outvars)
     mask = 0
@@ -86,7 +86,7 @@ def enter(
     return made, [(mask, None)] * len(inner.jaxpr.outvars)
 
 
-def called(reader: Reader, body: Body, eqn: Any, closed: Any, replay: bool = False) -> None:
+def read_call(reader: Reader, body: Body, eqn: Any, closed: Any, replay: bool = False) -> None:
     """Read a body in the place of its call."""
     links = [(body.binding, atom) for atom in eqn.invars]
     values = reader.values(body, eqn.invars)
@@ -100,7 +100,7 @@ def finish(reader: Reader, body: Body, eqn: Any, outs: Iterable[Value]) -> None:
         fits = handles is not None and handles.shape == tuple(var.aval.shape)
         reader.put(body, var, mask, handles if fits else None)
         if not fits and is_key(var.aval):
-            reader.fresh(body, eqn, var)
+            reader.add_unknown(body, eqn, var)
 
 
 def _call(reader: Reader, body: Body, eqn: Any) -> None:
@@ -108,13 +108,13 @@ def _call(reader: Reader, body: Body, eqn: Any) -> None:
         closed = eqn.params.get(name)
         if closed is not None and len(_compat.open_jaxpr(closed).jaxpr.invars) == len(eqn.invars):
             # The replay of a checkpoint makes the same draws again, on purpose.
-            called(reader, body, eqn, closed, replay=bool(eqn.params.get("differentiated")))
+            read_call(reader, body, eqn, closed, replay=bool(eqn.params.get("differentiated")))
             return
-    unknown(reader, body, eqn)
+    read_unknown(reader, body, eqn)
 
 
-def unknown(reader: Reader, body: Body, eqn: Any) -> None:
-    """Read what can't be read: whatever it is given may be used, whatever it returns is new."""
+def read_unknown(reader: Reader, body: Body, eqn: Any) -> None:
+    """Read a call of which the body isn't known: it may use its keys, and returns new ones."""
     reader.escape(body, eqn)
     mask = body.mask(eqn.invars)
     finish(reader, body, eqn, [(mask, None)] * len(eqn.outvars))
@@ -138,7 +138,7 @@ def _cond(reader: Reader, body: Body, eqn: Any) -> None:
         known = [each for each in handles if each is not None]
         joined = None
         if len(known) == len(handles):
-            join = functools.partial(reader.joined, body, eqn, mask, token)
+            join = functools.partial(reader.join, body, eqn, mask, token)
             joined = on_keys(join, is_key(var.aval), *known)
         outs.append((mask, joined))
     finish(reader, body, eqn, outs)

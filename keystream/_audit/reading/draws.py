@@ -77,7 +77,7 @@ def _grow_fold(reader: Reader, body: Body, eqn: Any, parents: Handles, data: Any
         kind = CHILD
     else:
         kind = FOLD
-        token = equal_values.word(body.binding.number(data))
+        token = equal_values.hash_number(body.binding.number(data))
         inner = np.arange(np.prod(data.aval.shape, dtype=np.int64), dtype=np.uint64)
         number = np.broadcast_to(inner.reshape(data.aval.shape) + token, shape)
     details = reader.details(body, eqn, parents, mask)
@@ -106,7 +106,7 @@ def _cipher(reader: Reader, body: Body, eqn: Any) -> None:
         kind = FOLD
         token = hash((body.binding.number(hi), body.binding.number(lo)))
         count = np.arange(np.prod(shape, dtype=np.int64), dtype=np.uint64)
-        number = count.reshape(shape) + equal_values.word(token)
+        number = count.reshape(shape) + equal_values.hash_number(token)
     details = reader.details(body, eqn, handles, body.mask([hi, lo]))
     origin = Origin.NAME if named else Origin.FOLD_IN
     made = reader.lineage.grow(
@@ -192,7 +192,7 @@ def _clone(reader: Reader, body: Body, eqn: Any) -> None:
     handles = reader.keys_of(body, eqn, eqn.invars[0])
     details = reader.details(body, eqn, handles)
     made = reader.lineage.grow(
-        Origin.CLONE, handles, FRESH, np.uint64(equal_values.token()), **details
+        Origin.CLONE, handles, FRESH, np.uint64(equal_values.new_token()), **details
     )
     reader.put(body, eqn.outvars[0], body.mask(eqn.invars), made)
 

@@ -1,7 +1,7 @@
-"""What is known of values that aren't keys: constants, and which values are surely equal.
+"""Find constants, and which values are surely equal, looking back from where that is asked.
 
-Both are asked for where a key is folded or indexed, which is seldom, and found by looking
-back from there. Nothing is computed for the many equations that no key depends on.
+It is asked where a key is folded or indexed, which is seldom. Nothing is computed for the many
+equations that no key depends on.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ DEEPEST = 60
 _tokens = itertools.count(1)
 
 
-def token() -> int:
+def new_token() -> int:
     """Return a number that no other value has."""
     return next(_tokens)
 
 
-def word(value: Any) -> np.uint64:
+def hash_number(value: Any) -> np.uint64:
     """Hash a value into a number that nodes can be made with."""
     return np.uint64(hash(value) & (2**64 - 1))
 
@@ -35,7 +35,7 @@ def word(value: Any) -> np.uint64:
 def fresh_numbers(shape: Sequence[int]) -> np.ndarray:
     """Return numbers that no other values have, to make nodes with."""
     index = np.arange(np.prod(shape, dtype=np.int64), dtype=np.uint64).reshape(shape)
-    fresh: np.ndarray = index + np.uint64(token() << 32)
+    fresh: np.ndarray = index + np.uint64(new_token() << 32)
     return fresh
 
 
@@ -76,11 +76,13 @@ class Binding:
             return link[0].number(link[1], depth)
         known = self.consts.get(var)
         if known is not None:
-            known = small(known)
-            return token() if known is None else hash(("constant", str(var.aval), known.tobytes()))
+            known = small_constant(known)
+            return (
+                new_token() if known is None else hash(("constant", str(var.aval), known.tobytes()))
+            )
         made = self.maker(var)
         if made is None or depth > DEEPEST:
-            return token()
+            return new_token()
         eqn, place = made
         inputs = tuple(self.number(atom, depth + 1) for atom in eqn.invars)
         return hash((eqn.primitive.name, place, _params(eqn.params), inputs))
@@ -95,7 +97,7 @@ class Binding:
         if link is not None:
             return link[0].constant(link[1], depth)
         if atom in self.consts:
-            return small(self.consts[atom])
+            return small_constant(self.consts[atom])
         made = self.maker(atom)
         if made is None or depth > DEEPEST:
             return None
@@ -127,7 +129,7 @@ def is_literal(atom: Any) -> bool:
     return hasattr(atom, "val")
 
 
-def small(value: Any) -> np.ndarray | None:
+def small_constant(value: Any) -> np.ndarray | None:
     """Return a constant that isn't large as a NumPy array; None for keys and tracers."""
     if isinstance(value, jax.core.Tracer) or getattr(value, "size", LARGEST + 1) > LARGEST:
         return None

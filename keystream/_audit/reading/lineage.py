@@ -131,7 +131,7 @@ class Use(NamedTuple):
     also: list[Handles]
     """The same keys as seen from outside of a loop, and in its next step."""
 
-    def everywhere(self) -> list[Handles]:
+    def handles_everywhere(self) -> list[Handles]:
         """Return the keys, flat, as seen from everywhere."""
         return [self.handles, *(each.ravel() for each in self.also)]
 
@@ -174,7 +174,7 @@ class Lineage:
         size = int(np.prod(shape, dtype=np.int64))
         if numbers is None:
             numbers = np.arange(size, dtype=np.uint64)
-        nodes = mixed(np.uint64(token & (2**64 - 1)), ROOT, numbers)
+        nodes = mix(np.uint64(token & (2**64 - 1)), ROOT, numbers)
         return self.add(origin, nodes, None, ROOT, numbers, **details).reshape(shape)
 
     def grow(
@@ -183,7 +183,7 @@ class Lineage:
         """Add a key for each parent and number; the two broadcast."""
         parents, numbers = np.broadcast_arrays(parents, np.asarray(numbers, np.uint64))
         above = self.nodes(parents)
-        nodes = above if kind == SAME else mixed(above, kind, numbers)
+        nodes = above if kind == SAME else mix(above, kind, numbers)
         flat = self.add(origin, nodes.ravel(), parents.ravel(), kind, numbers.ravel(), **details)
         return flat.reshape(parents.shape)
 
@@ -278,7 +278,7 @@ class Lineage:
         """Return the implementation of keys, of one array."""
         return self.step(int(handles.flat[0])).impl if handles.size else ""
 
-    def touched(self, ends: Iterable[Handles]) -> list[np.ndarray]:
+    def mark_used(self, ends: Iterable[Handles]) -> list[np.ndarray]:
         """Return for each step which of its keys lie on a way to one of these."""
         marks = [np.zeros(len(step.nodes), bool) for step in self.steps]
 
@@ -297,7 +297,7 @@ class Lineage:
                 mark(np.asarray(self.alternatives.get(make_handle(index, place), []), np.int64))
         return marks
 
-    def replayed(
+    def replay(
         self, handle: int, symbol: int, rows: Handles, done: dict[int, Handles] | None = None
     ) -> Handles:
         """Repeat on `rows` the steps that led from the key `symbol` to another one.
@@ -329,7 +329,7 @@ class Lineage:
         return keys
 
 
-def mixed(parent: Any, kind: np.uint64, number: Any) -> np.ndarray:
+def mix(parent: Any, kind: np.uint64, number: Any) -> np.ndarray:
     """Hash a node, a kind and a number into a node, uint64 each.
 
     The finalizer of SplitMix64 twice: a bijection of each operand, so that the children of
@@ -337,7 +337,7 @@ def mixed(parent: Any, kind: np.uint64, number: Any) -> np.ndarray:
     """
     # NumPy's scalars warn where they wrap around, its arrays don't.
     words = np.atleast_1d(np.asarray(parent, np.uint64)) * _ODD[0] + kind
-    made = _finished(_finished(words) + np.asarray(number, np.uint64) * _ODD[0])
+    made = _finish(_finish(words) + np.asarray(number, np.uint64) * _ODD[0])
     return made.reshape(np.broadcast_shapes(np.shape(parent), np.shape(number)))
 
 
@@ -349,7 +349,7 @@ _ODD = tuple(
 doi:10.1145/2660193.2660195."""
 
 
-def _finished(words: np.ndarray) -> np.ndarray:
+def _finish(words: np.ndarray) -> np.ndarray:
     words = (words ^ words >> np.uint64(30)) * _ODD[1]
     words = (words ^ words >> np.uint64(27)) * _ODD[2]
     made: np.ndarray = words ^ words >> np.uint64(31)

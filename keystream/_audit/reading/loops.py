@@ -1,4 +1,9 @@
-"""Read loops: what stands for a key in every step, and what that means for all of them."""
+"""Read loops: the body once, with symbols for the keys of all its steps.
+
+A symbol is a key that stands for the key of each step. When the body has been read, all that
+was done with a symbol is done again with each key that it stands for (`leave`), so that uses in
+different steps, or inside and outside of the loop, are compared like any others.
+"""
 
 from __future__ import annotations
 
@@ -33,14 +38,14 @@ def leave(reader: Reader, since: Mark, meant: Mapping[int, Handles]) -> None:
         return
     lineage, done = reader.lineage, dict[int, Handles]()
     for use in reader.uses[since.uses :]:
-        for handles in use.everywhere()[:VIEWS]:
+        for handles in use.handles_everywhere()[:VIEWS]:
             for handle in handles[:ROWS].tolist():
                 symbol = lineage.above(handle, meant, since.steps)
                 if symbol is not None:
-                    use.also.append(lineage.replayed(handle, symbol, meant[symbol], done))
+                    use.also.append(lineage.replay(handle, symbol, meant[symbol], done))
 
 
-class Settled(NamedTuple):
+class Carries(NamedTuple):
     """What the carries of a loop are known to be."""
 
     fixed: frozenset[int] = frozenset()
@@ -103,10 +108,10 @@ class Loop:
         inner, where = _compat.open_jaxpr(closed).jaxpr, self.scope.where
         typed = [is_key(var.aval) for var in inner.invars]
         found = {p for p in carries if inner.outvars[p - carries.start] is inner.invars[p]}
-        before = self.reader.settled.get(where, Settled())
+        before = self.reader.settled.get(where, Carries())
         fixed, loose = found | before.fixed, set[int]()
         for p in set(carries) - found:
-            links[p] = equal_values.token()
+            links[p] = equal_values.new_token()
             values[p] = (values[p][0] | self.scope.bit | before.bits.get(p, 0), values[p][1])
         while True:
             since = self.reader.mark()
@@ -118,7 +123,7 @@ class Loop:
                 self.reader, self.body, self.eqn, closed, given, links, scopes=(self.scope,)
             )
             handed = {p: outs[p - carries.start] for p in carries}
-            kept = {p for p in carries if p in found or _same(handed[p][1], given[p][1])}
+            kept = {p for p in carries if p in found or _are_same(handed[p][1], given[p][1])}
             more = {p for p in handed if p not in kept and handed[p][0] & ~values[p][0]}
             # What was found before, for other keys, may not hold for these.
             loose |= fixed - kept
@@ -128,7 +133,7 @@ class Loop:
             for p in more:
                 values[p] = (values[p][0] | handed[p][0], values[p][1])
             self.reader.rewind(since)
-        self.reader.settled[where] = Settled(
+        self.reader.settled[where] = Carries(
             frozenset(fixed), {p: values[p][0] for p in set(carries) - found}
         )
         for p in carries:
@@ -153,7 +158,7 @@ class Loop:
         bits, handles = value
         left = None
         if handles is not None:
-            left = on_keys(lambda keys: self._left(Origin.AFTER_LOOP, keys), typed, handles)
+            left = on_keys(lambda keys: self._outside_keys(Origin.AFTER_LOOP, keys), typed, handles)
         return bits & ~self.scope.bit, left
 
     def stacked(self, value: Value, typed: bool, length: int) -> Value:
@@ -162,10 +167,10 @@ class Loop:
         left = None
         if handles is not None and length * handles.size <= equal_values.LARGEST:
             rows = np.broadcast_to(handles, (length, *handles.shape))
-            left = on_keys(lambda keys: self._left(Origin.STACKED, keys), typed, rows)
+            left = on_keys(lambda keys: self._outside_keys(Origin.STACKED, keys), typed, rows)
         return bits & ~self.scope.bit, left
 
-    def _left(self, origin: Origin, keys: Handles) -> Handles:
+    def _outside_keys(self, origin: Origin, keys: Handles) -> Handles:
         lineage = self.reader.lineage
         if not lineage.varies(keys) & self.scope.bit:
             return keys
@@ -186,7 +191,7 @@ def _keys(handles: np.ndarray | None, typed: bool) -> Handles | None:
     return handles if typed or handles is None else from_words(handles)
 
 
-def _same(one: np.ndarray | None, other: np.ndarray | None) -> bool:
+def _are_same(one: np.ndarray | None, other: np.ndarray | None) -> bool:
     return one is not None and other is not None and np.array_equal(one, other)
 
 
@@ -195,8 +200,8 @@ def _scan(reader: Reader, body: Body, eqn: Any) -> None:
     inner = _compat.open_jaxpr(closed).jaxpr
     # How many constants and carries there are is said in other words by each version of JAX;
     # an operand of each step has one dimension more outside than inside.
-    stepped = _stepped(eqn.invars, inner.invars)
-    carries = _stepped(eqn.outvars, inner.outvars).count(False)
+    stepped = _has_steps(eqn.invars, inner.invars)
+    carries = _has_steps(eqn.outvars, inner.outvars).count(False)
     first = stepped.count(False) - carries
     values = reader.values(body, eqn.invars)
     loop = Loop(reader, body, eqn, "scan")
@@ -206,7 +211,7 @@ def _scan(reader: Reader, body: Body, eqn: Any) -> None:
         return
     links: list[Any] = [(body.binding, atom) for atom in eqn.invars]
     for place in range(first + carries, len(values)):
-        links[place] = equal_values.token()
+        links[place] = equal_values.new_token()
         values[place] = loop.element(values[place], is_key(eqn.invars[place].aval))
     _, outs = loop.settle(closed, values, links, range(first, first + carries))
     leave(reader, loop.since, loop.meant)
@@ -219,7 +224,7 @@ def _scan(reader: Reader, body: Body, eqn: Any) -> None:
     finish(reader, body, eqn, results)
 
 
-def _stepped(outer: Sequence[Any], inner: Sequence[Any]) -> list[bool]:
+def _has_steps(outer: Sequence[Any], inner: Sequence[Any]) -> list[bool]:
     return [len(a.aval.shape) == len(b.aval.shape) + 1 for a, b in zip(outer, inner, strict=True)]
 
 

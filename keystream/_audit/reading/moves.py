@@ -101,7 +101,7 @@ def _rows(a: Array, indices: Array, *, dimension_numbers: Any, slice_sizes: Any)
 Found = list["np.ndarray | None"]
 
 
-def _all(body: Body, atoms: Any) -> list[np.ndarray] | None:
+def _all_handles(body: Body, atoms: Any) -> list[np.ndarray] | None:
     """Return the handles of all operands; of words of no key, unknown ones."""
     found = []
     for atom in atoms:
@@ -114,9 +114,9 @@ def _all(body: Body, atoms: Any) -> list[np.ndarray] | None:
     return found
 
 
-def _repeated(move: Callable[..., Any]) -> Move:
+def _repeat_on_handles(move: Callable[..., Any]) -> Move:
     def follow(_: Reader, body: Body, eqn: Any) -> Found | None:
-        inputs = _all(body, eqn.invars)
+        inputs = _all_handles(body, eqn.invars)
         if inputs is None:
             return None
         made = move(*inputs, **eqn.params)
@@ -125,41 +125,41 @@ def _repeated(move: Callable[..., Any]) -> Move:
     return follow
 
 
-def _handed_on(_: Reader, body: Body, eqn: Any) -> Found:
+def _hand_on(_: Reader, body: Body, eqn: Any) -> Found:
     return [body.handles(atom) for atom in eqn.invars]
 
 
 def _select(reader: Reader, body: Body, eqn: Any) -> Found | None:
     which, *cases = eqn.invars
-    handles = _all(body, cases)
+    handles = _all_handles(body, cases)
     if handles is None:
         return None
     typed = is_key(eqn.outvars[0].aval)
     if all(np.array_equal(each, handles[0]) for each in handles[1:]):
-        return [_guarded(reader, body, eqn, handles[0], typed)]
+        return [_guard(reader, body, eqn, handles[0], typed)]
     known = body.binding.constant(which)
     if known is not None:
         chosen = np.broadcast_to(known.astype(int), handles[0].shape)
         return [np.choose(chosen, handles)]
     join = functools.partial(
-        reader.joined, body, eqn, body.mask(eqn.invars), body.binding.number(which)
+        reader.join, body, eqn, body.mask(eqn.invars), body.binding.number(which)
     )
     return [on_keys(join, typed, *handles)]
 
 
-def _guarded(
+def _guard(
     reader: Reader, body: Body, eqn: Any, handles: np.ndarray, typed: bool
 ) -> np.ndarray | None:
     # This is what `vmap` makes of an operand of `cond`: for each branch, the operand where
     # the branch is taken, and otherwise the same operand.
-    branch = _branch(body, eqn.invars[0])
+    branch = _branch_of(body, eqn.invars[0])
     if branch is None:
         return handles
 
-    return on_keys(lambda keys: reader.guarded(body, eqn, keys, branch), typed, handles)
+    return on_keys(lambda keys: reader.guard(body, eqn, keys, branch), typed, handles)
 
 
-def _branch(body: Body, which: Any) -> tuple[int, int] | None:
+def _branch_of(body: Body, which: Any) -> tuple[int, int] | None:
     binding = body.binding
     made = None if hasattr(which, "val") else binding.maker(which)
     while made is not None:
@@ -185,7 +185,7 @@ def _dynamic_slice(reader: Reader, body: Body, eqn: Any) -> Found | None:
     if known is not None:
         return [_cut(handles, known, sizes)]
     token = hash(tuple(body.binding.number(start) for start in starts))
-    return [_picked(reader, body, eqn, handles, sizes, body.mask(starts), token)]
+    return [_pick(reader, body, eqn, handles, sizes, body.mask(starts), token)]
 
 
 def _gather(reader: Reader, body: Body, eqn: Any) -> Found | None:
@@ -204,22 +204,22 @@ def _gather(reader: Reader, body: Body, eqn: Any) -> Found | None:
         if found is not None:
             return [found]
     token, shape = body.binding.number(indices), eqn.outvars[0].aval.shape
-    return [_picked(reader, body, eqn, handles, shape, body.mask([indices]), token)]
+    return [_pick(reader, body, eqn, handles, shape, body.mask([indices]), token)]
 
 
-def _picked(
+def _pick(
     reader: Reader, body: Body, eqn: Any, handles: np.ndarray, shape: Any, mask: int, token: int
 ) -> np.ndarray | None:
     typed = is_key(eqn.outvars[0].aval)
     if not typed and (not shape or shape[-1] != handles.shape[-1]):
         return None
     sizes = tuple(shape) if typed else tuple(shape[:-1])
-    return on_keys(lambda keys: reader.picked(body, eqn, keys, sizes, mask, token), typed, handles)
+    return on_keys(lambda keys: reader.pick(body, eqn, keys, sizes, mask, token), typed, handles)
 
 
 def _update(_: Reader, body: Body, eqn: Any) -> Found | None:
     array, piece, *starts = eqn.invars
-    both, known = _all(body, (array, piece)), _integers(body, starts)
+    both, known = _all_handles(body, (array, piece)), _integers(body, starts)
     if both is None or known is None:
         return None
     made = both[0].copy()
@@ -242,7 +242,7 @@ def _add(_: Reader, body: Body, eqn: Any) -> Found | None:
     return None
 
 
-def _converted(_: Reader, body: Body, eqn: Any) -> Found | None:
+def _convert(_: Reader, body: Body, eqn: Any) -> Found | None:
     # Words keep their 32 bits in any integer that holds as many, and come back as they were.
     before, after = eqn.invars[0].aval, eqn.outvars[0].aval
     same = before.dtype == after.dtype
@@ -254,16 +254,16 @@ def _converted(_: Reader, body: Body, eqn: Any) -> Found | None:
 
 
 MOVES: dict[str, Move] = {
-    **{name: _repeated(move) for name, move in _ON_HANDLES.items()},
-    "split": _repeated(_split),
-    "unstack": _repeated(_unstack),
-    "optimization_barrier": _handed_on,
-    "device_put": _handed_on,
+    **{name: _repeat_on_handles(move) for name, move in _ON_HANDLES.items()},
+    "split": _repeat_on_handles(_split),
+    "unstack": _repeat_on_handles(_unstack),
+    "optimization_barrier": _hand_on,
+    "device_put": _hand_on,
     "select_n": _select,
     "dynamic_slice": _dynamic_slice,
     "gather": _gather,
     "dynamic_update_slice": _update,
     "add": _add,
-    "bitcast_convert_type": _converted,
-    "convert_element_type": _converted,
+    "bitcast_convert_type": _convert,
+    "convert_element_type": _convert,
 }

@@ -1,4 +1,13 @@
-"""Read the equations of a jaxpr: the lineage of its keys, and what is done with them."""
+"""Read the equations of a jaxpr: the lineage of its keys, and what is done with them.
+
+The idea: run the program on handles of keys in the place of keys. Equations are read in their
+order. For each variable that holds keys a `Body` has an array of handles of the same shape
+(`Body.held`, see `lineage`); for each other one a mask of what it was made from (`Body.masks`),
+which also tells over which loops and mesh axes it differs. A primitive has a rule if it does
+something with keys (`draws`), calls a body (`calls`, `loops`, `meshes`), or moves keys about
+(`moves`). Out of any other one come keys of unknown origin, and what went in counts as used.
+Values that aren't keys are looked at where a key is folded or indexed (`equal_values`).
+"""
 
 from __future__ import annotations
 
@@ -187,15 +196,15 @@ class Reader:
     def keys_of(self, body: Body, eqn: Any, atom: Any) -> Handles:
         """Return the handles of a key array, of unknown origin if need be."""
         found = body.handles(atom)
-        return self.fresh(body, eqn, atom) if found is None else found
+        return self.add_unknown(body, eqn, atom) if found is None else found
 
-    def fresh(self, body: Body, eqn: Any, var: Any, phrase: str = "") -> Handles:
+    def add_unknown(self, body: Body, eqn: Any, var: Any, phrase: str = "") -> Handles:
         """Add keys of which nothing is known."""
         mask = scopes_of(body.masks.get(var, 0))
         made = self.lineage.root(
             Origin.UNKNOWN,
             tuple(var.aval.shape),
-            equal_values.token(),
+            equal_values.new_token(),
             varies=mask,
             impl=impl_of(var.aval.dtype),
             where=body.path(eqn),
@@ -214,7 +223,7 @@ class Reader:
             if handles is not None and handles.shape == tuple(out.aval.shape):
                 self.put(body, out, mask, handles)
             elif is_key(out.aval):
-                self.fresh(body, eqn, out, f"a key that came out of {name}")
+                self.add_unknown(body, eqn, out, f"a key that came out of {name}")
             elif name in _KEEPING:
                 continue
             elif jnp.issubdtype(out.aval.dtype, np.integer):
@@ -235,34 +244,32 @@ class Reader:
             if typed or "callback" in name or any(True for _ in bodies(eqn.params.values())):
                 self.escapes.add(name)
 
-    def joined(self, body: Body, eqn: Any, mask: int, choice: int, *cases: Handles) -> Handles:
+    def join(self, body: Body, eqn: Any, mask: int, choice: int, *cases: Handles) -> Handles:
         """Return keys of which each is one of several; the same ones if they are all alike."""
         lineage, first = self.lineage, cases[0]
         nodes = [lineage.nodes(case) for case in cases]
         if all((each == nodes[0]).all() for each in nodes[1:]):
             return first
-        token = equal_values.word(tuple(each.tobytes() for each in nodes))
+        token = equal_values.hash_number(tuple(each.tobytes() for each in nodes))
         index = np.arange(first.size, dtype=np.uint64).reshape(first.shape)
         details = self.details(body, eqn, np.stack(cases), mask)
         made = lineage.grow(Origin.ONE_OF_SEVERAL, first, JOIN, index + token, **details)
-        several = [
-            self.guarded(body, eqn, case, (choice, place)) for place, case in enumerate(cases)
-        ]
+        several = [self.guard(body, eqn, case, (choice, place)) for place, case in enumerate(cases)]
         rows = np.stack([case.ravel() for case in several], axis=1).tolist()
         lineage.alternatives |= dict(zip(made.ravel().tolist(), rows, strict=True))
         return made
 
-    def guarded(self, body: Body, eqn: Any, keys: Handles, guard: tuple[int, int]) -> Handles:
+    def guard(self, body: Body, eqn: Any, keys: Handles, guard: tuple[int, int]) -> Handles:
         """Return the same keys, which are used where a choice falls on one branch alone."""
         details = self.details(body, eqn, keys) | {"guard": guard}
         return self.lineage.grow(Origin.SAME, keys, SAME, np.uint64(0), **details)
 
-    def picked(
+    def pick(
         self, body: Body, eqn: Any, handles: Handles, shape: Sequence[int], mask: int, token: int
     ) -> Handles:
         """Return elements of a key array of which it isn't known which ones."""
         lineage = self.lineage
-        whole = equal_values.word((lineage.nodes(handles).tobytes(), token))
+        whole = equal_values.hash_number((lineage.nodes(handles).tobytes(), token))
         index = np.arange(np.prod(shape, dtype=np.int64), dtype=np.uint64)
         first = np.broadcast_to(handles.ravel()[:1], index.shape)
         details = self.details(body, eqn, handles, mask)

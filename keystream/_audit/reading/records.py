@@ -41,7 +41,7 @@ class _Reader:
         self.lineage, self.uses = Lineage(), list[Use]()
         self.made: dict[int, list[int]] = collections.defaultdict(list)
         """By node: the handles of all ways in which it was made."""
-        self.taken: dict[int, int] = collections.Counter()
+        self.times_used: dict[int, int] = collections.Counter()
         """By node: how often it was used."""
 
     def add(self, record: Record, where: Moment) -> None:
@@ -85,8 +85,8 @@ class _Reader:
         for node in nodes:
             # Where one key was made twice and used twice, each use has a way of its own.
             ways = self.made[node]
-            found.append(ways[min(self.taken[node], len(ways) - 1)])
-            self.taken[node] += 1
+            found.append(ways[min(self.times_used[node], len(ways) - 1)])
+            self.times_used[node] += 1
         return np.asarray(found, np.int64)
 
     def _step(

@@ -1,1 +1,1 @@
-"""Recording at run time: which key words are really used, where, and in which program."""
+"""Record at run time which key words are used, where, and in which program."""

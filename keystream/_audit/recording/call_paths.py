@@ -65,7 +65,7 @@ def is_machinery(file: str) -> bool:
     return folder in {"interpreters", "jaxlib"} or (folder == "_src" and path.name not in _TELLING)
 
 
-def live(frame: FrameType | None) -> Live:
+def stack_of(frame: FrameType | None) -> Live:
     """Return the stack that ends with a frame, without machinery."""
     found = []
     while frame is not None:
@@ -84,11 +84,11 @@ def caller() -> tuple[int, Live]:
     nothing but machinery.
     """
     here = threading.get_ident()
-    stack = live(sys._getframe(1))
+    stack = stack_of(sys._getframe(1))
     if stack:
         return here, stack
     stacks = {
-        thread: live(frame)
+        thread: stack_of(frame)
         for thread, frame in sys._current_frames().items()
         if thread != here and frame.f_code.co_filename not in _IDLE and not _only_waits(frame)
     }
@@ -117,7 +117,7 @@ Traced = tuple[tuple[Frame, ...], ...]
 """The pieces of an equation's traceback, outermost first: one for each jaxpr on its way."""
 
 
-def traced(traceback: Any) -> Traced:
+def pieces_of(traceback: Any) -> Traced:
     """Return the pieces of a traceback of JAX, without the stack that it was lowered in.
 
     JAX joins the traceback of an equation to those around it; each ends in the function of
@@ -142,11 +142,11 @@ def _is_lowering(piece: Sequence[Frame]) -> bool:
     return any(is_jax(file) and file.endswith("mlir.py") for file in before)
 
 
-def flat(pieces: Traced) -> tuple[Frame, ...]:
+def join_pieces(pieces: Traced) -> tuple[Frame, ...]:
     """Return the frames of all pieces, without machinery."""
-    return tuple(_telling(pieces))
+    return tuple(_plain_frames(pieces))
 
 
-def _telling(pieces: Traced) -> Iterator[Frame]:
+def _plain_frames(pieces: Traced) -> Iterator[Frame]:
     for piece in pieces:
         yield from (frame for frame in piece if not is_machinery(frame.file))

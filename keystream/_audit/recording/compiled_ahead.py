@@ -40,7 +40,7 @@ _METHODS = (
 )
 
 _depth = 0
-_told: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
+_unseen_of: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
 """What is said of each when it runs; nothing of one that uses no keys."""
 
 
@@ -56,7 +56,7 @@ def watch() -> Iterator[None]:
         _depth += 1
         if _depth == 1:
             for method in _METHODS:
-                setattr(method.owner, method.name, _noticed(method))
+                setattr(method.owner, method.name, _notice(method))
     try:
         yield
     finally:
@@ -67,27 +67,27 @@ def watch() -> Iterator[None]:
                     setattr(owner, name, getattr(owner, name).__wrapped__)
 
 
-def _noticed(method: _Method) -> Callable[..., Any]:
+def _notice(method: _Method) -> Callable[..., Any]:
     stock: Callable[..., Any] = getattr(method.owner, method.name)
 
     @functools.wraps(stock)
     def call(self: Any, *args: Any, **kwargs: Any) -> Any:
-        _look(method, self)
+        _report_call(method, self)
         return stock(self, *args, **kwargs)
 
     return call
 
 
-def _look(method: _Method, ready: Any) -> None:
+def _report_call(method: _Method, ready: Any) -> None:
     told = None
     with contextlib.suppress(Exception):  # what can't be hashed is read each time
-        told = _told.get(ready)
+        told = _unseen_of.get(ready)
     if told is None:
         told = _read(method, ready)
         with contextlib.suppress(Exception):
-            _told[ready] = told
+            _unseen_of[ready] = told
     if told:
-        recordings.unseen(told)
+        recordings.add_unseen(told)
 
 
 def _read(method: _Method, ready: Any) -> str:

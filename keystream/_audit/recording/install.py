@@ -20,17 +20,17 @@ _MARK = "_keystream_records"
 
 
 @contextlib.contextmanager
-def on_top() -> Iterator[None]:
+def install_rules() -> Iterator[None]:
     """Have programs be lowered by rules that record, also when `accelerate` is switched."""
     put_on_top()
-    lowering_rules.mark(_wrapped())
+    lowering_rules.mark(_wrappers())
     _accelerate.above.append(put_on_top)
     try:
         yield
     finally:
         _accelerate.above.remove(put_on_top)
         if not _accelerate.above:
-            lowering_rules.unmark(_wrapped())
+            lowering_rules.lower_once(_wrappers())
 
 
 def put_on_top() -> None:
@@ -40,30 +40,30 @@ def put_on_top() -> None:
     came later. What stays is that they ask whether anything is recorded; programs that aren't
     recorded are what they were.
     """
-    lowering_rules.always()
+    lowering_rules.lowered_anew_by_jax()
     rows = [
         (row, wrap)
-        for primitive, wrap in _wrapped().items()
+        for primitive, wrap in _wrappers().items()
         for row in _compat.lowerings(primitive)
     ]  # All are read before the first is replaced.
     impls = {primitive: primitive.impl for primitive in USES if USES[primitive] != "block"}
     for row, wrap in rows:
         if not getattr(row.rule, _MARK, False):
             mlir.register_lowering(
-                row.primitive, _marked(wrap(row.rule)), platform=row.platform,
+                row.primitive, _mark_rule(wrap(row.rule)), platform=row.platform,
                 inline=row.inline, cacheable=False,
             )  # fmt: skip
     for primitive, impl in impls.items():
         if not getattr(impl, _MARK, False):
-            primitive.def_impl(_marked(recording_impl(USES[primitive], impl)))
+            primitive.def_impl(_mark_rule(recording_impl(USES[primitive], impl)))
 
 
-def _marked(function: Any) -> Any:
+def _mark_rule(function: Any) -> Any:
     setattr(function, _MARK, True)
     return function
 
 
-def _wrapped() -> dict[Any, Callable[[_compat.Rule], _compat.Rule]]:
+def _wrappers() -> dict[Any, Callable[[_compat.Rule], _compat.Rule]]:
     uses: dict[Any, Callable[[_compat.Rule], _compat.Rule]] = {
         primitive: functools.partial(recording_rule, what) for primitive, what in USES.items()
     }
@@ -103,7 +103,7 @@ def recording_impl(what: str, stock: Impl) -> Impl:
             try:
                 _record(what, operands, result, params)
             except Exception as problem:  # such as keys of another process
-                recordings.unseen(f"{what}: not recorded where it ran at once ({problem!r})")
+                recordings.add_unseen(f"{what}: not recorded where it ran at once ({problem!r})")
         return result
 
     return impl

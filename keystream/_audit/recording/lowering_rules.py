@@ -30,12 +30,12 @@ def recording_rule(what: str, stock: _compat.Rule) -> _compat.Rule:
     def rule(ctx: Any, *operands: Any, **params: Any) -> Sequence[Any]:
         if not recordings.is_on() or _local.inside:
             return stock(ctx, *operands, **params)
-        with _inside(), unless(_compat.is_for_several_platforms(ctx)):
+        with _lower_inside(), lower_once_if(_compat.is_for_several_platforms(ctx)):
             results = stock(ctx, *operands, **params)
             try:
                 _record(what, ctx, operands, tuple(results), params)
             except Exception as problem:  # whatever another version of JAX may raise here
-                recordings.unseen(f"{what}: not recorded in one place ({problem!r})")
+                recordings.add_unseen(f"{what}: not recorded in one place ({problem!r})")
         return results
 
     return rule
@@ -43,10 +43,10 @@ def recording_rule(what: str, stock: _compat.Rule) -> _compat.Rule:
 
 def _record(what: str, ctx: Any, operands: Any, results: Any, params: dict[str, Any]) -> None:
     if _compat.is_for_export(ctx):
-        recordings.unseen("a function that was exported: what it draws when it is called")
+        recordings.add_unseen("a function that was exported: what it draws when it is called")
         return
     recordings.lowered.set()
-    there = _here(ctx)
+    there = _way_to_equation(ctx)
     site = sites.site_of(
         what, ctx.avals_in, ctx.avals_out, params,
         path=there.path, template=_compat.program_identity(ctx), most=there.most,
@@ -68,8 +68,8 @@ def around_rule(name: str, stock: _compat.Rule) -> _compat.Rule:
             # are other draws in each call.
             params["name"] = f"{params['name']}_{next(_calls)}"
         if name == "while":
-            operands = _announced(ctx, operands)
-        with _through(_way_of(name, ctx, params)):
+            operands = _announce_loop(ctx, operands)
+        with _lower_through(_way_of(name, ctx, params)):
             return stock(ctx, *operands, **params)
 
     return rule
@@ -78,7 +78,7 @@ def around_rule(name: str, stock: _compat.Rule) -> _compat.Rule:
 _calls = itertools.count(1)
 
 
-def _announced(ctx: Any, operands: tuple[Any, ...]) -> tuple[Any, ...]:
+def _announce_loop(ctx: Any, operands: tuple[Any, ...]) -> tuple[Any, ...]:
     """Have a program tell that it comes to a loop, before it does.
 
     How often the loop turns can't be told beforehand; that it begins again can: so programs
@@ -86,28 +86,28 @@ def _announced(ctx: Any, operands: tuple[Any, ...]) -> tuple[Any, ...]:
     """
     words = [at for at, aval in enumerate(ctx.avals_in) if sites.are_words(aval)]
     waits = _compat.is_waited_for(ctx)
-    there = _here(ctx)
+    there = _way_to_equation(ctx)
     if not (words and waits and there.most < math.inf) or _local.ways[-1].scans:
         return operands
     mark = sites.loop_site(there.path, _compat.program_identity(ctx), there.most)
     at = words[0]
     value = sites.words_of(ctx.avals_in[at], operands[at])
-    same = sites.first(ctx, functools.partial(recordings.reach, mark), value)
+    same = sites.call_back_first(ctx, functools.partial(recordings.reach, mark), value)
     return (*operands[:at], same, *operands[at + 1 :])
 
 
 def _way_of(name: str, ctx: Any, params: dict[str, Any]) -> Way:
     if name == "scan":
-        return _here(ctx, params["length"], scans=True)
+        return _way_to_equation(ctx, params["length"], scans=True)
     if name == "while":
         lanes = params["cond_jaxpr"].out_avals[0].shape
-        return _loop(ctx, LANES_WAIT if lanes else None)
+        return _way_to_loop(ctx, LANES_WAIT if lanes else None)
     if name == "cond":
-        return _here(ctx)._replace(sure=False)
+        return _way_to_equation(ctx)._replace(sure=False)
     if name == "closed_call":
-        return _body(ctx)
+        return _way_to_loop_function(ctx)
     replayed = name == "remat" and params["differentiated"]
-    return _here(ctx, mark=REPLAY if replayed else None)
+    return _way_to_equation(ctx, mark=REPLAY if replayed else None)
 
 
 class Way(NamedTuple):
@@ -135,7 +135,7 @@ _local = _Local()
 
 
 @contextlib.contextmanager
-def _inside() -> Iterator[None]:
+def _lower_inside() -> Iterator[None]:
     """Lower what one use of keys consists of, which isn't recorded again."""
     before, _local.inside = _local.inside, True
     try:
@@ -144,12 +144,14 @@ def _inside() -> Iterator[None]:
         _local.inside = before
 
 
-def _here(ctx: Any, times: float = 1, mark: Frame | None = None, *, scans: bool = False) -> Way:
+def _way_to_equation(
+    ctx: Any, times: float = 1, mark: Frame | None = None, *, scans: bool = False
+) -> Way:
     """Return the way to the equation that a context of JAX's lowering belongs to."""
     around = _local.ways[-1]
-    raw = call_paths.traced(_compat.traceback(ctx))
+    raw = call_paths.pieces_of(_compat.traceback(ctx))
     known_part = raw[: len(around.raw)] == around.raw
-    path = (*around.path, *call_paths.flat(raw[len(around.raw) :] if known_part else raw))
+    path = (*around.path, *call_paths.join_pieces(raw[len(around.raw) :] if known_part else raw))
     marks = [mark] if mark else []
     if BACKWARD not in path and _compat.is_transposed(ctx):
         marks.append(BACKWARD)
@@ -157,7 +159,7 @@ def _here(ctx: Any, times: float = 1, mark: Frame | None = None, *, scans: bool 
 
 
 @contextlib.contextmanager
-def _through(way: Way) -> Iterator[None]:
+def _lower_through(way: Way) -> Iterator[None]:
     """Lower what lies inside an equation."""
     _local.ways.append(way)
     try:
@@ -166,15 +168,15 @@ def _through(way: Way) -> Iterator[None]:
         _local.ways.pop()
 
 
-def _loop(ctx: Any, mark: Frame | None) -> Way:
+def _way_to_loop(ctx: Any, mark: Frame | None) -> Way:
     """Return the way to a while loop; that of a scan is written by JAX, in the scan's place."""
     around = _local.ways[-1]
-    return around._replace(scans=False) if around.scans else _here(ctx, math.inf, mark)
+    return around._replace(scans=False) if around.scans else _way_to_equation(ctx, math.inf, mark)
 
 
-def _body(ctx: Any) -> Way:
+def _way_to_loop_function(ctx: Any) -> Way:
     """Return the way to a function that JAX makes of the body of a loop, in the loop's place."""
-    return _local.ways[-1]._replace(raw=call_paths.traced(_compat.traceback(ctx)), scans=False)
+    return _local.ways[-1]._replace(raw=call_paths.pieces_of(_compat.traceback(ctx)), scans=False)
 
 
 USES = {
@@ -190,15 +192,15 @@ USES = {
 
 def _uses_keys(params: dict[str, Any], known: WeakKeyDictionary[Any, bool]) -> bool:
     """Does any jaxpr in the parameters of an equation use keys?"""
-    return any(holds(jaxpr, _uses, known) for jaxpr in bodies(params.values()))
+    return any(holds(jaxpr, _is_use, known) for jaxpr in bodies(params.values()))
 
 
-def _uses(eqn: Any) -> bool:
+def _is_use(eqn: Any) -> bool:
     return eqn.primitive in USES
 
 
 @functools.cache
-def always() -> frozenset[Any]:
+def lowered_anew_by_jax() -> frozenset[Any]:
     """Return what JAX itself lowers at each place anew; asked before anything is marked."""
     return frozenset(_compat.lowered_each_time())
 
@@ -208,17 +210,17 @@ def mark(primitives: Iterable[Any]) -> None:
     _compat.lowered_each_time().update(primitives)
 
 
-def unmark(primitives: Iterable[Any]) -> None:
+def lower_once(primitives: Iterable[Any]) -> None:
     """Have them be lowered as JAX does it by itself."""
-    _compat.lowered_each_time().difference_update({*primitives} - always())
+    _compat.lowered_each_time().difference_update({*primitives} - lowered_anew_by_jax())
 
 
 @contextlib.contextmanager
-def unless(several: bool) -> Iterator[None]:
+def lower_once_if(several: bool) -> Iterator[None]:
     """Lower the cipher as JAX does it by itself where a program is for several platforms."""
     anew = several and threefry2x32_p in _compat.lowered_each_time()
     if anew:
-        unmark((threefry2x32_p,))
+        lower_once((threefry2x32_p,))
     try:
         yield
     finally:

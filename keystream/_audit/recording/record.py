@@ -1,9 +1,12 @@
 """Record at run time which keys are used: where, in what order, and in which program.
 
-`install` puts rules that record among those by which JAX lowers programs and calls primitives;
-while nothing is recorded they do what was there before. Programs call back (`sites`) into the
-recordings under way (`recordings`), with the call path of the equation behind that of the
-caller (`call_paths`).
+The idea: while something is recorded, JAX lowers each primitive that uses keys by a rule that
+does what its own rule does, and also has the program call back with the words of the key.
+`install` puts these rules (`lowering_rules`) into JAX's tables, and others for primitives that
+are run at once; when nothing is recorded they do what was there before. A call back says at which
+site of a program (`sites`) it happened, and is handed to the recordings under way (`recordings`),
+with the call path of the caller and of the equation (`call_paths`). JAX keeps programs that
+record apart from those that don't, by a part of the keys of its caches (`_compat`).
 """
 
 from __future__ import annotations
@@ -26,7 +29,7 @@ def record_uses() -> Iterator[Recording]:
     """
     with contextlib.ExitStack() as until_the_end:
         try:
-            until_the_end.enter_context(install.on_top())
+            until_the_end.enter_context(install.install_rules())
             until_the_end.enter_context(compiled_ahead.watch())
         except Exception as problem:  # whatever another version of JAX may raise here
             got = Words(f"{jax.__version__} ({problem!r})")

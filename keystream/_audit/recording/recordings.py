@@ -1,4 +1,4 @@
-"""The recordings under way, and what each use of a key is handed to."""
+"""Hand each use of a key to the recordings under way."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def receive(site: Site, shard: int | None, values: tuple[np.ndarray, ...]) -> No
     try:
         _take(site, *words_and_data(site, values), shard)
     except Exception as problem:
-        unseen(f"{site.kind}: not recorded in one place ({problem!r})")
+        add_unseen(f"{site.kind}: not recorded in one place ({problem!r})")
 
 
 def _take(
@@ -134,7 +134,7 @@ def _take(
     with _turn:
         program = 0
         if site.template is not None:
-            program, stack = _execution(site, shard, thread, stack)
+            program, stack = _find_execution(site, shard, thread, stack)
         use = _Use(site, words, data, stack, program, shard, thread)
         for recording in _under_way:
             recording._uses.append(use)
@@ -145,10 +145,10 @@ def reach(site: Site) -> None:
     if _under_way:
         thread, stack = call_paths.caller()
         with _turn:
-            _execution(site, None, thread, stack)
+            _find_execution(site, None, thread, stack)
 
 
-def unseen(what: str) -> None:
+def add_unseen(what: str) -> None:
     """Have all recordings say what they couldn't see."""
     with _turn:
         for recording in _under_way:
@@ -174,7 +174,7 @@ class _Executions:
         self.reached: dict[tuple[int, int | None], int] = {}
         self.latest: dict[int | None, int] = {}
 
-    def while_waited_for(self, site: Site, shard: int | None, stack: call_paths.Live) -> _Execution:
+    def find_waited_for(self, site: Site, shard: int | None, stack: call_paths.Live) -> _Execution:
         """Return the last one; another caller means another one too, since one waits."""
         place = (id(site), shard)
         begun = bool(self.found) and self.found[-1].stack == stack
@@ -184,7 +184,7 @@ class _Executions:
         self.reached[place] = self.reached.get(place, 0) + 1
         return self.found[-1]
 
-    def behind_caller(self, site: Site, shard: int | None, stack: call_paths.Live) -> _Execution:
+    def find_for_shard(self, site: Site, shard: int | None, stack: call_paths.Live) -> _Execution:
         """Return the one that a shard has come to, each of which counts for itself.
 
         The first may begin again before the last has ended, and the caller may have gone on
@@ -206,8 +206,10 @@ _numbers = itertools.count(1)
 _executions: dict[tuple[Hashable, int], _Executions] = {}
 
 
-def _execution(site: Site, shard: int | None, thread: int, stack: call_paths.Live) -> _Execution:
+def _find_execution(
+    site: Site, shard: int | None, thread: int, stack: call_paths.Live
+) -> _Execution:
     """Return the execution that has now reached a site."""
     its = _executions.setdefault((site.template, thread), _Executions())
-    find = its.while_waited_for if site.waits else its.behind_caller
+    find = its.find_waited_for if site.waits else its.find_for_shard
     return find(site, shard, stack)

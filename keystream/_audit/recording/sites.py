@@ -37,7 +37,7 @@ class Site(NamedTuple):
 def site_of(what: str, avals_in: Any, avals_out: Any, params: dict[str, Any], **way: Any) -> Site:
     """Return the site of one equation."""
     if what == "block":
-        return _block(avals_in, way)
+        return _block_site(avals_in, way)
     keys = avals_in[0] if what in ("bits", "split", "gamma") else avals_out[0]
     shape = params.get("shape", ())
     if what == "gamma":
@@ -48,7 +48,7 @@ def site_of(what: str, avals_in: Any, avals_out: Any, params: dict[str, Any], **
     )
 
 
-def _block(avals: Any, way: dict[str, Any]) -> Site:
+def _block_site(avals: Any, way: dict[str, Any]) -> Site:
     shape = np.broadcast_shapes(*[aval.shape for aval in avals])
     one_key = avals[0].shape == avals[1].shape == ()
     keys, counters = ((), shape) if one_key else (shape, ())
@@ -91,15 +91,15 @@ def words_and_data(
     """Return the words of the keys and what goes with them, of what a program called back with."""
     if site.kind == "block":
         first, second, hi, lo = values
-        words = np.stack(_to(site.key_shape, first, second), axis=-1)
-        return words, np.stack(_to((*site.key_shape, *site.shape), hi, lo), axis=-1)
+        words = np.stack(_broadcast_all(site.key_shape, first, second), axis=-1)
+        return words, np.stack(_broadcast_all((*site.key_shape, *site.shape), hi, lo), axis=-1)
     if site.kind == "fold_in":
         words = np.broadcast_to(values[0], (*site.key_shape, site.width))
         return _copy(words), _copy(np.broadcast_to(values[1], site.key_shape))
     return _copy(values[0]), _copy(values[1]) if site.kind == "seed" else None
 
 
-def _to(shape: tuple[int, ...], *arrays: np.ndarray) -> list[np.ndarray]:
+def _broadcast_all(shape: tuple[int, ...], *arrays: np.ndarray) -> list[np.ndarray]:
     return [np.broadcast_to(each, shape) for each in arrays]
 
 
@@ -163,10 +163,11 @@ def _call_back(
     _compat.call_back(ctx, called, operands, avals, partitioned=partitioned)
 
 
-def first(ctx: Any, reached: Callable[[], None], value: Value) -> Any:
+def call_back_first(ctx: Any, reached: Callable[[], None], value: Value) -> Any:
     """Have a program call back before it goes on with a value of words, which stays as it is.
 
-    What calls back without a result is done in any order.
+    XLA may run a callback that returns nothing at any time. So this one returns a zero, which
+    is added to the words.
     """
 
     def called() -> tuple[np.ndarray]:

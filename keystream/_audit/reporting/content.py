@@ -30,7 +30,7 @@ class Content(NamedTuple):
     """How many keys were followed."""
 
 
-def arranged(
+def arrange(
     subject: str,
     findings: Iterable[Finding] = (),
     counts: Iterable[Count] = (),
@@ -40,7 +40,7 @@ def arranged(
 ) -> Content:
     """Silence, sort and merge what was found; the lineage's findings keep their branches."""
     given = tuple(findings)
-    lines = tuple(sorted(merged(counts), key=lambda count: where(count.place)))
+    lines = tuple(sorted(merge(counts), key=lambda count: where(count.place)))
     rows = flatten(lineage)
     seen = [count.place for count in lines] + [row.place for row in rows if row.place]
     told, hidden = silence.apply(given, seen)
@@ -48,7 +48,7 @@ def arranged(
     findings = tuple(sorted({*told, *filter(None, loud)}, key=order))
     places = {finding: place for place, finding in enumerate(findings)}
     moved = [None if each is None else places[each] for each in loud]
-    rows = [row._replace(findings=_moved(row.findings, moved)) for row in rows]
+    rows = [row._replace(findings=_move_findings(row.findings, moved)) for row in rows]
     return Content(
         subject=subject,
         findings=findings,
@@ -60,13 +60,13 @@ def arranged(
     )
 
 
-def _moved(findings: Iterable[int], moved: Sequence[int | None]) -> tuple[int, ...]:
+def _move_findings(findings: Iterable[int], moved: Sequence[int | None]) -> tuple[int, ...]:
     """Return where findings went; those that are silenced went nowhere."""
     places = (moved[finding] for finding in findings)
     return tuple(sorted({place for place in places if place is not None}))
 
 
-def merged(counts: Iterable[Count]) -> list[Count]:
+def merge(counts: Iterable[Count]) -> list[Count]:
     """Add up what is counted on one line."""
     found: dict[Place, Count] = {}
     for count in counts:

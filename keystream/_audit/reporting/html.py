@@ -1,4 +1,4 @@
-"""The report as a page that needs nothing but itself, the keys as a tree without a script."""
+"""Write the report as a page that needs nothing but itself; keys are a tree, without a script."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def write(whole: Content) -> str:
     _findings(body, "Findings", whole.findings, first_marks(whole.lineage))
     _rest(body, whole)
     title = html.escape(clean(f"Key audit of {whole.subject}"))
-    return _filled("page.html", body, title=title)
+    return _fill("page.html", body, title=title)
 
 
 def fragment(whole: Content) -> str:
@@ -44,7 +44,7 @@ def fragment(whole: Content) -> str:
         if each.tag in _PLAIN:  # A notebook lists headings, and follows links itself.
             each.attrib.setdefault("class", each.tag)
             each.tag = _PLAIN[each.tag]
-    return _filled("notebook.html", body)
+    return _fill("notebook.html", body)
 
 
 _PLAIN = {"h1": "div", "h2": "div", "a": "span"}
@@ -63,7 +63,7 @@ def _rest(body: ET.Element, whole: Content) -> None:
     _findings(body, "Silenced", whole.silenced, {}, "silenced")
 
 
-def _filled(form: str, body: ET.Element, **more: str) -> str:
+def _fill(form: str, body: ET.Element, **more: str) -> str:
     home = importlib.resources.files("keystream._audit.reporting")
     style = home.joinpath("report.css").read_text("utf-8")
     # A lone surrogate can't be written to a file; it is a backslash escape already.
@@ -167,7 +167,7 @@ SHOWN = 3000
 def first_marks(roots: Iterable[Branch]) -> dict[int, str]:
     """Return the anchor of the first branch of each finding."""
     rows = flatten(roots)
-    shown = _shown(rows)
+    shown = _choose_shown(rows)
     found: dict[int, str] = {}
     for position, row in enumerate(rows):
         for finding in row.findings if shown[position] else ():
@@ -179,8 +179,8 @@ def add_trees(body: ET.Element, whole: Content) -> None:
     """Put the trees onto a page."""
     add(body, "h2", "Keys, from their roots to the draws")
     rows = flatten(whole.lineage)
-    shown, leads, (roots, children) = _shown(rows), _leading(rows), _families(rows)
-    ahead: list[_Ahead] = []
+    shown, leads, (roots, children) = _choose_shown(rows), _leads(rows), _families(rows)
+    ahead: list[_Waiting] = []
     _push(ahead, add(add(body, "div", kind="tree"), "ul"), roots, shown, 0)
     while ahead:
         listed, position, depth, left_out = ahead.pop()
@@ -209,7 +209,7 @@ def add_trees(body: ET.Element, whole: Content) -> None:
             _push(ahead, add(further, "ul"), below, shown, 0)
 
 
-class _Ahead(NamedTuple):
+class _Waiting(NamedTuple):
     """A branch that is to be put into a list, or a number of them that is left out."""
 
     listed: ET.Element
@@ -219,7 +219,7 @@ class _Ahead(NamedTuple):
 
 
 def _push(
-    ahead: list[_Ahead],
+    ahead: list[_Waiting],
     listed: ET.Element,
     positions: Sequence[int],
     shown: Sequence[bool],
@@ -229,8 +229,8 @@ def _push(
     fitting = [position for position in positions if shown[position]]
     left_out = len(positions) - len(fitting)
     if left_out:
-        ahead.append(_Ahead(listed, -1, depth, left_out))
-    ahead += [_Ahead(listed, position, depth) for position in reversed(fitting)]
+        ahead.append(_Waiting(listed, -1, depth, left_out))
+    ahead += [_Waiting(listed, position, depth) for position in reversed(fitting)]
 
 
 def _families(rows: Sequence[Row]) -> tuple[list[int], list[list[int]]]:
@@ -255,7 +255,7 @@ def _label(parent: ET.Element, row: Row, rows: Sequence[Row], findings: Sequence
         add(parent, "a", told, f"mark {finding.severity}", **link)
 
 
-def _leading(rows: Sequence[Row]) -> list[bool]:
+def _leads(rows: Sequence[Row]) -> list[bool]:
     """Return which branches have a finding, or lead to one."""
     leads = [bool(row.findings) for row in rows]
     for position in reversed(range(len(rows))):
@@ -264,9 +264,9 @@ def _leading(rows: Sequence[Row]) -> list[bool]:
     return leads
 
 
-def _shown(rows: Sequence[Row]) -> list[bool]:
+def _choose_shown(rows: Sequence[Row]) -> list[bool]:
     """Return which branches there is room for, never one without its parent."""
-    leads = _leading(rows)
+    leads = _leads(rows)
     shown = [False] * len(rows)
     room = SHOWN
     for chosen in (True, False):

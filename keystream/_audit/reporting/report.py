@@ -73,37 +73,37 @@ class Report(Value):
     @property
     def subject(self) -> str:
         """What was audited."""
-        return self._asked("subject").subject
+        return self._content_for("subject").subject
 
     @property
     def findings(self) -> tuple[Finding, ...]:
         """What was found, from the worst to the mildest, then by place."""
-        return self._asked("findings").findings
+        return self._content_for("findings").findings
 
     @property
     def silenced(self) -> tuple[Finding, ...]:
         """What was found, and is meant: a comment at its line says so, and why."""
-        return self._asked("silenced").silenced
+        return self._content_for("silenced").silenced
 
     @property
     def counts(self) -> tuple[Count, ...]:
         """Draws, bits, splits and folds of each source line."""
-        return self._asked("counts").counts
+        return self._content_for("counts").counts
 
     @property
     def lineage(self) -> tuple[Branch, ...]:
         """The keys as trees, from their seeds and arguments to the draws."""
-        return self._asked("lineage").lineage
+        return self._content_for("lineage").lineage
 
     @property
     def unseen(self) -> tuple[str, ...]:
         """What couldn't be looked at, and why."""
-        return self._asked("unseen").unseen
+        return self._content_for("unseen").unseen
 
     @property
     def keys(self) -> int:
         """How many keys were followed."""
-        return self._asked("keys").keys
+        return self._content_for("keys").keys
 
     @property
     def ok(self) -> bool:
@@ -123,7 +123,7 @@ class Report(Value):
             ArgumentValueError: `level` is none of "error", "warning" and "note".
         """
         _check_level("Report.at_least", level)
-        return content.at_least(self._asked("at_least").findings, level)
+        return content.at_least(self._content_for("at_least").findings, level)
 
     def raise_if_found(self, level: Severity = "error") -> None:
         """Raise where there are findings at least as bad as `level`.
@@ -136,7 +136,7 @@ class Report(Value):
             ArgumentValueError: `level` is none of "error", "warning" and "note".
         """
         _check_level("Report.raise_if_found", level)
-        whole = self._asked("raise_if_found")
+        whole = self._content_for("raise_if_found")
         found = content.at_least(whole.findings, level)
         if found:
             wanted = "free of errors" if level == "error" else f"free of {level}s and worse"
@@ -148,19 +148,19 @@ class Report(Value):
 
     def summary(self) -> Summary:
         """Return draws, bits, splits and folds of each source line, to print or to ask."""
-        return Summary(self._asked("summary").counts)
+        return Summary(self._content_for("summary").counts)
 
     def to_json(self) -> str:
         """Return all of it as JSON."""
-        return content.to_json(self._asked("to_json"))
+        return content.to_json(self._content_for("to_json"))
 
     def to_sarif(self) -> str:
         """Return the findings as SARIF 2.1.0, which CI services show beside the code."""
-        return sarif.write(self._asked("to_sarif"))
+        return sarif.write(self._content_for("to_sarif"))
 
     def to_html(self) -> str:
         """Return a page that needs nothing but itself: the findings, and the keys as a tree."""
-        return html.write(self._asked("to_html"))
+        return html.write(self._content_for("to_html"))
 
     def _repr_html_(self) -> str | None:
         # Of one that is still recording, its text is all that there is to show.
@@ -179,15 +179,15 @@ class Report(Value):
 
     def __eq__(self, other: object) -> bool:
         # As text: trees of thousands of levels can't be compared by Python.
-        return isinstance(other, Report) and _written(self) == _written(other)
+        return isinstance(other, Report) and _as_json(self) == _as_json(other)
 
     def __hash__(self) -> int:
         return hash(self._content and self._content.findings)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return read, (_written(self),)
+        return read, (_as_json(self),)
 
-    def _asked(self, what: str) -> Content:
+    def _content_for(self, what: str) -> Content:
         if self._content is None:
             cure = "Ask it below the block: with ks.recording() as report: ..."
             got = Words("one that still records")
@@ -214,13 +214,13 @@ def make_report(
         unseen: What couldn't be looked at, in text.
         keys: How many keys were followed.
     """
-    return Report(content.arranged(subject, findings, counts, lineage, unseen, keys))
+    return Report(content.arrange(subject, findings, counts, lineage, unseen, keys))
 
 
 def fill(empty: Report, full: Report) -> None:
     """Fill the report of a recording, once."""
     assert empty._content is None
-    set_attributes(empty, _content=full._asked("subject"))
+    set_attributes(empty, _content=full._content_for("subject"))
 
 
 def read(written: str | None) -> Report:
@@ -228,7 +228,7 @@ def read(written: str | None) -> Report:
     return Report(None if written is None else content.from_json(written))
 
 
-def _written(report: Report) -> str | None:
+def _as_json(report: Report) -> str | None:
     return None if report._content is None else content.to_json(report._content)
 
 

@@ -1,4 +1,4 @@
-"""The findings as SARIF 2.1.0, the form in which CI services take them.
+"""Write the findings as SARIF 2.1.0, the form in which CI services take them.
 
 References:
     OASIS, Static Analysis Results Interchange Format (SARIF) Version 2.1.0, 2020,

@@ -1,4 +1,4 @@
-"""The report as text, in the manner of a compiler's errors."""
+"""Write the report as text, in the manner of a compiler's errors."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def write(whole: Content) -> str:
 def _blocks(findings: Iterable[Finding]) -> Iterator[str]:
     """Yield each finding as a block; of many of one kind only the first ones."""
     kinds: dict[tuple[str, str], list[list[Finding]]] = {}
-    for same in _together(findings):
+    for same in _group(findings):
         kinds.setdefault((same[0].rule, same[0].severity), []).append(same)
     for (rule, severity), kind in kinds.items():
         told: set[str] = set()
@@ -51,7 +51,7 @@ def _blocks(findings: Iterable[Finding]) -> Iterator[str]:
             yield f"{severity}[{clean(rule)}]: and {len(rest):,} more like it{at}"
 
 
-def _together(findings: Iterable[Finding]) -> list[list[Finding]]:
+def _group(findings: Iterable[Finding]) -> list[list[Finding]]:
     """Put together the findings that differ in their keys alone."""
     same: dict[Finding, list[Finding]] = {}
     for finding in findings:
