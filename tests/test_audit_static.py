@@ -104,7 +104,7 @@ def test_a_liar_is_caught_by_the_oracle(monkeypatch: pytest.MonkeyPatch) -> None
     assert not rules(program, jax.random.key(0))
     honest = lineage.mix
     monkeypatch.setattr(
-        lineage, "mixed", lambda node, kind, number: honest(node, kind, np.zeros_like(number))
+        lineage, "mix", lambda node, kind, number: honest(node, kind, np.zeros_like(number))
     )
     words, _ = program(jax.random.key(0))
     assert (words[0] != words[1]).any()

@@ -56,8 +56,7 @@ def trace(fun: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
         closed = jax.make_jaxpr(call)([leaves[place] for place in places])
     except TypeError as cause:
         # The errors of concrete values, and of what was compiled ahead of time.
-        ahead = "a function lowered and compiled" in str(cause)
-        if not (ahead or isinstance(cause, jax.errors.JAXTypeError)):
+        if not (isinstance(cause, jax.errors.JAXTypeError) or _compat.is_compiled_call(cause)):
             raise
         wanted = "traceable, with arrays of which the values aren't known"
         got = Words(f"{type(cause).__name__} in {_users_line(cause)}")

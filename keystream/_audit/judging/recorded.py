@@ -10,7 +10,7 @@ import collections
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from keystream import _pmap, _shard_map
+from keystream import _compat, _pmap, _shard_map
 from keystream._audit.judging import single
 from keystream._audit.judging.findings import Findings, Verdict
 from keystream._audit.judging.pairs import Pairs
@@ -76,8 +76,7 @@ class RunView(View):
         # Compiled, an equation tells; eagerly, the function of JAX that runs backward rules.
         frames: tuple[Frame, ...] = use.where.frames
         return BACKWARD in frames or any(
-            is_jax(frame.file) and ("_bwd" in frame.function or "backward" in frame.function)
-            for frame in frames
+            is_jax(frame.file) and _compat.is_backward_rule(frame) for frame in frames
         )
 
     def is_doubtful(self, one: KeyUse, other: KeyUse) -> bool:
@@ -85,7 +84,7 @@ class RunView(View):
         if _use_same_keys(self.lineage, one, other):
             return True
         return one.use.shape == other.use.shape and all(
-            any(is_jax(frame.file) and frame.file.endswith(_DERIVATIVES) for frame in frames)
+            any(is_jax(frame.file) and _compat.is_derivative_rule(frame) for frame in frames)
             for frames in (one.use.where.frames, other.use.where.frames)
         )
 
@@ -93,8 +92,6 @@ class RunView(View):
 _SAYING = (_shard_map.__file__, _pmap.__file__)
 """In `ks.shard_map` and `ks.pmap` shards that share a key are meant to."""
 _FILL = fill.__code__
-_DERIVATIVES = "custom_derivatives.py"
-_BRANCHES = "_cond_batching_rule"
 
 
 def _is_in_batches(frames: tuple[Frame, ...]) -> bool:
@@ -117,8 +114,7 @@ def _use_same_keys(lineage: Lineage, one: KeyUse, other: KeyUse) -> bool:
 
 def _is_replay(frame: Frame) -> bool:
     # Run eagerly, a backward pass replays a checkpoint through a function of JAX's own.
-    eager = frame.file.endswith("ad_checkpoint.py") and "transpose" in frame.function
-    return frame == REPLAY or (eager and is_jax(frame.file))
+    return frame == REPLAY or (is_jax(frame.file) and _compat.is_eager_replay(frame))
 
 
 def _common_length(one: tuple[Frame, ...], other: tuple[Frame, ...]) -> int:
@@ -129,7 +125,9 @@ def _common_length(one: tuple[Frame, ...], other: tuple[Frame, ...]) -> int:
 
 def _are_branches(common: int, one: tuple[Frame, ...], other: tuple[Frame, ...]) -> bool:
     """Are these branches of one choice, which `vmap` runs both?"""
-    if not 0 < common < min(len(one), len(other)) or one[common - 1].function != _BRANCHES:
+    if not 0 < common < min(len(one), len(other)):
+        return False
+    if not _compat.runs_all_branches(one[common - 1]):
         return False
     first, second = one[common], other[common]
     same = first.file == second.file and first.function == second.function

@@ -43,11 +43,6 @@ Live = tuple[tuple[CodeType, int], ...]
 """A Python stack, outermost first: the code of each frame, and its line."""
 
 _OURS = str(Path(__file__).parent) + os.sep
-_TELLING = {
-    "ad_checkpoint.py", "api.py", "blocked_sampler.py", "custom_batching.py",
-    "custom_derivatives.py", "pmap.py", "prng.py", "random.py", "shard_map.py",
-}  # fmt: skip
-"""Files of JAX that stand beside its machinery, but do say what the user asked for."""
 
 
 @functools.cache
@@ -58,11 +53,7 @@ def is_machinery(file: str) -> bool:
     """
     if file.startswith((_OURS, "<frozen ")):
         return True
-    if not is_jax(file):
-        return False
-    path = Path(file)
-    folder = path.parent.name
-    return folder in {"interpreters", "jaxlib"} or (folder == "_src" and path.name not in _TELLING)
+    return is_jax(file) and _compat.is_machinery(file)
 
 
 def stack_of(frame: FrameType | None) -> Live:
@@ -126,20 +117,15 @@ def pieces_of(traceback: Any) -> Traced:
     pieces, piece = [], []
     for each in reversed(_compat.frames(traceback)):
         piece.append(Frame(*each))
-        if _ends_piece(piece[-1]):
+        if _compat.ends_trace(piece[-1]):
             pieces.append(piece)
             piece = []
     pieces.append(piece)
     return tuple(tuple(each) for each in pieces if each and not _is_lowering(each))
 
 
-def _ends_piece(frame: Frame) -> bool:
-    return frame.function == "current" and frame.file.endswith("source_info_util.py")
-
-
 def _is_lowering(piece: Sequence[Frame]) -> bool:
-    before = [frame.file for frame in piece[-2:-1]]
-    return any(is_jax(file) and file.endswith("mlir.py") for file in before)
+    return any(is_jax(frame.file) and _compat.is_lowering(frame) for frame in piece[-2:-1])
 
 
 def join_pieces(pieces: Traced) -> tuple[Frame, ...]:

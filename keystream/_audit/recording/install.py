@@ -23,7 +23,7 @@ _MARK = "_keystream_records"
 def install_rules() -> Iterator[None]:
     """Have programs be lowered by rules that record, also when `accelerate` is switched."""
     put_on_top()
-    lowering_rules.mark(_wrappers())
+    lowering_rules.lower_anew(_wrappers())
     _accelerate.above.append(put_on_top)
     try:
         yield

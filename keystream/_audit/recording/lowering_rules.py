@@ -205,14 +205,14 @@ def lowered_anew_by_jax() -> frozenset[Any]:
     return frozenset(_compat.lowered_each_time())
 
 
-def mark(primitives: Iterable[Any]) -> None:
+def lower_anew(uses: Iterable[Any]) -> None:
     """Have primitives be lowered at each place anew."""
-    _compat.lowered_each_time().update(primitives)
+    _compat.lowered_each_time().update(uses)
 
 
-def lower_once(primitives: Iterable[Any]) -> None:
+def lower_once(uses: Iterable[Any]) -> None:
     """Have them be lowered as JAX does it by itself."""
-    _compat.lowered_each_time().difference_update({*primitives} - lowered_anew_by_jax())
+    _compat.lowered_each_time().difference_update({*uses} - lowered_anew_by_jax())
 
 
 @contextlib.contextmanager
@@ -225,4 +225,4 @@ def lower_once_if(several: bool) -> Iterator[None]:
         yield
     finally:
         if anew:
-            mark((threefry2x32_p,))
+            lower_anew((threefry2x32_p,))

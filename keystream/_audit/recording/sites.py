@@ -167,7 +167,7 @@ def call_back_first(ctx: Any, reached: Callable[[], None], value: Value) -> Any:
     """Have a program call back before it goes on with a value of words, which stays as it is.
 
     XLA may run a callback that returns nothing at any time. So this one returns a zero, which
-    is added to the words.
+    is combined with the words.
     """
 
     def called() -> tuple[np.ndarray]:

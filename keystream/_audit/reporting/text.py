@@ -216,7 +216,7 @@ Is it meant, as where a test draws twice to compare? Say so at the line, or for 
     @pytest.mark.audit_keys(False)"""
 
 
-def test_failure(report: Report, level: Severity) -> str:
+def failure(report: Report, level: Severity) -> str:
     """Return what a test fails with, or nothing: its first line stands in pytest's summary."""
     try:
         report.raise_if_found(level)
@@ -228,12 +228,12 @@ def test_failure(report: Report, level: Severity) -> str:
     return ""
 
 
-def test_section(report: Report) -> str:
+def section(report: Report) -> str:
     """Return what is told beside a test's own failure."""
     return str(report) if report.findings else ""
 
 
-def test_facts(report: Report, level: Severity) -> dict[str, Any]:
+def facts(report: Report, level: Severity) -> dict[str, Any]:
     """Return what a summary of many tests needs, in what can be sent to another process."""
     worst = report.findings[0].severity if report.findings else ""
     found = {(each.rule, _where(each), each.message) for each in report.at_least(level)}
