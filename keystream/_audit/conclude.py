@@ -28,22 +28,14 @@ def audit_traced(
     call = trace(fun, args, kwargs)
     whole = program.read(*call)
     verdict = traced.judge(whole)
-    findings = verdict.findings
-    if any(finding.severity == "error" for finding in findings):
-        findings = tuple(_lower_severities(findings, call))
+    if any(finding.severity == "error" for finding in verdict.findings):
+        verdict = verdict._replace(findings=tuple(_lower_severities(verdict.findings, call)))
     unseen = [
         f"what {name} does with the keys that it is given" for name in sorted(whole.reader.escapes)
     ]
     if not _compat.tells_lanes():
         unseen.append("KS11: this version of JAX doesn't tell what stands inside of vmap")
-    return make_report(
-        subject,
-        findings,
-        count_uses(whole.reader.uses, verdict.view),
-        lineage_trees(whole.reader.lineage, whole.reader.uses, verdict),
-        unseen,
-        keys=sum(len(step.nodes) for step in whole.reader.lineage.steps),
-    )
+    return _report(subject, whole.reader.lineage, whole.reader.uses, verdict, unseen)
 
 
 def _lower_severities(findings: tuple[Finding, ...], call: Traced) -> Iterator[Finding]:
@@ -65,6 +57,12 @@ def audit_records(subject: str, recorded_uses: Sequence[Record], unseen: Sequenc
     """Return what records say."""
     lineage, uses = records.read(recorded_uses)
     verdict = recorded.judge(lineage, uses)
+    return _report(subject, lineage, uses, verdict, unseen)
+
+
+def _report(
+    subject: str, lineage: Lineage, uses: list[Use], verdict: Verdict, unseen: Sequence[str]
+) -> Report:
     return make_report(
         subject,
         verdict.findings,

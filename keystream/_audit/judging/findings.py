@@ -89,6 +89,10 @@ class Findings:
         """Add a note about a key that nobody uses."""
         self.add(rule, [], way, message=message, steps=(made,) if made else (), severity="note")
 
+    def verdict(self) -> Verdict:
+        """Return all that was found."""
+        return Verdict(tuple(self.found.values()), tuple(self.keys.values()), self.view)
+
 
 def _places_and_labels(written_uses: list[WrittenUse]) -> Iterator[tuple[Place, str]]:
     """Yield where keys are used; of one line that is called twice, the calls as well."""

@@ -144,7 +144,7 @@ def judge(lineage: Lineage, uses: list[Use]) -> Verdict:
         single.judge_implementation(lineage, view, findings, use)
         single.judge_repeated_lanes(lineage, view, findings, use)
     _find_shared_shards(lineage, view, findings, uses)
-    return Verdict(tuple(findings.found.values()), tuple(findings.keys.values()), view)
+    return findings.verdict()
 
 
 def _find_shared_shards(

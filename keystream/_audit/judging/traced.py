@@ -37,7 +37,7 @@ def judge(whole: Program) -> Verdict:
     SingleUses(reader, view, findings).judge_all()
     _find_returned(whole, view, findings)
     _find_unused(lineage, view, findings, used)
-    return Verdict(tuple(findings.found.values()), tuple(findings.keys.values()), view)
+    return findings.verdict()
 
 
 def _find_returned(whole: Program, view: View, findings: Findings) -> None:

@@ -166,9 +166,20 @@ def _iota(*, dtype: Any, shape: Any, dimension: int, **_: Any) -> np.ndarray:
     return _broadcast(line, shape=shape, broadcast_dimensions=(dimension,))
 
 
-def _slice(a: np.ndarray, *, start_indices: Any, limit_indices: Any, strides: Any) -> np.ndarray:
+def _slice(
+    a: np.ndarray, *, start_indices: Any, limit_indices: Any, strides: Any, **_: Any
+) -> np.ndarray:
     steps = strides or (1,) * a.ndim
     return a[tuple(map(slice, start_indices, limit_indices, steps))]
+
+
+def _reshape(a: np.ndarray, *, new_sizes: Any, dimensions: Any = None, **_: Any) -> np.ndarray:
+    return (a if dimensions is None else a.transpose(dimensions)).reshape(new_sizes)
+
+
+def same(a: np.ndarray, **_: Any) -> np.ndarray:
+    """Return an array as it is."""
+    return a
 
 
 def _jit(*inputs: np.ndarray, jaxpr: Any, **_: Any) -> np.ndarray | None:
@@ -177,7 +188,23 @@ def _jit(*inputs: np.ndarray, jaxpr: Any, **_: Any) -> np.ndarray | None:
     return body.constant(jaxpr.jaxpr.outvars[0])
 
 
+STRUCTURE: dict[str, Callable[..., Any]] = {
+    "broadcast_in_dim": _broadcast,
+    "slice": _slice,
+    "reshape": _reshape,
+    "squeeze": lambda a, *, dimensions, **_: a.squeeze(tuple(dimensions)),
+    "expand_dims": lambda a, *, dimensions, **_: np.expand_dims(a, tuple(dimensions)),
+    "transpose": lambda a, *, permutation, **_: a.transpose(permutation),
+    "concatenate": lambda *all_, dimension, **_: np.concatenate(all_, dimension),
+    "stop_gradient": same,
+    "copy": same,
+    "copy_p": same,
+    "pvary": same,
+}
+"""Operations that only move elements about, with one result: NumPy's ones do the same."""
+
 _COMPUTE: dict[str, Callable[..., Any]] = {
+    **STRUCTURE,
     "add": lambda a, b, **_: a + b,
     "sub": lambda a, b, **_: a - b,
     "mul": lambda a, b, **_: a * b,
@@ -200,18 +227,7 @@ _COMPUTE: dict[str, Callable[..., Any]] = {
     "select_n": lambda which, *cases, **_: np.choose(which.astype(int), cases),
     "convert_element_type": lambda a, *, new_dtype, **_: a.astype(new_dtype),
     "bitcast_convert_type": lambda a, *, new_dtype, **_: a.view(new_dtype),
-    "broadcast_in_dim": _broadcast,
     "iota": _iota,
-    "slice": _slice,
-    "reshape": lambda a, *, new_sizes, **_: a.reshape(new_sizes),
-    "squeeze": lambda a, *, dimensions, **_: a.squeeze(tuple(dimensions)),
-    "expand_dims": lambda a, *, dimensions, **_: np.expand_dims(a, tuple(dimensions)),
-    "transpose": lambda a, *, permutation, **_: a.transpose(permutation),
-    "concatenate": lambda *all_, dimension, **_: np.concatenate(all_, dimension),
-    "stop_gradient": lambda a, **_: a,
-    "copy": lambda a, **_: a,
-    "copy_p": lambda a, **_: a,
-    "pvary": lambda a, **_: a,
     "clamp": lambda low, a, high, **_: np.clip(a, low, high),
     "jit": _jit,
     "pjit": _jit,

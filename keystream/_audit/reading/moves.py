@@ -13,54 +13,23 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
+from keystream._audit.reading.equal_values import STRUCTURE, same
 from keystream._audit.reading.lineage import UNKNOWN
 from keystream._audit.reading.reader import Body, Move, Reader, is_key, on_keys
 
 Array = np.ndarray
 
-
-def _slice(a: Array, *, start_indices: Any, limit_indices: Any, strides: Any, **_: Any) -> Array:
-    steps = strides or (1,) * a.ndim
-    return a[tuple(map(slice, start_indices, limit_indices, steps))]
-
-
-def _broadcast(a: Array, *, shape: Any, broadcast_dimensions: Any, **_: Any) -> Array:
-    sizes = [1] * len(shape)
-    for size, place in zip(a.shape, broadcast_dimensions, strict=True):
-        sizes[place] = size
-    return np.broadcast_to(a.reshape(sizes), shape)
-
-
-def _reshape(a: Array, *, new_sizes: Any, dimensions: Any = None, **_: Any) -> Array:
-    return (a if dimensions is None else a.transpose(dimensions)).reshape(new_sizes)
-
-
-def _same(a: Array, **_: Any) -> Array:
-    return a
-
-
 _ON_HANDLES: dict[str, Callable[..., Array]] = {
-    "slice": _slice,
-    "squeeze": lambda a, *, dimensions, **_: a.squeeze(tuple(dimensions)),
-    "expand_dims": lambda a, *, dimensions, **_: np.expand_dims(a, tuple(dimensions)),
-    "reshape": _reshape,
-    "transpose": lambda a, *, permutation, **_: a.transpose(permutation),
+    **STRUCTURE,
     "rev": lambda a, *, dimensions, **_: np.flip(a, tuple(dimensions)),
-    "broadcast_in_dim": _broadcast,
-    "concatenate": lambda *all_, dimension, **_: np.concatenate(all_, dimension),
     "stack": lambda *all_, axis=0, **_: np.stack(all_, axis),
-    "copy": _same,
-    "stop_gradient": _same,
-    "copy_p": _same,
-    "pvary": _same,
-    "pcast": _same,
-    "sharding_constraint": _same,
-    "reshard": _same,
-    "mesh_cast": _same,
-    "layout_constraint": _same,
-    "reduce_precision": _same,
+    "pcast": same,
+    "sharding_constraint": same,
+    "reshard": same,
+    "mesh_cast": same,
+    "layout_constraint": same,
+    "reduce_precision": same,
 }
-"""Operations with one result."""
 
 
 def _split(a: Array, *, sizes: Any, axis: int, **_: Any) -> list[Array]:

@@ -98,12 +98,12 @@ def at_least(findings: Iterable[Finding], level: Severity) -> tuple[Finding, ...
     return tuple(finding for finding in findings if finding.severity in worst)
 
 
-# Trees of any depth as flat rows, and back. A Python loop that splits its key ten thousand
-# times has a lineage ten thousand deep: beyond what recursion, nested JSON and nested HTML hold.
-
-
 class Row(NamedTuple):
-    """A branch, and which row it grows from."""
+    """A branch, and which row it grows from: trees of any depth are flat rows.
+
+    A Python loop that splits its key ten thousand times has a lineage ten thousand deep: beyond
+    what recursion, nested JSON and nested HTML can hold.
+    """
 
     label: str
     place: Place | None
