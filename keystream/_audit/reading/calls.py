@@ -15,7 +15,15 @@ from keystream._audit.reading import equal_values
 from keystream._audit.reading.draws import constant_keys
 from keystream._audit.reading.equal_values import Binding
 from keystream._audit.reading.lineage import Choice, Scope, to_words
-from keystream._audit.reading.reader import Body, Reader, Rule, Value, impl_of, is_key, on_keys
+from keystream._audit.reading.reader import (
+    Body,
+    EquationRule,
+    Reader,
+    Value,
+    impl_of,
+    is_key,
+    on_keys,
+)
 
 
 def constants(reader: Reader, body: Body, inner: _compat.OpenJaxpr) -> None:
@@ -144,7 +152,7 @@ def _cond(reader: Reader, body: Body, eqn: Any) -> None:
     finish(reader, body, eqn, outs)
 
 
-RULES: dict[str, Rule] = {
+RULES: dict[str, EquationRule] = {
     "jit": _call,
     "pjit": _call,
     "closed_call": _call,

@@ -21,7 +21,14 @@ from keystream._audit.reading.lineage import (
     from_words,
     to_words,
 )
-from keystream._audit.reading.reader import Body, Reader, Rule, impl_of, scopes_of, sources_of
+from keystream._audit.reading.reader import (
+    Body,
+    EquationRule,
+    Reader,
+    impl_of,
+    scopes_of,
+    sources_of,
+)
 from keystream._check import setting
 from keystream._impl import IMPLS
 
@@ -197,7 +204,7 @@ def _clone(reader: Reader, body: Body, eqn: Any) -> None:
     reader.put(body, eqn.outvars[0], body.mask(eqn.invars), made)
 
 
-RULES: dict[str, Rule] = {
+RULES: dict[str, EquationRule] = {
     "random_bits": _bits,
     "random_gamma": _gamma,
     "random_split": _split,

@@ -17,7 +17,7 @@ from keystream import _compat
 from keystream._audit.reading import equal_values
 from keystream._audit.reading.calls import enter, finish
 from keystream._audit.reading.lineage import CARRIED, EACH, Handles, Origin, Scope, from_words
-from keystream._audit.reading.reader import Body, Mark, Reader, Rule, Value, is_key, on_keys
+from keystream._audit.reading.reader import Body, EquationRule, Mark, Reader, Value, is_key, on_keys
 
 ROWS = 1 << 12
 """Rows of a key array up to which a loop's steps are told apart."""
@@ -246,4 +246,4 @@ def _while(reader: Reader, body: Body, eqn: Any) -> None:
     finish(reader, body, eqn, map(loop.after, outs, typed))
 
 
-RULES: dict[str, Rule] = {"scan": _scan, "while": _while}
+RULES: dict[str, EquationRule] = {"scan": _scan, "while": _while}

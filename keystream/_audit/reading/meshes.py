@@ -13,7 +13,7 @@ from keystream._audit.reading import equal_values
 from keystream._audit.reading.calls import enter, finish
 from keystream._audit.reading.lineage import EACH, Handles, Origin, Scope
 from keystream._audit.reading.loops import leave
-from keystream._audit.reading.reader import Body, Reader, Rule, Value, is_key, on_keys
+from keystream._audit.reading.reader import Body, EquationRule, Reader, Value, is_key, on_keys
 
 Axes = list[tuple[Any, ...]]
 """For each dimension, the names of the mesh axes that it is split over."""
@@ -122,7 +122,7 @@ def _reduce(reader: Reader, body: Body, eqn: Any) -> None:
 
 _REDUCTIONS = ("psum", "psum_invariant", "pmax", "pmin", "all_gather", "all_gather_invariant")
 
-RULES: dict[str, Rule] = {
+RULES: dict[str, EquationRule] = {
     "shard_map": _shard_map,
     "axis_index": _axis_index,
     **dict.fromkeys(_REDUCTIONS, _reduce),

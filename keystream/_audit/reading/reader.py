@@ -44,7 +44,7 @@ from keystream._impl import is_key_dtype, kind
 Value = tuple[int, "np.ndarray | None"]
 """What an operand was made from, and the handles of the keys in it."""
 
-Rule = Callable[["Reader", "Body", Any], None]
+EquationRule = Callable[["Reader", "Body", Any], None]
 
 Move = Callable[["Reader", "Body", Any], "list[np.ndarray | None] | None"]
 """From an equation to the handles of its results, where its operands hold keys."""
@@ -107,7 +107,7 @@ class Mark(NamedTuple):
 class Reader:
     """Reads equations, and remembers what it has seen of keys."""
 
-    def __init__(self, rules: Mapping[str, Rule], moves: Mapping[str, Move]) -> None:
+    def __init__(self, rules: Mapping[str, EquationRule], moves: Mapping[str, Move]) -> None:
         self.rules, self.moves = rules, moves
         self.lineage = Lineage()
         self.uses: list[Use] = []
