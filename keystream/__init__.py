@@ -12,7 +12,7 @@ from keystream._accelerate import accelerate as accelerate
 from keystream._agreement import check_distinct as check_distinct
 from keystream._agreement import check_replicated as check_replicated
 from keystream._audit.audit import audit as audit
-from keystream._audit.recording import recording as recording
+from keystream._audit.audit import recording as recording
 from keystream._batch import batched as batched
 from keystream._batch import vmap as vmap
 from keystream._common_seed import agree_on_seed as agree_on_seed

@@ -116,7 +116,7 @@ class _Audit:
             self._shadow = str(keystream.__file__)
             return
         self._show = importlib.import_module("keystream.cli._report").show
-        self._span = importlib.import_module("keystream._audit.span").Span(self._program)
+        self._span = importlib.import_module("keystream._audit.conclude").Span(self._program)
 
     def end(self) -> bool:
         """Tell what was found; return whether there are errors, or may be."""

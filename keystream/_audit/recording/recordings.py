@@ -1,4 +1,4 @@
-"""The recordings under way, and what each use of a key is handed to."""
+"""Hand each use of a key to the recordings under way."""
 
 from __future__ import annotations
 
@@ -6,13 +6,46 @@ import itertools
 import math
 import threading
 from collections.abc import Hashable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from keystream import _compat
-from keystream._audit.recorder import frames as frames_of
-from keystream._audit.recorder.records import Frame, Record
+from keystream._audit.recording import call_paths
+from keystream._audit.recording.call_paths import Frame
+from keystream._audit.recording.sites import Site, words_and_data
+
+
+class Record(NamedTuple):
+    """One use of a key, or of an array of keys at once, as it happened."""
+
+    kind: str
+    """bits, split, fold_in, seed, gamma, or block: the cipher called directly."""
+    impl: str
+    """The implementation's name, such as threefry2x32."""
+    words: np.ndarray
+    """uint32 of shape (n, W): the words of each key, in C order; of a seed, those that it
+    became."""
+    key_shape: tuple[int, ...]
+    shape: tuple[int, ...]
+    """What was drawn with each key, or how many children were split off; of a block that
+    has one key, the shape of its counters."""
+    bit_width: int
+    """Of bits; else 0."""
+    data: np.ndarray | None
+    """What was folded in, with the shape of the keys; the seeds; the counters of blocks,
+    high word and low word in the last axis."""
+    path: tuple[Frame, ...]
+    """The call path, outermost first: the frames of the caller as they stood when it
+    happened, then those that were traced. Frames of JAX's machinery are left out."""
+    program: int
+    """Which execution of a compiled program it belongs to, as far as can be told, from 1 on;
+    0 for what wasn't compiled."""
+    shard: int | None
+    """Which partition, inside a body that is mapped over all axes of a mesh."""
+    thread: int
+    """The identifier of the Python thread that launched it, as far as can be told."""
+
 
 lowered = threading.Event()
 """Set as soon as a program that calls back has been lowered in this process: until then
@@ -23,31 +56,11 @@ _under_way: list[Recording] = []
 """All recordings that have begun and not ended, of all threads."""
 
 
-class Site(NamedTuple):
-    """One place in one compiled program that uses keys."""
-
-    kind: str
-    impl: str
-    width: int
-    key_shape: tuple[int, ...]
-    shape: tuple[int, ...]
-    bit_width: int
-    path: tuple[Frame, ...]
-    template: Hashable = None
-    """What all sites of one compiled program have in common."""
-    most: float = 1
-    """How often it can be reached in one execution."""
-    sure: bool = True
-    """Is it reached that often in every execution, whatever is decided on the way?"""
-    waits: bool = True
-    """Does the caller wait while the program runs, as it does on a single CPU device?"""
-
-
 class _Use(NamedTuple):
     site: Site
     words: np.ndarray
     data: np.ndarray | None
-    stack: frames_of.Live
+    stack: call_paths.Live
     program: int
     shard: int | None
     thread: int
@@ -74,7 +87,7 @@ class Recording:
 def _record(use: _Use) -> Record:
     site = use.site
     words = use.words.reshape(-1, site.width)
-    path = (*frames_of.frames(use.stack), *site.path)
+    path = (*call_paths.frames(use.stack), *site.path)
     return Record(
         kind=site.kind, impl=site.impl, words=words, key_shape=site.key_shape,
         shape=site.shape, bit_width=site.bit_width, data=use.data, path=path,
@@ -103,17 +116,25 @@ def end(recording: Recording) -> None:
             _executions.clear()
 
 
-def take(
+def receive(site: Site, shard: int | None, values: tuple[np.ndarray, ...]) -> None:
+    """Hand on what a program has called back with; whatever goes wrong, the program goes on."""
+    try:
+        _take(site, *words_and_data(site, values), shard)
+    except Exception as problem:
+        add_unseen(f"{site.kind}: not recorded in one place ({problem!r})")
+
+
+def _take(
     site: Site, words: np.ndarray, data: np.ndarray | None = None, shard: int | None = None
 ) -> None:
     """Hand one use of keys to all recordings: all see what runs while they are under way."""
     if not _under_way:  # a program that was compiled to be recorded, and kept
         return
-    thread, stack = frames_of.caller()
+    thread, stack = call_paths.caller()
     with _turn:
         program = 0
         if site.template is not None:
-            program, stack = _execution(site, shard, thread, stack)
+            program, stack = _find_execution(site, shard, thread, stack)
         use = _Use(site, words, data, stack, program, shard, thread)
         for recording in _under_way:
             recording._uses.append(use)
@@ -122,12 +143,12 @@ def take(
 def reach(site: Site) -> None:
     """Note that a program has come to a place where no key is used."""
     if _under_way:
-        thread, stack = frames_of.caller()
+        thread, stack = call_paths.caller()
         with _turn:
-            _execution(site, None, thread, stack)
+            _find_execution(site, None, thread, stack)
 
 
-def unseen(what: str) -> None:
+def add_unseen(what: str) -> None:
     """Have all recordings say what they couldn't see."""
     with _turn:
         for recording in _under_way:
@@ -138,7 +159,7 @@ class _Execution(NamedTuple):
     """One execution of a compiled program: its number, and where it was launched."""
 
     number: int
-    stack: frames_of.Live
+    stack: call_paths.Live
 
 
 class _Executions:
@@ -153,7 +174,7 @@ class _Executions:
         self.reached: dict[tuple[int, int | None], int] = {}
         self.latest: dict[int | None, int] = {}
 
-    def while_waited_for(self, site: Site, shard: int | None, stack: frames_of.Live) -> _Execution:
+    def find_waited_for(self, site: Site, shard: int | None, stack: call_paths.Live) -> _Execution:
         """Return the last one; another caller means another one too, since one waits."""
         place = (id(site), shard)
         begun = bool(self.found) and self.found[-1].stack == stack
@@ -163,7 +184,7 @@ class _Executions:
         self.reached[place] = self.reached.get(place, 0) + 1
         return self.found[-1]
 
-    def behind_the_caller(self, site: Site, shard: int | None, stack: frames_of.Live) -> _Execution:
+    def find_for_shard(self, site: Site, shard: int | None, stack: call_paths.Live) -> _Execution:
         """Return the one that a shard has come to, each of which counts for itself.
 
         The first may begin again before the last has ended, and the caller may have gone on
@@ -185,13 +206,10 @@ _numbers = itertools.count(1)
 _executions: dict[tuple[Hashable, int], _Executions] = {}
 
 
-def _execution(site: Site, shard: int | None, thread: int, stack: frames_of.Live) -> _Execution:
+def _find_execution(
+    site: Site, shard: int | None, thread: int, stack: call_paths.Live
+) -> _Execution:
     """Return the execution that has now reached a site."""
     its = _executions.setdefault((site.template, thread), _Executions())
-    find = its.while_waited_for if site.waits else its.behind_the_caller
+    find = its.find_waited_for if site.waits else its.find_for_shard
     return find(site, shard, stack)
-
-
-def copied(value: Any) -> np.ndarray:
-    """Return an array of its own: what XLA hands to a callback is gone after it."""
-    return np.array(value)

@@ -1,4 +1,8 @@
-"""What a use of a key is to the user, who sees calls of `jax.random`, not what is inside them."""
+"""Look at uses of keys as the user wrote them: as calls of `jax.random`, not as what is inside.
+
+A sampler may split its key and draw from the children, as `jax.random.randint` does: read, these
+are a split and two draws; written, they are one draw from the key that the sampler was given.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +10,14 @@ import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from keystream._audit.path import Call, Path, call, scopes, user_frames
-from keystream._audit.reading.body import Use
-from keystream._audit.reading.lineage import SAME, Lineage, Step
+from keystream._audit.places import Call, Path, call, name_stack_of, user_frames
+from keystream._audit.reading.lineage import SAME, Act, Lineage, Origin, Step, Use
 
 DERIVING = frozenset(("split", "fold_in", "key", "clone", "wrap_key_data", "key_data", "PRNGKey"))
 """Functions of jax.random that make keys and draw nothing."""
 
 
-class Seen(NamedTuple):
+class KeyUse(NamedTuple):
     """One use of one key, as it was read."""
 
     use: Use
@@ -23,7 +26,7 @@ class Seen(NamedTuple):
     """Is it this key in some cases only?"""
 
 
-class Taken(NamedTuple):
+class WrittenUse(NamedTuple):
     """One use of one key, as the user wrote it.
 
     `jax.random.randint(key)` splits its key and draws from the children: to the user it is a
@@ -35,44 +38,46 @@ class Taken(NamedTuple):
     """The key that was used."""
     way: tuple[int, ...]
     """From the root to that key."""
-    what: str
-    """`draw`, whatever a sampler does; else as in `Use`."""
+    act: Act
+    """A draw, whatever a sampler does; else as in `Use`."""
     call: Call
     maybe: bool
 
 
 class View:
-    """Looks at uses with the user's eyes; each equation is looked up once."""
+    """Shows uses as the user wrote them; each equation is looked up once."""
 
     def __init__(self, lineage: Lineage) -> None:
         self.lineage = lineage
         self.call: Callable[[Any], Call] = functools.cache(call)
 
-    def apart(self, one: Seen, other: Seen) -> bool:
-        """Are two uses of one key none too many: in different branches, or inside one call?"""
-        taken = dict(self._choices(one))
+    def allows_both(self, one: KeyUse, other: KeyUse) -> bool:
+        """May two uses of one key both stand: in different branches, or inside one call?"""
+        written = dict(self._choices(one))
         exclusive = any(
-            taken.get(token, branch) != branch for token, branch in self._choices(other)
+            written.get(token, branch) != branch for token, branch in self._choices(other)
         )
-        return exclusive or one_call(one.use.where, other.use.where)
+        return exclusive or is_one_call(one.use.where, other.use.where)
 
-    def _choices(self, seen: Seen) -> list[tuple[int, int]]:
+    def _choices(self, seen: KeyUse) -> list[tuple[int, int]]:
         guards = (self.lineage.step(each).guard for each in self.lineage.way(seen.handle))
         return [*seen.use.choices, *(guard for guard in guards if guard)]
 
-    def without_repeats(self, draws: list[Seen], _: Callable[[Seen, Seen], None]) -> list[Seen]:
+    def drop_repeats(
+        self, draws: list[KeyUse], _: Callable[[KeyUse, KeyUse], None]
+    ) -> list[KeyUse]:
         """Tell of draws that a loop makes again, and leave them out; a jaxpr has each once."""
         return draws
 
-    def in_doubt(self, _: Seen, __: Seen) -> bool:
+    def is_doubtful(self, _: KeyUse, __: KeyUse) -> bool:
         """Could two uses be branches of one choice? A jaxpr says so itself."""
         return False
 
-    def backward(self, use: Use) -> bool:
+    def is_backward(self, use: Use) -> bool:
         """Does a use stand in the backward pass of a gradient?"""
-        return ("Transform", "transpose") in scopes(use.where)
+        return ("Transform", "transpose") in name_stack_of(use.where)
 
-    def taken(self, seen: Seen) -> Taken:
+    def as_written(self, seen: KeyUse) -> WrittenUse:
         """Return a use as the user wrote it."""
         use, handle, maybe = seen
         way = [each for each in self.lineage.way(handle) if self.lineage.step(each).kind != SAME]
@@ -80,17 +85,17 @@ class View:
             step = self.lineage.step(each)
             if self._inside_sampler(step):
                 found = self.call(step.where)
-                return Taken(use, way[place - 1], tuple(way[:place]), "draw", found, maybe)
+                return WrittenUse(use, way[place - 1], tuple(way[:place]), Act.DRAW, found, maybe)
         found = self.call(use.where)
-        drawn = use.what == "draw" or _is_sampler(found)
-        return Taken(use, way[-1], tuple(way), "draw" if drawn else use.what, found, maybe)
+        drawn = use.act is Act.DRAW or _is_sampler(found)
+        return WrittenUse(use, way[-1], tuple(way), Act.DRAW if drawn else use.act, found, maybe)
 
     def _inside_sampler(self, step: Step) -> bool:
-        if step.where is None or step.what not in ("split", "fold_in"):
+        if step.where is None or step.origin not in (Origin.SPLIT, Origin.FOLD_IN):
             return False
         return _is_sampler(self.call(step.where))
 
-    def made_by_user(self, step: Step) -> bool:
+    def is_users_own(self, step: Step) -> bool:
         """Does the user's own code make these keys, rather than a sampler for itself?"""
         return step.where is not None and not _is_sampler(self.call(step.where))
 
@@ -100,7 +105,7 @@ def _is_sampler(found: Call) -> bool:
     return library == "jax.random" and name not in DERIVING
 
 
-def one_call(one: Path, other: Path) -> bool:
+def is_one_call(one: Path, other: Path) -> bool:
     """Do both belong to one call that the user wrote, as in a sampler of two algorithms?"""
     first, second = one.eqns(), other.eqns()
     common = 0

@@ -1,13 +1,13 @@
-"""What is known of values that aren't keys: constants, and which values are surely equal.
+"""Find constants, and which values are surely equal, looking back from where that is asked.
 
-Both are asked for where a key is folded or indexed, which is seldom, and found by looking
-back from there. Nothing is computed for the many equations that no key depends on.
+It is asked where a key is folded or indexed, which is seldom. Nothing is computed for the many
+equations that no key depends on.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -22,14 +22,21 @@ DEEPEST = 60
 _tokens = itertools.count(1)
 
 
-def token() -> int:
+def new_token() -> int:
     """Return a number that no other value has."""
     return next(_tokens)
 
 
-def word(value: Any) -> np.uint64:
+def hash_number(value: Any) -> np.uint64:
     """Hash a value into a number that nodes can be made with."""
     return np.uint64(hash(value) & (2**64 - 1))
+
+
+def fresh_numbers(shape: Sequence[int]) -> np.ndarray:
+    """Return numbers that no other values have, to make nodes with."""
+    index = np.arange(np.prod(shape, dtype=np.int64), dtype=np.uint64).reshape(shape)
+    fresh: np.ndarray = index + np.uint64(new_token() << 32)
+    return fresh
 
 
 class Binding:
@@ -69,11 +76,13 @@ class Binding:
             return link[0].number(link[1], depth)
         known = self.consts.get(var)
         if known is not None:
-            known = small(known)
-            return token() if known is None else hash(("constant", str(var.aval), known.tobytes()))
+            known = small_constant(known)
+            return (
+                new_token() if known is None else hash(("constant", str(var.aval), known.tobytes()))
+            )
         made = self.maker(var)
         if made is None or depth > DEEPEST:
-            return token()
+            return new_token()
         eqn, place = made
         inputs = tuple(self.number(atom, depth + 1) for atom in eqn.invars)
         return hash((eqn.primitive.name, place, _params(eqn.params), inputs))
@@ -88,7 +97,7 @@ class Binding:
         if link is not None:
             return link[0].constant(link[1], depth)
         if atom in self.consts:
-            return small(self.consts[atom])
+            return small_constant(self.consts[atom])
         made = self.maker(atom)
         if made is None or depth > DEEPEST:
             return None
@@ -120,7 +129,7 @@ def is_literal(atom: Any) -> bool:
     return hasattr(atom, "val")
 
 
-def small(value: Any) -> np.ndarray | None:
+def small_constant(value: Any) -> np.ndarray | None:
     """Return a constant that isn't large as a NumPy array; None for keys and tracers."""
     if isinstance(value, jax.core.Tracer) or getattr(value, "size", LARGEST + 1) > LARGEST:
         return None
@@ -157,9 +166,20 @@ def _iota(*, dtype: Any, shape: Any, dimension: int, **_: Any) -> np.ndarray:
     return _broadcast(line, shape=shape, broadcast_dimensions=(dimension,))
 
 
-def _slice(a: np.ndarray, *, start_indices: Any, limit_indices: Any, strides: Any) -> np.ndarray:
+def _slice(
+    a: np.ndarray, *, start_indices: Any, limit_indices: Any, strides: Any, **_: Any
+) -> np.ndarray:
     steps = strides or (1,) * a.ndim
     return a[tuple(map(slice, start_indices, limit_indices, steps))]
+
+
+def _reshape(a: np.ndarray, *, new_sizes: Any, dimensions: Any = None, **_: Any) -> np.ndarray:
+    return (a if dimensions is None else a.transpose(dimensions)).reshape(new_sizes)
+
+
+def same(a: np.ndarray, **_: Any) -> np.ndarray:
+    """Return an array as it is."""
+    return a
 
 
 def _jit(*inputs: np.ndarray, jaxpr: Any, **_: Any) -> np.ndarray | None:
@@ -168,7 +188,23 @@ def _jit(*inputs: np.ndarray, jaxpr: Any, **_: Any) -> np.ndarray | None:
     return body.constant(jaxpr.jaxpr.outvars[0])
 
 
+STRUCTURE: dict[str, Callable[..., Any]] = {
+    "broadcast_in_dim": _broadcast,
+    "slice": _slice,
+    "reshape": _reshape,
+    "squeeze": lambda a, *, dimensions, **_: a.squeeze(tuple(dimensions)),
+    "expand_dims": lambda a, *, dimensions, **_: np.expand_dims(a, tuple(dimensions)),
+    "transpose": lambda a, *, permutation, **_: a.transpose(permutation),
+    "concatenate": lambda *all_, dimension, **_: np.concatenate(all_, dimension),
+    "stop_gradient": same,
+    "copy": same,
+    "copy_p": same,
+    "pvary": same,
+}
+"""Operations that only move elements about, with one result: NumPy's ones do the same."""
+
 _COMPUTE: dict[str, Callable[..., Any]] = {
+    **STRUCTURE,
     "add": lambda a, b, **_: a + b,
     "sub": lambda a, b, **_: a - b,
     "mul": lambda a, b, **_: a * b,
@@ -191,18 +227,7 @@ _COMPUTE: dict[str, Callable[..., Any]] = {
     "select_n": lambda which, *cases, **_: np.choose(which.astype(int), cases),
     "convert_element_type": lambda a, *, new_dtype, **_: a.astype(new_dtype),
     "bitcast_convert_type": lambda a, *, new_dtype, **_: a.view(new_dtype),
-    "broadcast_in_dim": _broadcast,
     "iota": _iota,
-    "slice": _slice,
-    "reshape": lambda a, *, new_sizes, **_: a.reshape(new_sizes),
-    "squeeze": lambda a, *, dimensions, **_: a.squeeze(tuple(dimensions)),
-    "expand_dims": lambda a, *, dimensions, **_: np.expand_dims(a, tuple(dimensions)),
-    "transpose": lambda a, *, permutation, **_: a.transpose(permutation),
-    "concatenate": lambda *all_, dimension, **_: np.concatenate(all_, dimension),
-    "stop_gradient": lambda a, **_: a,
-    "copy": lambda a, **_: a,
-    "copy_p": lambda a, **_: a,
-    "pvary": lambda a, **_: a,
     "clamp": lambda low, a, high, **_: np.clip(a, low, high),
     "jit": _jit,
     "pjit": _jit,

@@ -1,4 +1,4 @@
-"""A whole program read: from its arguments to the keys that it hands back."""
+"""Read a whole program, from its arguments to the keys that it returns."""
 
 from __future__ import annotations
 
@@ -6,15 +6,18 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from keystream._audit.jaxprs import opened
-from keystream._audit.reading import calls, tables
-from keystream._audit.reading.body import FLOAT, Body
-from keystream._audit.reading.lineage import Handles, from_words, to_words
-from keystream._audit.reading.numbers import Binding, token
-from keystream._audit.reading.reader import Reader, impl_of, is_key, owners_of
+from keystream import _compat
+from keystream._audit.reading import calls, draws, loops, meshes
+from keystream._audit.reading.equal_values import Binding, new_token
+from keystream._audit.reading.lineage import FLOAT, Handles, Origin, from_words, to_words
+from keystream._audit.reading.moves import MOVES
+from keystream._audit.reading.reader import Body, Reader, impl_of, is_key, owners_of
+
+_RULES = {**draws.RULES, **calls.RULES, **loops.RULES, **meshes.RULES}
+"""What each primitive does to keys; `MOVES` are those that move them about."""
 
 
-class Whole(NamedTuple):
+class Program(NamedTuple):
     """What was read."""
 
     reader: Reader
@@ -24,43 +27,48 @@ class Whole(NamedTuple):
     """Those of which the words alone are among the results."""
 
 
-def read(closed: Any, names: tuple[str, ...], *, replays: bool = False) -> Whole:
+def read(closed: Any, names: tuple[str, ...], *, replays: bool = False) -> Program:
     """Read a closed jaxpr; `names` are those of its arguments.
 
     The replay of a checkpoint draws again what its forward pass has drawn. It counts only
     with `replays`, as where the forward pass is left out because nothing needs it.
     """
-    reader, inner = tables.reader(), opened(closed)
+    reader, inner = Reader(_RULES, MOVES), _compat.open_jaxpr(closed)
     reader.replays = replays
     binding = Binding(inner.jaxpr, consts=inner.consts)
     body = Body(binding, None)
     for name, var in zip(names, inner.jaxpr.invars, strict=True):
-        binding.links[var] = token()
-        _argument(reader, body, var, name)
+        binding.links[var] = new_token()
+        _put_argument(reader, body, var, name)
     calls.constants(reader, body, inner)
     reader.read(body)
-    return Whole(reader, *_returned(body))
+    return Program(reader, *_returned_keys(body))
 
 
-def _argument(reader: Reader, body: Body, var: Any, name: str) -> None:
+def _put_argument(reader: Reader, body: Body, var: Any, name: str) -> None:
     aval, lineage = var.aval, reader.lineage
     details = {"varies": 0, "where": None}
-    what = f"argument {name}"
+    phrase = f"argument {name}"
     if is_key(aval):
         impl = impl_of(aval.dtype)
-        made = lineage.root(what, tuple(aval.shape), token(), impl=impl, **details)
+        made = lineage.root(
+            Origin.ARGUMENT, tuple(aval.shape), new_token(), impl=impl, phrase=phrase, **details
+        )
         reader.put(body, var, 0, made)
     elif aval.dtype == np.uint32 and aval.shape[-1:] in ((2,), (4,)):
         # A legacy key, or an array of them, if it is ever used as one.
         impl = "threefry2x32" if aval.shape[-1] == 2 else ""
-        what = f"argument {name}, if it is a key"
-        made = lineage.root(what, tuple(aval.shape[:-1]), token(), impl=impl, **details)
+        phrase += ", if it is a key"
+        shape = tuple(aval.shape[:-1])
+        made = lineage.root(
+            Origin.WORDS_ARGUMENT, shape, new_token(), impl=impl, phrase=phrase, **details
+        )
         reader.put(body, var, 0, to_words(made, aval.shape[-1]))
     else:
         reader.put(body, var, FLOAT if np.issubdtype(aval.dtype, np.inexact) else 0, None)
 
 
-def _returned(body: Body) -> tuple[Handles, Handles]:
+def _returned_keys(body: Body) -> tuple[Handles, Handles]:
     keys, shown = [_NONE], [_NONE]
     for var in body.binding.jaxpr.outvars:
         handles = body.handles(var)

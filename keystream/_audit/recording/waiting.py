@@ -1,4 +1,4 @@
-"""Programs behind all others: when they have ended, everything has."""
+"""Wait until all that was launched on devices before has ended."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ import numpy as np
 from keystream import _compat
 
 
-def pass_through(devices: list[jax.Device]) -> None:
+def wait_for_all(devices: list[jax.Device]) -> None:
     """Wait until all that was launched before on these devices has ended.
 
     Programs of the same devices end in the order in which they began, so that one more of
     them, on each device and on all of them together, is the last.
     """
     if jax.sharding.get_abstract_mesh().empty:
-        _launch(devices)
+        launch_last(devices)
         return
     # The mesh in context can't be put aside while something is traced; another thread has none.
     with ThreadPoolExecutor(1) as other:
-        other.submit(_launch, devices).result()
+        other.submit(launch_last, devices).result()
 
 
-def _launch(devices: list[jax.Device]) -> None:
+def launch_last(devices: list[jax.Device]) -> None:
     places: list[jax.sharding.Sharding] = [
         jax.sharding.SingleDeviceSharding(device) for device in devices
     ]

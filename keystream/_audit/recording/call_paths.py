@@ -13,11 +13,28 @@ import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import CodeType, FrameType
-from typing import Any
+from typing import Any, NamedTuple
 
 from keystream import _compat
-from keystream._audit.files import is_jax
-from keystream._audit.recorder.records import Frame
+from keystream._audit.places import is_jax
+from keystream._audit.recording import waiting
+
+
+class Frame(NamedTuple):
+    """One line of a call path, in the user's code or in a library's."""
+
+    file: str
+    line: int
+    function: str
+
+
+REPLAY = Frame("<jax>", 0, "checkpoint: the replay in a backward pass")
+LANES_WAIT = Frame("<jax>", 0, "while: a loop whose lanes wait for each other")
+BACKWARD = Frame("<jax>", 0, "gradient: its backward pass")
+"""Marks in a path, where JAX runs a user's line in a way that its position can't tell: what
+a rematerialized function draws again, and loops in which lanes that are done go on with what
+they had."""
+
 
 _IDLE = {module.__file__ for module in (threading, queue, selectors, socket, subprocess)}
 """Where threads wait for others; one that has launched a program stands where it did."""
@@ -26,12 +43,6 @@ Live = tuple[tuple[CodeType, int], ...]
 """A Python stack, outermost first: the code of each frame, and its line."""
 
 _OURS = str(Path(__file__).parent) + os.sep
-_FENCES = str(Path(__file__).with_name("fences.py"))
-_TELLING = {
-    "ad_checkpoint.py", "api.py", "blocked_sampler.py", "custom_batching.py",
-    "custom_derivatives.py", "pmap.py", "prng.py", "random.py", "shard_map.py",
-}  # fmt: skip
-"""Files of JAX that stand beside its machinery, but do say what the user asked for."""
 
 
 @functools.cache
@@ -42,14 +53,10 @@ def is_machinery(file: str) -> bool:
     """
     if file.startswith((_OURS, "<frozen ")):
         return True
-    if not is_jax(file):
-        return False
-    path = Path(file)
-    folder = path.parent.name
-    return folder in {"interpreters", "jaxlib"} or (folder == "_src" and path.name not in _TELLING)
+    return is_jax(file) and _compat.is_machinery(file)
 
 
-def live(frame: FrameType | None) -> Live:
+def stack_of(frame: FrameType | None) -> Live:
     """Return the stack that ends with a frame, without machinery."""
     found = []
     while frame is not None:
@@ -68,13 +75,13 @@ def caller() -> tuple[int, Live]:
     nothing but machinery.
     """
     here = threading.get_ident()
-    stack = live(sys._getframe(1))
+    stack = stack_of(sys._getframe(1))
     if stack:
         return here, stack
     stacks = {
-        thread: live(frame)
+        thread: stack_of(frame)
         for thread, frame in sys._current_frames().items()
-        if thread != here and frame.f_code.co_filename not in _IDLE and not _is_fence(frame)
+        if thread != here and frame.f_code.co_filename not in _IDLE and not _only_waits(frame)
     }
     main = threading.main_thread().ident or here
     launching = [thread for thread, found in stacks.items() if found]
@@ -82,14 +89,14 @@ def caller() -> tuple[int, Live]:
     return launched, stacks.get(launched, ())
 
 
-def _is_fence(frame: FrameType | None) -> bool:
+def _only_waits(frame: FrameType | None) -> bool:
     """Is this a thread that only waits, in the place of one with a mesh in context?"""
     found = set()
     while frame is not None:
-        if frame.f_code.co_filename == _FENCES:
-            found.add(frame.f_code.co_name)
+        found.add(frame.f_code)
         frame = frame.f_back
-    return bool(found) and "pass_through" not in found
+    waits, launches = waiting.wait_for_all.__code__, waiting.launch_last.__code__
+    return launches in found and waits not in found
 
 
 def frames(stack: Live) -> tuple[Frame, ...]:
@@ -101,7 +108,7 @@ Traced = tuple[tuple[Frame, ...], ...]
 """The pieces of an equation's traceback, outermost first: one for each jaxpr on its way."""
 
 
-def traced(traceback: Any) -> Traced:
+def pieces_of(traceback: Any) -> Traced:
     """Return the pieces of a traceback of JAX, without the stack that it was lowered in.
 
     JAX joins the traceback of an equation to those around it; each ends in the function of
@@ -110,27 +117,22 @@ def traced(traceback: Any) -> Traced:
     pieces, piece = [], []
     for each in reversed(_compat.frames(traceback)):
         piece.append(Frame(*each))
-        if _ends_piece(piece[-1]):
+        if _compat.ends_trace(piece[-1]):
             pieces.append(piece)
             piece = []
     pieces.append(piece)
     return tuple(tuple(each) for each in pieces if each and not _is_lowering(each))
 
 
-def _ends_piece(frame: Frame) -> bool:
-    return frame.function == "current" and frame.file.endswith("source_info_util.py")
-
-
 def _is_lowering(piece: Sequence[Frame]) -> bool:
-    before = [frame.file for frame in piece[-2:-1]]
-    return any(is_jax(file) and file.endswith("mlir.py") for file in before)
+    return any(is_jax(frame.file) and _compat.is_lowering(frame) for frame in piece[-2:-1])
 
 
-def flat(pieces: Traced) -> tuple[Frame, ...]:
+def join_pieces(pieces: Traced) -> tuple[Frame, ...]:
     """Return the frames of all pieces, without machinery."""
-    return tuple(_telling(pieces))
+    return tuple(_plain_frames(pieces))
 
 
-def _telling(pieces: Traced) -> Iterator[Frame]:
+def _plain_frames(pieces: Traced) -> Iterator[Frame]:
     for piece in pieces:
         yield from (frame for frame in piece if not is_machinery(frame.file))

@@ -1,4 +1,8 @@
-"""What a use of a key is to the user, where it was recorded; and what is wrong with a run."""
+"""Judge a recorded run: pairs of uses, single uses, and shards that draw from one key (KS12).
+
+A use has a call path here in the place of a path of equations, and happens as often as it ran.
+So replays, lanes that wait and branches that `vmap` runs both are told by the frames of JAX.
+"""
 
 from __future__ import annotations
 
@@ -6,21 +10,20 @@ import collections
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from keystream._audit.files import is_jax, is_ours
+from keystream import _compat, _pmap, _shard_map
 from keystream._audit.judging import single
-from keystream._audit.judging.judge import Verdict
+from keystream._audit.judging.findings import Findings, Verdict
 from keystream._audit.judging.pairs import Pairs
-from keystream._audit.judging.taken import Seen, View
-from keystream._audit.judging.wording import Findings
-from keystream._audit.path import Call, named, shown
-from keystream._audit.reading.body import Use
-from keystream._audit.reading.lineage import Lineage
-from keystream._audit.recorder.records import BACKWARD, LANES_WAIT, REPLAY, Frame
-from keystream._audit.run_lineage import Moment
+from keystream._audit.judging.view import KeyUse, View
+from keystream._audit.places import Call, innermost_place, is_jax, is_ours, public_name
+from keystream._audit.reading.lineage import Act, Lineage, Use
+from keystream._audit.reading.records import Moment
+from keystream._audit.recording.call_paths import BACKWARD, LANES_WAIT, REPLAY, Frame
+from keystream._batches import fill
 
 
 class RunView(View):
-    """Looks at recorded uses with the user's eyes."""
+    """Shows recorded uses as the user wrote them."""
 
     def __init__(self, lineage: Lineage) -> None:
         super().__init__(lineage)
@@ -32,72 +35,74 @@ class RunView(View):
             self._calls[where.frames] = _call_of(where.frames)
         return self._calls[where.frames]
 
-    def apart(self, one: Seen, other: Seen) -> bool:
-        """Are two uses of one key none too many: replays, lanes that wait, branches, samplers?"""
+    def allows_both(self, one: KeyUse, other: KeyUse) -> bool:
+        """May two uses of one key both stand: replays, lanes that wait, branches, samplers?"""
         first, second = one.use.where, other.use.where
         frames = {*first.frames, *second.frames}
         if any(map(_is_replay, frames)) or (LANES_WAIT in frames and first.frames == second.frames):
             return True
         if first.shard is not None and second.shard not in (None, first.shard):
             return True  # Shards are looked at apart.
-        common = _common(first.frames, second.frames)
-        if _branches(common, first.frames, second.frames):
+        common = _common_length(first.frames, second.frames)
+        if _are_branches(common, first.frames, second.frames):
             return True
         if first.frames == second.frames:
-            return _in_batches(first.frames)
+            return _is_in_batches(first.frames)
         # They part inside of JAX, and no line of the user's comes after: in one sampler.
         tails = (*first.frames[common:], *second.frames[common:])
         inside = common > 0 and is_jax(first.frames[common - 1].file)
         return inside and first.program == second.program and all(is_jax(f.file) for f in tails)
 
-    def without_repeats(self, draws: list[Seen], tell: Callable[[Seen, Seen], None]) -> list[Seen]:
+    def drop_repeats(
+        self, draws: list[KeyUse], tell: Callable[[KeyUse, KeyUse], None]
+    ) -> list[KeyUse]:
         """Tell of draws that a loop makes again and again, and leave all but the first out."""
-        lines: dict[Any, list[Seen]] = collections.defaultdict(list)
+        lines: dict[Any, list[KeyUse]] = collections.defaultdict(list)
         for seen in draws:
             lines[seen.use.where.frames, seen.use.where.shard].append(seen)
-        left: list[Seen] = []
+        left: list[KeyUse] = []
         for several in lines.values():
             # Twice in one line may be written there.
-            if len(several) > 2 and not self.apart(*several[:2]):
-                doubt = _alike(self.lineage, *several[:2])
+            if len(several) > 2 and not self.allows_both(*several[:2]):
+                doubt = _use_same_keys(self.lineage, *several[:2])
                 tell(several[0], several[1]._replace(maybe=doubt))
                 left.append(several[0])
             else:
                 left += several
         return left
 
-    def backward(self, use: Use) -> bool:
+    def is_backward(self, use: Use) -> bool:
         """Does a use stand in the backward pass of a gradient?"""
         # Compiled, an equation tells; eagerly, the function of JAX that runs backward rules.
         frames: tuple[Frame, ...] = use.where.frames
         return BACKWARD in frames or any(
-            is_jax(frame.file) and ("_bwd" in frame.function or "backward" in frame.function)
-            for frame in frames
+            is_jax(frame.file) and _compat.is_backward_rule(frame) for frame in frames
         )
 
-    def in_doubt(self, one: Seen, other: Seen) -> bool:
+    def is_doubtful(self, one: KeyUse, other: KeyUse) -> bool:
         """May two uses be branches that `vmap` runs both, or one noise made for a derivative?"""
-        if _alike(self.lineage, one, other):
+        if _use_same_keys(self.lineage, one, other):
             return True
         return one.use.shape == other.use.shape and all(
-            any(is_jax(frame.file) and frame.file.endswith(_DERIVATIVES) for frame in frames)
+            any(is_jax(frame.file) and _compat.is_derivative_rule(frame) for frame in frames)
             for frames in (one.use.where.frames, other.use.where.frames)
         )
 
 
-_SAYING = ("_shard_map.py", "_pmap.py")
-_DERIVATIVES = "custom_derivatives.py"
-_BRANCHES = "_cond_batching_rule"
+_SAYING = (_shard_map.__file__, _pmap.__file__)
+"""In `ks.shard_map` and `ks.pmap` shards that share a key are meant to."""
+_FILL = fill.__code__
 
 
-def _in_batches(frames: tuple[Frame, ...]) -> bool:
+def _is_in_batches(frames: tuple[Frame, ...]) -> bool:
     """Are items made in batches? The last one begins earlier, to be as long as the others."""
     return any(
-        is_ours(frame.file) and frame.function.partition(".")[0] == "fill" for frame in frames
+        frame.file == _FILL.co_filename and frame.function.partition(".")[0] == _FILL.co_name
+        for frame in frames
     )
 
 
-def _alike(lineage: Lineage, one: Seen, other: Seen) -> bool:
+def _use_same_keys(lineage: Lineage, one: KeyUse, other: KeyUse) -> bool:
     """Do both use the same key array?
 
     What isn't chosen by a `cond` under `vmap` is run all the same, and a path doesn't tell.
@@ -109,19 +114,20 @@ def _alike(lineage: Lineage, one: Seen, other: Seen) -> bool:
 
 def _is_replay(frame: Frame) -> bool:
     # Run eagerly, a backward pass replays a checkpoint through a function of JAX's own.
-    eager = frame.file.endswith("ad_checkpoint.py") and "transpose" in frame.function
-    return frame == REPLAY or (eager and is_jax(frame.file))
+    return frame == REPLAY or (is_jax(frame.file) and _compat.is_eager_replay(frame))
 
 
-def _common(one: tuple[Frame, ...], other: tuple[Frame, ...]) -> int:
+def _common_length(one: tuple[Frame, ...], other: tuple[Frame, ...]) -> int:
     """Return how many frames two paths have in common, from the outermost one on."""
     pairs = zip(one, other, strict=False)
     return next((i for i, (a, b) in enumerate(pairs) if a != b), min(len(one), len(other)))
 
 
-def _branches(common: int, one: tuple[Frame, ...], other: tuple[Frame, ...]) -> bool:
+def _are_branches(common: int, one: tuple[Frame, ...], other: tuple[Frame, ...]) -> bool:
     """Are these branches of one choice, which `vmap` runs both?"""
-    if not 0 < common < min(len(one), len(other)) or one[common - 1].function != _BRANCHES:
+    if not 0 < common < min(len(one), len(other)):
+        return False
+    if not _compat.runs_all_branches(one[common - 1]):
         return False
     first, second = one[common], other[common]
     same = first.file == second.file and first.function == second.function
@@ -132,32 +138,34 @@ def judge(lineage: Lineage, uses: list[Use]) -> Verdict:
     """Hold what was really done with keys against the rules."""
     view = RunView(lineage)
     findings = Findings(lineage, view)
-    used = lineage.touched(use.handles for use in uses)
-    Pairs(lineage, uses, view, findings, used).look()
+    used = lineage.mark_used(use.handles for use in uses)
+    Pairs(lineage, uses, view, findings, used).judge_all()
     for use in uses:
-        single.implementation(lineage, view, findings, use)
-        single.repeated_lanes(lineage, view, findings, use)
-    _shards(lineage, view, findings, uses)
-    return Verdict(tuple(findings.found.values()), tuple(findings.keys.values()), view)
+        single.judge_implementation(lineage, view, findings, use)
+        single.judge_repeated_lanes(lineage, view, findings, use)
+    _find_shared_shards(lineage, view, findings, uses)
+    return findings.verdict()
 
 
-def _shards(lineage: Lineage, view: RunView, findings: Findings, uses: Iterable[Use]) -> None:
+def _find_shared_shards(
+    lineage: Lineage, view: RunView, findings: Findings, uses: Iterable[Use]
+) -> None:
     """Find lines at which several shards drew from one key."""
     seen: dict[Any, Any] = collections.defaultdict(dict)
     for use in uses:
         where = use.where
-        if use.what != "draw" or where.shard is None or _is_shared_out_loud(where):
+        if use.act is not Act.DRAW or where.shard is None or _is_shared_on_purpose(where):
             continue
         for node, handle in zip(lineage.nodes(use.handles).tolist(), use.handles, strict=True):
             before = seen[where.frames].setdefault(node, where.shard)
             if before != where.shard:
-                taken = view.taken(Seen(use, int(handle)))
+                written = view.as_written(KeyUse(use, int(handle)))
                 message = "several shards draw from one key"
-                findings.add("KS12", [taken], taken.way, message=message, severity="warning")
+                findings.add("KS12", [written], written.way, message=message, severity="warning")
 
 
-def _is_shared_out_loud(where: Moment) -> bool:
-    return any(is_ours(frame.file) and frame.file.endswith(_SAYING) for frame in where.frames)
+def _is_shared_on_purpose(where: Moment) -> bool:
+    return any(frame.file in _SAYING for frame in where.frames)
 
 
 def _call_of(frames: tuple[Frame, ...]) -> Call:
@@ -169,6 +177,6 @@ def _call_of(frames: tuple[Frame, ...]) -> Call:
     if not own:
         return Call(None, "", ())
     inner = frames[own[-1] + 1] if own[-1] + 1 < len(frames) else None
-    function = named(inner.file, inner.function) if inner else ""
+    function = public_name(inner.file, inner.function) if inner else ""
     mine = tuple((frames[i].file, frames[i].line, frames[i].function) for i in own)
-    return Call(shown(list(mine)), function, mine)
+    return Call(innermost_place(list(mine)), function, mine)

@@ -1,4 +1,4 @@
-"""From what was recorded to the lineage of the keys that were really used."""
+"""Read records of a run: the lineage of the keys that were really used."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from keystream import _cipher
-from keystream._audit.reading.body import Use
 from keystream._audit.reading.draws import split_is_fold
-from keystream._audit.reading.lineage import CHILD, ROOT, Handles, Lineage, Step
-from keystream._audit.recorder.records import Frame, Record
+from keystream._audit.reading.lineage import CHILD, ROOT, Act, Handles, Lineage, Origin, Use
+from keystream._audit.recording.call_paths import Frame
+from keystream._audit.recording.recordings import Record
 
 
 class Moment(NamedTuple):
@@ -41,57 +41,58 @@ class _Reader:
         self.lineage, self.uses = Lineage(), list[Use]()
         self.made: dict[int, list[int]] = collections.defaultdict(list)
         """By node: the handles of all ways in which it was made."""
-        self.taken: dict[int, int] = collections.Counter()
+        self.times_used: dict[int, int] = collections.Counter()
         """By node: how often it was used."""
 
     def add(self, record: Record, where: Moment) -> None:
         if record.kind == "seed":
-            self._root(f"key({_seed(record)})", record, where)
+            self._root(Origin.SEED, f"key({_seed(record)})", record, where)
             return
         parents = self._owners(record)
         if record.kind in ("bits", "gamma"):
             width = record.bit_width or 32
-            self._use("draw", parents, where, record.shape, width)
+            self._use(Act.DRAW, parents, where, record.shape, width)
             return
         numbers = _numbers(record)
         named = record.kind == "block" and bool((numbers >> np.uint64(62) == 2).all())
-        what = {"split": "split", "fold_in": "fold", "block": "name" if named else "fold"}
-        self._use(what[record.kind], parents, where, record.shape, 0)
+        act = Act.SPLIT if record.kind == "split" else Act.NAME if named else Act.FOLD
+        self._use(act, parents, where, record.shape, 0)
         if record.kind == "split":
             parents, words = np.repeat(parents, numbers.size), _children(record, numbers)
             numbers = np.tile(numbers, record.words.shape[0])
         else:
             parents = np.broadcast_to(parents, numbers.shape)
             words = _children(record, numbers)
-        label = "split" if record.kind == "split" else "a name" if named else "fold_in"
-        self._step(label, words, parents, numbers, record.impl, where)
+        origin = _ORIGINS[act]
+        self._step(origin, "", words, parents, numbers, record.impl, where)
 
     def _use(
-        self, what: str, keys: Handles, where: Moment, shape: tuple[int, ...], width: int
+        self, act: Act, keys: Handles, where: Moment, shape: tuple[int, ...], width: int
     ) -> None:
         if keys.size:
-            self.uses.append(Use(what, keys, where, (), (), shape, width, []))
+            self.uses.append(Use(act, keys, where, (), (), shape, width, 0, also=[]))
 
-    def _root(self, what: str, record: Record, where: Moment | None) -> Handles:
+    def _root(self, origin: Origin, phrase: str, record: Record, where: Moment | None) -> Handles:
         numbers = np.zeros(len(record.words), np.uint64)
-        return self._step(what, record.words, None, numbers, record.impl, where)
+        return self._step(origin, phrase, record.words, None, numbers, record.impl, where)
 
     def _owners(self, record: Record) -> Handles:
         """Return the handles of the keys of a record, whichever way they were made."""
         nodes = _nodes(record.words, record.impl).tolist()
         if any(not self.made[node] for node in nodes):
-            self._root("a key from outside", record, None)
+            self._root(Origin.OUTSIDE, "", record, None)
         found = []
         for node in nodes:
             # Where one key was made twice and used twice, each use has a way of its own.
             ways = self.made[node]
-            found.append(ways[min(self.taken[node], len(ways) - 1)])
-            self.taken[node] += 1
+            found.append(ways[min(self.times_used[node], len(ways) - 1)])
+            self.times_used[node] += 1
         return np.asarray(found, np.int64)
 
     def _step(
         self,
-        what: str,
+        origin: Origin,
+        phrase: str,
         words: np.ndarray,
         parents: Handles | None,
         numbers: np.ndarray,
@@ -100,12 +101,15 @@ class _Reader:
     ) -> Handles:
         nodes = _nodes(words, impl)
         kind = ROOT if parents is None else CHILD
-        first = len(self.lineage.steps) << 32
-        self.lineage.steps.append(Step(what, nodes, parents, kind, numbers, 0, impl, where))
-        handles = np.arange(first, first + len(nodes), dtype=np.int64)
+        handles = self.lineage.add(
+            origin, nodes, parents, kind, numbers, varies=0, impl=impl, where=where, phrase=phrase
+        )
         for node, handle in zip(nodes.tolist(), handles.tolist(), strict=True):
             self.made[node].append(handle)
         return handles
+
+
+_ORIGINS = {Act.SPLIT: Origin.SPLIT, Act.FOLD: Origin.FOLD_IN, Act.NAME: Origin.NAME}
 
 
 def _nodes(words: np.ndarray, impl: str) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Functions that were compiled or exported ahead of time: that they ran is noticed."""
+"""Notice that functions ran which were compiled or exported ahead of time."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from weakref import WeakKeyDictionary
 import jax
 import jax.export
 
-from keystream._audit.recorder import state
+from keystream._audit.recording import recordings
 
 _TURN = threading.Lock()
 _CALLS_BACK = re.compile(r"xla_ffi(_partitioned)?_python_\w+_callback")
@@ -40,12 +40,12 @@ _METHODS = (
 )
 
 _depth = 0
-_told: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
+_unseen_of: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
 """What is said of each when it runs; nothing of one that uses no keys."""
 
 
 @contextlib.contextmanager
-def watched() -> Iterator[None]:
+def watch() -> Iterator[None]:
     """Notice calls of functions that were compiled before anything could be recorded.
 
     Nothing of JAX tells of such a call, so that the method itself is another one as long as
@@ -56,7 +56,7 @@ def watched() -> Iterator[None]:
         _depth += 1
         if _depth == 1:
             for method in _METHODS:
-                setattr(method.owner, method.name, _noticed(method))
+                setattr(method.owner, method.name, _notice(method))
     try:
         yield
     finally:
@@ -67,27 +67,27 @@ def watched() -> Iterator[None]:
                     setattr(owner, name, getattr(owner, name).__wrapped__)
 
 
-def _noticed(method: _Method) -> Callable[..., Any]:
+def _notice(method: _Method) -> Callable[..., Any]:
     stock: Callable[..., Any] = getattr(method.owner, method.name)
 
     @functools.wraps(stock)
     def call(self: Any, *args: Any, **kwargs: Any) -> Any:
-        _look(method, self)
+        _report_call(method, self)
         return stock(self, *args, **kwargs)
 
     return call
 
 
-def _look(method: _Method, ready: Any) -> None:
+def _report_call(method: _Method, ready: Any) -> None:
     told = None
     with contextlib.suppress(Exception):  # what can't be hashed is read each time
-        told = _told.get(ready)
+        told = _unseen_of.get(ready)
     if told is None:
         told = _read(method, ready)
         with contextlib.suppress(Exception):
-            _told[ready] = told
+            _unseen_of[ready] = told
     if told:
-        state.unseen(told)
+        recordings.add_unseen(told)
 
 
 def _read(method: _Method, ready: Any) -> str:

@@ -1,15 +1,59 @@
-"""Where in the user's code something happens: a path of equations, from outer to inner ones."""
+"""Find where in the user's code something happens, and whose code a file is."""
 
 from __future__ import annotations
 
+import functools
 import linecache
+import os
+import pathlib
+import site
+import sysconfig
 from typing import Any, NamedTuple
 
 import jax
+import jaxlib
 
+import keystream
 from keystream import _compat
-from keystream._audit.files import installed, is_jax, is_ours
 from keystream._audit.values import Place
+
+
+def _below_folders(*folders: object) -> tuple[str, ...]:
+    # As Python tells of a file and as it lies on the disk; and not what is only called alike,
+    # as `jaxopt` beside `jax`.
+    paths = [pathlib.Path(str(folder)) for folder in folders]
+    return tuple({str(path) + os.sep for each in paths for path in (each, each.resolve())})
+
+
+def _home(library: Any) -> pathlib.Path:
+    return pathlib.Path(str(library.__file__)).parent
+
+
+_JAX, _OURS = _below_folders(_home(jax), _home(jaxlib)), _below_folders(_home(keystream))
+_PATHS = sysconfig.get_paths()
+_LIBRARIES = _below_folders(
+    *(folder for name, folder in _PATHS.items() if name != "data"),
+    *site.getsitepackages(),
+    site.getusersitepackages(),
+)
+
+
+@functools.lru_cache(maxsize=4096)
+def is_jax(file: str) -> bool:
+    """Does a file belong to JAX?"""
+    return file.startswith(_JAX)
+
+
+@functools.lru_cache(maxsize=4096)
+def is_ours(file: str) -> bool:
+    """Does a file belong to keystream?"""
+    return file.startswith(_OURS)
+
+
+@functools.lru_cache(maxsize=4096)
+def is_installed(file: str) -> bool:
+    """Does a file belong to a library that somebody installed?"""
+    return file.startswith(_LIBRARIES)
 
 
 class Path(NamedTuple):
@@ -57,13 +101,13 @@ def call(path: Path) -> Call:
             last = last and eqn
             break
     if last is None:
-        return Call(None, described(path.eqn), ())
-    return Call(shown(frames), _called(last, frames[-1]), tuple(frames))
+        return Call(None, describe(path.eqn), ())
+    return Call(innermost_place(frames), _name_of_call(last, frames[-1]), tuple(frames))
 
 
-def shown(frames: list[tuple[str, int, str]]) -> Place:
+def innermost_place(frames: list[tuple[str, int, str]]) -> Place:
     """Return the innermost line that is no installed library's, or else the innermost."""
-    own = [frame for frame in frames if not installed(frame[0])] or frames
+    own = [frame for frame in frames if not is_installed(frame[0])] or frames
     return place(own[-1])
 
 
@@ -78,15 +122,15 @@ def user_frames(source_info: Any) -> list[tuple[str, int, str]]:
     return [frame for frame in _compat.user_frames(source_info) if not is_ours(frame[0])]
 
 
-def _called(eqn: Any, frame: tuple[str, int, str]) -> str:
+def _name_of_call(eqn: Any, frame: tuple[str, int, str]) -> str:
     frames = _compat.frames(eqn.source_info.traceback)
     inner = frames[frames.index(frame) - 1] if frame in frames else None
     if inner is None:
-        return described(eqn)
-    return named(inner[0], inner[2]) or described(eqn)
+        return describe(eqn)
+    return public_name(inner[0], inner[2]) or describe(eqn)
 
 
-def named(file: str, function: str) -> str:
+def public_name(file: str, function: str) -> str:
     """Name a function of JAX's or keystream's as people call it; nothing for any other one."""
     name = function.rpartition(".")[2]
     if is_ours(file):
@@ -102,7 +146,7 @@ def _is_sampler(eqn: Any) -> bool:
     return is_jax(_compat.function_file(jaxpr))
 
 
-def described(eqn: Any) -> str:
+def describe(eqn: Any) -> str:
     """Name an equation as people know it."""
     name = eqn.primitive.name
     if name in _PUBLIC:
@@ -124,6 +168,6 @@ _PUBLIC = {
 _SAMPLERS = frozenset(name for name in dir(jax.random) if not name.startswith("_"))
 
 
-def scopes(path: Path) -> list[tuple[str, str]]:
+def name_stack_of(path: Path) -> list[tuple[str, str]]:
     """Return the name stacks of all equations on a path, one after the other."""
     return [each for eqn in path.eqns() for each in _compat.name_stack(eqn.source_info)]
