@@ -1,4 +1,4 @@
-"""Several streams under one key, told apart by name."""
+"""Hand out keys from several streams under one key, told apart by name: `Streams`."""
 
 from __future__ import annotations
 
