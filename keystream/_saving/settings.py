@@ -35,8 +35,11 @@ class Setting(NamedTuple):
 
     def read(self, name: str) -> Any:
         """Return the setting as it is here; None if this JAX lacks it."""
-        if name == "XLA_FLAGS":
-            return xla_flags()
+        if name == "XLA_FLAGS":  # without paths and the number of devices: they change no number
+            flags = os.environ.get(name, "").split()
+            return " ".join(
+                each for each in flags if "/" not in each and "device_count" not in each
+            )
         try:
             # Some are no attributes, and those that are can't be read.
             value = setting(name) if hasattr(jax.config, name) else jax.config.read(name)
@@ -188,12 +191,6 @@ def read_settings() -> Iterator[Reading]:
         value = each.read(name)
         if value is not None or each.usual in (None, ANY):
             yield Reading(name, each, value, each.usual is not ANY and value != each.usual)
-
-
-def xla_flags() -> str:
-    """Return XLA's flags, without paths and the number of devices, which change no number."""
-    flags = os.environ.get("XLA_FLAGS", "").split()
-    return " ".join(flag for flag in flags if "/" not in flag and "device_count" not in flag)
 
 
 class Fact(NamedTuple):
