@@ -27,7 +27,8 @@ X = TypeVar("X")
 Y = TypeVar("Y")
 
 Numbers: TypeAlias = (
-    bool
+    None
+    | bool
     | int
     | float
     | complex
@@ -37,7 +38,7 @@ Numbers: TypeAlias = (
     | list[Any]
     | dict[Any, Any]
 )
-"""What may be numbers or NumPy arrays where the body is given JAX arrays."""
+"""What may hold numbers or NumPy arrays where the body is given JAX arrays."""
 
 Position: TypeAlias = int | np.integer[Any] | np.ndarray | jax.Array
 
