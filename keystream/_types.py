@@ -27,8 +27,7 @@ X = TypeVar("X")
 Y = TypeVar("Y")
 
 Numbers: TypeAlias = (
-    None
-    | bool
+    bool
     | int
     | float
     | complex
@@ -37,6 +36,7 @@ Numbers: TypeAlias = (
     | tuple[Any, ...]
     | list[Any]
     | dict[Any, Any]
+    | None
 )
 """What may hold numbers or NumPy arrays where the body is given JAX arrays."""
 
