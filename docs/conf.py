@@ -19,6 +19,7 @@ release = importlib.metadata.version("keystream")
 extensions = [
     "myst_nb",
     "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
     "sphinx.ext.napoleon",
     "sphinx_copybutton",
     "docstrings",
@@ -37,6 +38,7 @@ nb_execution_timeout = 600
 
 # A signature shows its types, one argument a line where it is long.
 autodoc_typehints = "signature"
+autosummary_generate = False
 autodoc_member_order = "bysource"
 autodoc_type_aliases = {
     name: name for name in ("F", "Leaf", "Numbers", "Part", "Position", "Seed", "Shape")

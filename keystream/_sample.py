@@ -1,4 +1,4 @@
-"""Items in lanes: draws of any shape, in batches and on a mesh."""
+"""Draw samples of any shape, each with its own key, in batches and on a mesh."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def sample(  # type: ignore[misc] # a sampler's own `start=` isn't ours
     out_sharding: Any = None,
     **kwargs: Any,
 ) -> Any:
-    """Draw for every place of a shape, place i with child i of the key.
+    """Draw samples of a shape, sample i with the key `ks.derive(key, i)`.
 
     Reach for it where each draw should stand on its own: the same number for item i
     however many are drawn, in whatever batches, on whatever mesh. For keys rather than
@@ -104,7 +104,7 @@ def sample(  # type: ignore[misc] # a sampler's own `start=` isn't ours
         What the sampler returns, each array with `shape` in front.
 
     Key use:
-        Consumes `key`; calls over disjoint ranges of positions are one consumption.
+        Consumes `key`: use it again only for ranges of positions that don't overlap.
 
     Guarantees:
         Neither `shape`, `batch_size`, the mesh nor the number of processes changes a key

@@ -1,4 +1,4 @@
-"""What a person wrote -> a key."""
+"""Make a key from a seed: an int of any size, text, bytes, a list or a SeedSequence."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Many children of one key: by number, by name, by leaf of a tree, by path."""
+"""Derive keys from one key: by number, by name, by leaf of a pytree, by path."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ def keys(
         A typed key array of that shape and of the implementation of `key`.
 
     Key use:
-        Consumes `key`; calls over disjoint ranges of positions are one consumption.
+        Consumes `key`: use it again only for ranges of positions that don't overlap.
 
     Guarantees:
         Neither `shape` nor `out_sharding` nor the number of devices or processes changes

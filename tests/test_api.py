@@ -23,7 +23,7 @@ MODULES = [
 ]
 GIVEN = ("Report", "Finding", "Place", "Count", "Branch", "Summary")
 """Values that `audit` and `recording` return, and that nobody imports."""
-COMMANDS = ("demo", "doctor", "bench", "bits", "audit", "run")
+COMMANDS = ("demo", "doctor", "bench", "bits", "audit", "explain", "run")
 OURS = (ks.Stream, ks.Streams)
 
 
