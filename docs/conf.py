@@ -40,6 +40,9 @@ nb_execution_timeout = 600
 autodoc_typehints = "signature"
 autosummary_generate = False
 autodoc_member_order = "bysource"
+autodoc_type_aliases = {
+    name: name for name in ("F", "Leaf", "Numbers", "Part", "Position", "Seed", "Shape")
+}
 python_maximum_signature_line_length = 100
 python_use_unqualified_type_names = True
 napoleon_numpy_docstring = False

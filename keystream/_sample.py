@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any, Concatenate, overload
+from typing import TYPE_CHECKING, Any, Concatenate, overload
 
 import jax
 import jax.numpy as jnp
@@ -16,7 +16,10 @@ from keystream._called import bound, few_dims, over_keys
 from keystream._placement import Placement
 from keystream._program import Function, Leaves
 from keystream._scheme import Counter, advance
-from keystream._types import P, Position, R, Shape
+from keystream._types import Position, R, Shape
+
+if TYPE_CHECKING:
+    from keystream._types import P  # the site shows `P.args` as it is, unless it can evaluate it
 
 
 @overload

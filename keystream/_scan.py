@@ -23,7 +23,7 @@ from keystream._types import C, Numbers, Position, X, Y
 def scan(
     body: Callable[[jax.Array, C, X], tuple[C, Y]],
     init: C | Numbers,
-    xs: X | Numbers | None = None,
+    xs: X | Numbers = None,
     *,
     key: jax.Array,
     length: int | None = None,
@@ -122,7 +122,7 @@ def _make_scan(
 def scan_carried(
     body: Callable[[jax.Array, C, X], tuple[C, Y]],
     init: C | Numbers,
-    xs: X | Numbers | None = None,
+    xs: X | Numbers = None,
     *,
     key: jax.Array,
     length: int | None = None,

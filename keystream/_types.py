@@ -36,8 +36,9 @@ Numbers: TypeAlias = (
     | tuple[Any, ...]
     | list[Any]
     | dict[Any, Any]
+    | None
 )
-"""What may be numbers or NumPy arrays where the body is given JAX arrays."""
+"""What may hold numbers or NumPy arrays where the body is given JAX arrays."""
 
 Position: TypeAlias = int | np.integer[Any] | np.ndarray | jax.Array
 

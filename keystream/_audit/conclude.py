@@ -24,7 +24,7 @@ from keystream._audit.values import Branch, Count, Finding, Place
 def audit_traced(
     subject: str, fun: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Report:
-    """Return what a call's jaxpr says of its keys."""
+    """Return the report of a call, by its jaxpr."""
     call = trace(fun, args, kwargs)
     whole = program.read(*call)
     verdict = traced.judge(whole)
@@ -54,7 +54,7 @@ _THROWN_AWAY = "No result depends on one of the two: its numbers are thrown away
 
 
 def audit_records(subject: str, recorded_uses: Sequence[Record], unseen: Sequence[str]) -> Report:
-    """Return what records say."""
+    """Return the report of a run, by its records."""
     lineage, uses = records.read(recorded_uses)
     verdict = recorded.judge(lineage, uses)
     return _report(subject, lineage, uses, verdict, unseen)

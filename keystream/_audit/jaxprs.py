@@ -24,7 +24,7 @@ from keystream._errors import ArgumentTypeError, Words, error, summary
 
 
 class Traced(NamedTuple):
-    """What was traced."""
+    """A call as a jaxpr."""
 
     closed: Any
     """The jaxpr with its constants."""
@@ -33,7 +33,7 @@ class Traced(NamedTuple):
 
 
 def trace(fun: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Traced:
-    """Trace a call.
+    """Trace a call: arrays become abstract, everything else stays what it is.
 
     Raises:
         ArgumentTypeError: The call looks at values that tracing doesn't have.

@@ -30,7 +30,7 @@ DEEPEST = 8
 
 
 class Pairs:
-    """Compares uses of one key."""
+    """Compares uses of one key, pair by pair."""
 
     def __init__(
         self,
@@ -243,7 +243,7 @@ def _act(step: Step) -> Act:
 
 
 def _is_next_step(one: KeyUse, other: KeyUse) -> bool:
-    """Is it one key only because a loop carries the one on to where the other is?"""
+    """Is the key of both uses one only because a loop carries it into its next step?"""
     loops = [s for s in one.use.scopes if s.kind != "axis" and s in other.use.scopes]
     inside = [bool((seen.use.handles == seen.handle).any()) for seen in (one, other)]
     return bool(loops) and inside.count(False) == 1

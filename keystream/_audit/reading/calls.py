@@ -26,18 +26,18 @@ from keystream._audit.reading.reader import (
 )
 
 
-def constants(reader: Reader, body: Body, inner: _compat.OpenJaxpr) -> None:
-    """Say which of a body's constants are keys."""
+def put_constants(reader: Reader, body: Body, inner: _compat.OpenJaxpr) -> None:
+    """Put the handles of those of a body's constants that are keys."""
     for var, const in zip(inner.jaxpr.constvars, inner.consts, strict=False):
         # One constant is one root, in however many bodies it stands.
         if id(const) not in reader.constants:
-            reader.constants[id(const)] = constant(reader, const, body.where)
+            reader.constants[id(const)] = constant_handles(reader, const, body.where)
         handles = reader.constants[id(const)]
         if handles is not None:
             body.held[var] = handles
 
 
-def constant(reader: Reader, const: Any, where: Any) -> np.ndarray | None:
+def constant_handles(reader: Reader, const: Any, where: Any) -> np.ndarray | None:
     """Return the handles of a constant that is a key, or may be the words of one."""
     aval = jax.typeof(const)
     details = {"varies": 0, "where": where}
@@ -83,7 +83,7 @@ def enter(
     made = Body(binding, body.path(eqn), (*body.scopes, *scopes), choices, body.replay or replay)
     for var, (mask, handles) in zip(inner.jaxpr.invars, values, strict=True):
         reader.put(made, var, mask, handles)
-    constants(reader, made, inner)
+    put_constants(reader, made, inner)
     held = any(handles is not None for _, handles in values)
     if held or holds(inner.jaxpr, _is_about_keys, reader.about_keys):
         reader.read(made)
@@ -103,7 +103,7 @@ def read_call(reader: Reader, body: Body, eqn: Any, closed: Any, replay: bool = 
 
 
 def finish(reader: Reader, body: Body, eqn: Any, outs: Iterable[Value]) -> None:
-    """Say what is known of the results of an equation."""
+    """Put what is known of the results of an equation."""
     for var, (mask, handles) in zip(eqn.outvars, outs, strict=True):
         fits = handles is not None and handles.shape == tuple(var.aval.shape)
         reader.put(body, var, mask, handles if fits else None)

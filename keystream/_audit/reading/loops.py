@@ -29,7 +29,7 @@ loops come first, so that four of them are followed whole."""
 
 
 def leave(reader: Reader, since: Mark, meant: Mapping[int, Handles]) -> None:
-    """Say of all that was used inside which keys that were, seen from outside.
+    """Add to each use inside a loop the keys that it is of, seen from outside.
 
     `meant` has the keys that a symbol stands for: what is done with the symbol, or with what
     was made of it, is done with each of them.
@@ -79,7 +79,7 @@ class Loop:
         made = None if handles is None else on_keys(symbol, typed, handles)
         return bits | self.scope.bit, made
 
-    def carried(self, value: Value, typed: bool) -> Value:
+    def carry(self, value: Value, typed: bool) -> Value:
         """Return what stands for a carry in every step."""
         bits, handles = value
         if handles is None:
@@ -116,7 +116,7 @@ class Loop:
         while True:
             since = self.reader.mark()
             given = [
-                self.carried(value, typed[p]) if p in carries and p not in fixed else value
+                self.carry(value, typed[p]) if p in carries and p not in fixed else value
                 for p, value in enumerate(values)
             ]
             made, outs = enter(
@@ -153,7 +153,7 @@ class Loop:
         pairs = np.stack([first.ravel(), last.ravel()], axis=1)
         self.meant |= dict(zip(symbol.ravel().tolist(), pairs, strict=True))
 
-    def after(self, value: Value, typed: bool) -> Value:
+    def after_loop(self, value: Value, typed: bool) -> Value:
         """Return what a carry is when the loop has ended."""
         bits, handles = value
         left = None
@@ -161,7 +161,7 @@ class Loop:
             left = on_keys(lambda keys: self._outside_keys(Origin.AFTER_LOOP, keys), typed, handles)
         return bits & ~self.scope.bit, left
 
-    def stacked(self, value: Value, typed: bool, length: int) -> Value:
+    def stack_rows(self, value: Value, typed: bool, length: int) -> Value:
         """Return what the rows of a result are, one of each step."""
         bits, handles = value
         left = None
@@ -216,9 +216,9 @@ def _scan(reader: Reader, body: Body, eqn: Any) -> None:
     _, outs = loop.settle(closed, values, links, range(first, first + carries))
     leave(reader, loop.since, loop.meant)
     typed = [is_key(var.aval) for var in eqn.outvars]
-    results = [loop.after(*pair) for pair in zip(outs[:carries], typed, strict=False)]
+    results = [loop.after_loop(*pair) for pair in zip(outs[:carries], typed, strict=False)]
     results += [
-        loop.stacked(value, key, params["length"])
+        loop.stack_rows(value, key, params["length"])
         for value, key in zip(outs[carries:], typed[carries:], strict=True)
     ]
     finish(reader, body, eqn, results)
@@ -243,7 +243,7 @@ def _while(reader: Reader, body: Body, eqn: Any) -> None:
     enter(reader, body, eqn, params["cond_jaxpr"], asked, asked_links, scopes=(loop.scope,))
     leave(reader, loop.since, loop.meant)
     typed = [is_key(var.aval) for var in eqn.outvars]
-    finish(reader, body, eqn, map(loop.after, outs, typed))
+    finish(reader, body, eqn, map(loop.after_loop, outs, typed))
 
 
 RULES: dict[str, EquationRule] = {"scan": _scan, "while": _while}

@@ -18,7 +18,7 @@ _RULES = {**draws.RULES, **calls.RULES, **loops.RULES, **meshes.RULES}
 
 
 class Program(NamedTuple):
-    """What was read."""
+    """A program that was read."""
 
     reader: Reader
     returned: Handles
@@ -40,7 +40,7 @@ def read(closed: Any, names: tuple[str, ...], *, replays: bool = False) -> Progr
     for name, var in zip(names, inner.jaxpr.invars, strict=True):
         binding.links[var] = new_token()
         _put_argument(reader, body, var, name)
-    calls.constants(reader, body, inner)
+    calls.put_constants(reader, body, inner)
     reader.read(body)
     return Program(reader, *_returned_keys(body))
 

@@ -161,7 +161,7 @@ class Reader:
         return [(body.mask([atom]), body.handles(atom)) for atom in atoms]
 
     def put(self, body: Body, var: Any, mask: int, handles: np.ndarray | None) -> None:
-        """Say what is known of a result."""
+        """Remember what is known of a result."""
         if mask:
             body.masks[var] = mask
         if handles is not None and handles.size:

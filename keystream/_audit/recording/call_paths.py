@@ -100,7 +100,7 @@ def _only_waits(frame: FrameType | None) -> bool:
 
 
 def frames(stack: Live) -> tuple[Frame, ...]:
-    """Return a stack as values."""
+    """Return a stack as frames."""
     return tuple(Frame(code.co_filename, line, code.co_qualname) for code, line in stack)
 
 

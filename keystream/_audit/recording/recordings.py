@@ -101,14 +101,14 @@ def is_on() -> bool:
 
 
 def begin(recording: Recording) -> None:
-    """Have a recording take part."""
+    """Hand uses to a recording from now on."""
     with _turn:
         _under_way.append(recording)
         _compat.set_recording(True)
 
 
 def end(recording: Recording) -> None:
-    """Have a recording take part no longer."""
+    """Hand no more uses to a recording."""
     with _turn:
         _under_way[:] = [each for each in _under_way if each is not recording]
         if not _under_way:
