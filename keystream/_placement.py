@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import jax
@@ -162,20 +161,6 @@ def everywhere(place: Placement, key: jax.Array) -> jax.Array:
     return key if is_traced(key) else replicated(place.function, place.argument, key, place.mesh)
 
 
-@contextlib.contextmanager
-def same_devices(place: Placement) -> Iterator[None]:
-    """Say it where an operand is committed to other devices than those of a placement."""
-    try:
-        yield
-    except ValueError as cause:
-        # Which devices a call in an eager mapped body is on, only JAX knows.
-        if "incompatible devices" not in str(cause):
-            raise
-        wanted, got = "on the devices of the mesh, or committed to none", Words("one on others")
-        cure = "To place one: jax.device_put(x, jax.sharding.NamedSharding(mesh, jax.P()))."
-        raise error(ArgumentValueError, place.function, "args", wanted, got, cure) from cause
-
-
 def placed_keys(
     function: str,
     key: jax.Array,
@@ -187,8 +172,7 @@ def placed_keys(
     """Return consecutive children of one key laid out over a mesh."""
     place = resolve(function, shape, out_sharding, argument)
     _check.items(function, place.local)
-    with same_devices(place):
-        return _keys_on_mesh(everywhere(place, key), start, place=place)
+    return _keys_on_mesh(everywhere(place, key), start, place=place)
 
 
 def _make_keys(key: jax.Array, start: Counter | None, *, place: Placement) -> jax.Array:

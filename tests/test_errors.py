@@ -21,7 +21,7 @@ from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 
 import keystream as ks
-from keystream import _compat, _document, _errors, _processes, interop, testing
+from keystream import _document, _errors, _processes, interop, testing
 from tests import versions
 
 HERE = Path(__file__).parent
@@ -35,7 +35,6 @@ BASES = {
     "BodyError": (TypeError,),
     "MeshAxisError": (ValueError, NameError),
     "ManifestError": (ValueError,),
-    "VaryingError": (TypeError,),
     "KeysEqualError": (ValueError,),
     "KeysDifferError": (ValueError,),
     "SavedError": (ValueError,),
@@ -312,48 +311,6 @@ def test_cured_in_context():
             eval(call, scope)
 
 
-POISSON = (
-    "ks.shard_map(fun, mesh=mesh, in_specs=in_specs, out_specs=out_specs, vary=vary, "
-    "check_vma=False)"
-)
-
-
-def _varying():
-    def fun(key, x):
-        return jax.random.poisson(key, 3.0, (2,)) + x
-
-    specs = {"in_specs": P("data"), "out_specs": P("data"), "vary": "data"}
-    call = ks.shard_map(fun, mesh=_mesh(), **specs)
-    return call, {"fun": fun, "mesh": _mesh(), **specs}
-
-
-def test_varying():
-    """A sampler that JAX can't check for varying axes raises an error with the way round."""
-    call, scope = _varying()
-    error = _raised("call(key, x)", {"call": call, "key": ks.key(42), "x": jnp.arange(8)})
-    told = str(error.__cause__).strip().splitlines()[0]
-    assert str(error) == (
-        "shard_map: fun must be one that JAX can check for varying mesh axes, "
-        f"got JAX's {told!r}. For a sampler that loops (poisson, binomial, ...): {POISSON}. "
-        "For a carry of your own: jax.lax.pcast(carry, axes, to='varying')."
-    )
-    assert type(error) is ks.VaryingError
-    assert isinstance(error, BASES["VaryingError"])
-    made = _run(POISSON, {**scope, "ks": ks})(ks.key(42), jnp.arange(8))
-    assert made.shape == (8,)
-
-
-def test_varying_carry():
-    """The other way round, for a carry of one's own, runs in a mapped body."""
-
-    def fun(key):
-        carry = _compat.vary(jnp.uint32(0), ("data",))
-        return jax.lax.fori_loop(0, 3, lambda _, c: c ^ jax.random.bits(key), carry)[None]
-
-    mapped = ks.shard_map(fun, mesh=_mesh(), in_specs=(), out_specs=P("data"), vary="data")
-    assert mapped(ks.key(42)).shape == (4,)
-
-
 @contextlib.contextmanager
 def _peers(answer):
     before, _processes._gathered = _processes._gathered, answer
@@ -624,10 +581,8 @@ def _site(error):
 
 def test_complete():
     """Every `raise` in the library is reached by a row of the table or by a test above."""
-    varying, _ = _varying()
     acts = [functools.partial(eval, row.call, _scope(row)) for row in ROWS]
     acts += [_absent, _left_behind, _broken, _elsewhere, lambda: _seeds("given 1", "fresh 2")]
-    acts += [lambda: varying(ks.key(42), jnp.arange(8))]
     acts += [lambda: ks.split(_unknown()), _parted, _unrecordable, _guilty, _away]
     acts += [_no_neighbor, _other_torch, _taken_name, _at_once]
     acts += [lambda: ks.__wrapped__, lambda: ks.Streams(ks.key(42), ("a",)).b]
