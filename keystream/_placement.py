@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable
+import itertools
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -45,15 +46,8 @@ def resolve(
         raise error(ArgumentValueError, function, argument, wanted, Words(str(spec)))
     taken = set() if concrete is not None else set(getattr(mesh, "manual_axes", ()))
     free = [name for name in mesh.axis_names if name not in taken]
-    axes: list[tuple[Any, ...]] = []
-    for entry in spec:
-        if entry is PartitionSpec.UNCONSTRAINED:
-            wanted = "a spec without UNCONSTRAINED"
-            raise error(ArgumentValueError, function, argument, wanted, Words(str(spec)))
-        axes.append(() if entry is None else _check.axis_names(entry))
+    axes = spec_axes(function, argument, spec, free)
     axes += [()] * (len(shape) - len(axes))
-    flat = tuple(name for names in axes for name in names)
-    _check.axes(function, argument, flat, free)
     counts = tuple(size_of([mesh.shape[name] for name in names]) for names in axes)
     for dim, (size, shards) in enumerate(zip(shape, counts, strict=True)):
         if size % shards:
@@ -68,6 +62,18 @@ def resolve(
             )
     local = tuple(size // shards for size, shards in zip(shape, counts, strict=True))
     return Placement(concrete, frozenset(free), tuple(axes), shape, local, function, argument)
+
+
+def spec_axes(
+    function: str, argument: str, spec: PartitionSpec, known: Sequence[Any]
+) -> list[tuple[Any, ...]]:
+    """Return the mesh axes of each dimension of a spec, each of them known."""
+    if PartitionSpec.UNCONSTRAINED in spec:
+        wanted = "a spec without UNCONSTRAINED"
+        raise error(ArgumentValueError, function, argument, wanted, Words(str(spec)))
+    axes = [() if entry is None else _check.axis_names(entry) for entry in spec]
+    _check.axes(function, argument, tuple(itertools.chain(*axes)), known)
+    return axes
 
 
 def _mesh_and_spec(function: str, out_sharding: Any) -> tuple[Any, PartitionSpec, Any]:

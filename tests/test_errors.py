@@ -601,6 +601,63 @@ def test_complete():
     assert missed == []
 
 
+FOREIGN = {
+    "ks.vmap(fun, in_axes=(0, None))(key, xs)": "in_axes",
+    "ks.vmap(fun, in_axes=((0, 0),))(key, xs)": "prefix",
+    "ks.vmap(fun, in_axes=np.int64(0))(key, xs)": "in_axes",
+    "ks.vmap(fun, in_axes=(1,))(key, xs)": "rank",
+    "ks.vmap(fun)(key, xs, 2.0)": "rank",
+    "ks.vmap(fun)(key, xs, jnp.arange(3))": "inconsistent sizes",
+    "ks.vmap(fun, axis_size=3)(key, xs)": "axis_size",
+    "ks.vmap(fun)(key)": "axis_size",
+    "ks.vmap(fun, in_axes=None)(key, xs)": "axis_size",
+    "ks.vmap(fun, out_axes=(0, 0))(key, xs)": "out_axes",
+    "ks.scan(body, init, (xs, jnp.arange(3)), key=key)": "leading axis sizes",
+    "ks.scan(body, init, xs, key=key, length=3)": "leading axis sizes|length",
+    "ks.scan(body, init, xs, key=key, unroll=-1)": "unroll",
+    "ks.while_loop(lambda val: (True, True), body, init, key=key)": "boolean scalar",
+    "placed_map(in_specs=(P(),), out_specs=P())(key)": "in_specs",
+    "placed_map(in_specs=(P('data'),), out_specs=P())(key, x)": "rank",
+    "placed_map(in_specs=(P('data'),), out_specs=P())(key, jnp.zeros(5))": "divi",
+    "placed_map(in_specs=((P(), P()),), out_specs=P())(key, x)": r"in_specs\[1\]",
+    "placed_map(in_specs='data', out_specs=P())(key, x)": "PartitionSpec",
+    "placed_map(in_specs=(), out_specs=(P(), P()))(key)": "out_specs",
+    "placed_map(in_specs=(), out_specs=P('data'))(key)": "out_specs",
+    "placed_map(in_specs=(), out_specs=P(), axis_names={'batch'})(key)": "axis_names",
+    "placed_map(in_specs=(), out_specs=P(), vary='data')(key)": "replication|replicated",
+}
+
+
+@pytest.mark.fast
+@pytest.mark.parametrize("call", FOREIGN)
+def test_foreign(call):
+    """What JAX refuses loudly is its own error, in its words for what the user wrote."""
+
+    def placed_map(vary=(), **options):
+        return ks.shard_map(_fun, mesh=_mesh(), vary=vary, **options)
+
+    scope = {**_scope(ROWS[0]), "placed_map": placed_map}
+    with pytest.raises((TypeError, ValueError), match=FOREIGN[call]) as caught:
+        eval(call, scope)
+    assert not isinstance(caught.value, ks.KeystreamError)
+    # Nothing of what keystream makes of specs and arguments shows in it.
+    assert "Tuple arity mismatch" not in str(caught.value)
+    assert "_Body" not in str(caught.value)
+
+
+def test_specs_of_none():
+    """An argument whose spec is None isn't mapped, as in jax.shard_map."""
+
+    def fun(key, rows, name):
+        return rows + len(name) + jax.random.bits(key)
+
+    mapped = ks.shard_map(
+        fun, mesh=_mesh(), in_specs=(P("data"), None), out_specs=P("data"), vary="data"
+    )
+    made = mapped(ks.key(42), jnp.zeros(4, jnp.uint32), "ab")
+    assert (made == 2 + jax.vmap(jax.random.bits)(ks.keys(ks.key(42), 4))).all()
+
+
 def _second(x, key, *_):
     return x + 1, jax.random.normal(key)
 
