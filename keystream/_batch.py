@@ -97,7 +97,6 @@ def vmap(
             jax.vmap,
             out_axes=out_axes,
             axis_name=axis_name,
-            axis_size=axis_size,
             spmd_axis_name=spmd_axis_name,
         )
         axes = tuple(in_axes) if isinstance(in_axes, (tuple, list)) else (in_axes,) * len(args)
@@ -105,8 +104,8 @@ def vmap(
         lanes = jnp.shape(beside[0][1])[beside[0][0]] if beside else None
         if axis_size is not None:
             lanes = _check.count("vmap", "axis_size", axis_size)
-        if lanes is None:  # JAX has an error for it, in which the key has no place.
-            return over(functools.partial(lane, key), in_axes)(*args, **kwargs)
+        if lanes is None:  # JAX has an error for it, about what the user gave alone.
+            return over(functools.partial(lane, None), in_axes)(*args, **kwargs)
         _check.items("vmap", (lanes,), argument="axis_size")
         first = _children.base(_check.start("vmap", start, lanes, impl), lanes, impl)
         keys = _placement.keys_beside(key, lanes, first, beside)
@@ -122,9 +121,8 @@ def _mapped(axes: tuple[Any, ...], args: Any, kwargs: dict[str, Any]) -> list[tu
     except ValueError:
         return []
     mapped = [(axis, leaf) for axis, leaf in pairs if axis is not None]
-    dims = [jnp.ndim(leaf) for _, leaf in mapped]
-    pairs = zip(mapped, dims, strict=True)
-    return mapped if all(type(at) is int and -n <= at < n for (at, _), n in pairs) else []
+    fits = [type(at) is int and -jnp.ndim(leaf) <= at < jnp.ndim(leaf) for at, leaf in mapped]
+    return mapped if all(fits) else []
 
 
 def batched(sampler: Callable[..., Any]) -> Callable[..., Any]:

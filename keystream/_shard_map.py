@@ -128,8 +128,8 @@ def shard_map(
             return body.run(key, args, in_specs, out_specs, vary=names, **options)
         except Exception as cause:
             if around and type(cause) is Exception and not cause.args:  # JAX has no words here
-                wanted, got = "compiled inside another mapped body", "a call that is run at once"
-                told = error(ArgumentValueError, "shard_map", "fun", wanted, Words(got), _COMPILED)
+                wanted, run = "compiled inside another mapped body", "a call that is run at once"
+                told = error(ArgumentValueError, "shard_map", "fun", wanted, Words(run), _COMPILED)
                 raise told from cause
             if body.failed or not isinstance(cause, (TypeError, ValueError)):
                 raise
