@@ -36,7 +36,6 @@ from keystream._errors import RecordingError as RecordingError
 from keystream._errors import SavedError as SavedError
 from keystream._errors import SeedsDifferError as SeedsDifferError
 from keystream._errors import UnknownNameError as UnknownNameError
-from keystream._errors import VaryingError as VaryingError
 from keystream._iterate import iter_keys as iter_keys
 from keystream._loop import fori_loop as fori_loop
 from keystream._loop import while_loop as while_loop

@@ -18,8 +18,6 @@ from keystream import (
     _placement,
 )
 from keystream._called import bound, drawn, few_dims, over_keys
-from keystream._check_lanes import Mapped
-from keystream._errors import ArgumentTypeError, ArgumentValueError, Words, error
 from keystream._types import F, Position
 
 
@@ -67,9 +65,11 @@ def vmap(
     Raises:
         KeyTypeError, KeyImplError: Not one typed key, or an implementation that is refused
             or draws otherwise under `vmap` (rbg).
-        ArgumentTypeError, ArgumentValueError: Bad axes, lanes of different numbers, no
-            lanes at all, or a bad `start`.
+        ArgumentTypeError, ArgumentValueError: Arguments that are no arrays, a bad
+            `axis_size` or `start`.
         BodyError: `fun` returns no arrays.
+
+        For all else `jax.vmap` has errors of its own.
 
     Example:
         >>> import jax, jax.numpy as jnp, keystream as ks
@@ -78,14 +78,12 @@ def vmap(
         >>> ks.vmap(noisy)(ks.key(42), jnp.zeros(5, int)).shape
         (5,)
     """
-    _check.function_of("vmap", "fun", fun, "fun(key, *args)")
-    _check.hashable("vmap", "axis_name", axis_name)
-    _check.hashable("vmap", "spmd_axis_name", spmd_axis_name)
+    _check_tree.bounded("vmap", "in_axes", in_axes)
+    _check_tree.bounded("vmap", "out_axes", out_axes)
 
+    @functools.wraps(fun)
     def lane(key: jax.Array, /, *args: Any, **kwargs: Any) -> Any:
-        out = drawn("vmap", "fun(key, *args)", fun, key, *args, **kwargs)
-        _check_tree.out_axes("vmap", out_axes, out)
-        return out
+        return drawn("vmap", "fun(key, *args)", fun, key, *args, **kwargs)
 
     @functools.wraps(fun)
     def mapped(key: jax.Array, /, *args: Any, **kwargs: Any) -> Any:
@@ -95,88 +93,37 @@ def vmap(
         _check_key.lanes("vmap", impl, key)
         _check_key.here("vmap", impl, key)
         _check_mesh.axes_in_context("vmap", "spmd_axis_name", spmd_axis_name)
-        axes = _per_argument(in_axes, len(args))
-        _check_axis_leaves("in_axes", axes)
-        _check_axis_leaves("out_axes", out_axes)
         _check_tree.arrays("vmap", "args", (args, kwargs))
-        lanes, over = _count_lanes(axes, args, kwargs, axis_size)
-        first = _children.base(_check.start("vmap", start, lanes, impl), lanes, impl)
-        keys = _placement.keys_beside(key, lanes, first, over)
-        over_lanes = jax.vmap(
-            lane,
-            in_axes=(0, *_check_tree.whole_axes(axes)),
-            out_axes=_check_tree.whole_axes(out_axes),
+        over = functools.partial(
+            jax.vmap,
+            out_axes=out_axes,
             axis_name=axis_name,
-            axis_size=lanes,
             spmd_axis_name=spmd_axis_name,
         )
-        try:
-            return over_lanes(keys, *args, **kwargs)
-        except ValueError as cause:
-            # Whether a result differs between lanes only JAX knows.
-            if "out_axes" not in str(cause) or "None" not in str(cause):
-                raise
-            wanted, got = "an axis for what differs between lanes", Words("None")
-            cure = "To have them side by side: ks.vmap(fun, out_axes=0)."
-            raise error(ArgumentValueError, "vmap", "out_axes", wanted, got, cure) from cause
+        axes = tuple(in_axes) if isinstance(in_axes, (tuple, list)) else (in_axes,) * len(args)
+        beside = _mapped(axes, args, kwargs)
+        lanes = jnp.shape(beside[0][1])[beside[0][0]] if beside else None
+        if axis_size is not None:
+            lanes = _check.count("vmap", "axis_size", axis_size)
+        if lanes is None:  # JAX has an error for it, about what the user gave alone.
+            return over(functools.partial(lane, None), in_axes)(*args, **kwargs)
+        _check.items("vmap", (lanes,), argument="axis_size")
+        first = _children.base(_check.start("vmap", start, lanes, impl), lanes, impl)
+        keys = _placement.keys_beside(key, lanes, first, beside)
+        return over(lane, (0, *axes))(keys, *args, **kwargs)
 
     return mapped  # type: ignore[return-value] # F, mapped
 
 
-def _per_argument(in_axes: Any, count: int) -> tuple[Any, ...]:
-    if in_axes is None or _check.static_int(in_axes) is not None:
-        return (in_axes,) * count
-    if not isinstance(in_axes, (tuple, list)):
-        wanted = "an int, None, or a tuple with one entry for each argument after the key"
-        raise error(ArgumentTypeError, "vmap", "in_axes", wanted, in_axes)
-    if len(in_axes) != count:
-        wanted = f"one entry for each argument after the key ({count})"
-        cure = "The key has no entry: ks.vmap(fun, in_axes=(0, None))(key, x, y)."
-        raise error(ArgumentValueError, "vmap", "in_axes", wanted, in_axes, cure, must="hold")
-    return tuple(in_axes)
-
-
-def _check_axis_leaves(argument: str, axes: Any) -> None:
-    for axis in _check_tree.leaves("vmap", argument, axes):
-        if _check.static_int(axis) is None:
-            wanted = "an int, None, or a pytree of them"
-            raise error(ArgumentTypeError, "vmap", argument, wanted, axes)
-
-
-def _count_lanes(
-    axes: tuple[Any, ...], args: tuple[Any, ...], kwargs: dict[str, Any], axis_size: Any
-) -> tuple[int, list[tuple[int, Any]]]:
-    """Return the number of lanes, and each array that is mapped with its axis."""
-    mapped: list[tuple[int, Any]] = []
-    sizes: set[int] = set()
-    if axis_size is not None:
-        sizes.add(_check.count("vmap", "axis_size", axis_size))
+def _mapped(axes: tuple[Any, ...], args: Any, kwargs: dict[str, Any]) -> list[tuple[int, Any]]:
+    """Return each array that is mapped with its axis; none where JAX will refuse."""
     try:
         pairs = _check_tree.axis_pairs((axes, 0), (args, kwargs))
     except ValueError:
-        wanted = "a prefix of the arguments after the key"
-        raise error(ArgumentValueError, "vmap", "in_axes", wanted, axes) from None
-    given = Mapped(axes, args, kwargs, axis_size)
-    for axis, leaf in pairs:
-        if axis is None:
-            continue
-        where, shape = int(axis), jnp.shape(leaf)
-        if not shape:
-            raise given.no_axis(where, leaf)
-        if not -len(shape) <= where < len(shape):
-            wanted = f"an axis of an array of shape {shape}"
-            raise error(ArgumentValueError, "vmap", "in_axes", wanted, where)
-        sizes.add(shape[where])
-        mapped.append((where, leaf))
-    if not sizes:
-        cure = "For a number of lanes: ks.vmap(fun, axis_size=n)."
-        raise error(
-            ArgumentValueError, "vmap", "axis_size", "given where nothing is mapped", None, cure
-        )
-    if len(sizes) > 1:
-        raise given.unlike(sizes)
-    _check.items("vmap", tuple(sizes), argument="axis_size")
-    return sizes.pop(), mapped
+        return []
+    mapped = [(axis, leaf) for axis, leaf in pairs if axis is not None]
+    fits = [type(at) is int and -jnp.ndim(leaf) <= at < jnp.ndim(leaf) for at, leaf in mapped]
+    return mapped if all(fits) else []
 
 
 def batched(sampler: F) -> F:
@@ -206,7 +153,6 @@ def batched(sampler: F) -> F:
     Raises:
         KeyTypeError, KeyImplError: Not typed keys, or an implementation that is refused or
             draws otherwise under `vmap` (rbg).
-        ArgumentTypeError: `sampler` is not a function.
         BodyError: It returns no arrays.
 
     Example:
@@ -214,7 +160,6 @@ def batched(sampler: F) -> F:
         >>> ks.batched(jax.random.normal)(ks.keys(ks.key(42), (2, 3)), (4,)).shape
         (2, 3, 4)
     """
-    _check.function_of("batched", "sampler", sampler, "sampler(key, *args)")
 
     @functools.wraps(sampler)
     def call(keys: jax.Array, /, *args: Any, **kwargs: Any) -> Any:

@@ -6,9 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-import numpy as np
 
-from keystream import _check, _check_tree
+from keystream import _check_tree
 from keystream._errors import ArgumentValueError, BodyError, Words, error
 
 
@@ -35,20 +34,6 @@ def bound(
 ) -> Callable[[jax.Array], Any]:
     """Return a sampler that still wants its key."""
     return lambda key: drawn(function, "sampler(key, *args)", sampler, key, *args, **kwargs)
-
-
-def predicate(function: str, is_leaf: Callable[[Any], Any]) -> Callable[[Any], bool]:
-    """Return an `is_leaf` that is held to its answer, True or False."""
-    form = "is_leaf(node)"
-    _check.function_of(function, "is_leaf", is_leaf, form)
-
-    def asked(node: Any) -> bool:
-        out = called(function, form, is_leaf, node)
-        if not isinstance(out, (bool, np.bool_)):
-            raise error(BodyError, function, "is_leaf", "True or False", out, must="return")
-        return bool(out)
-
-    return asked
 
 
 _MOST_DIMS = 32

@@ -254,40 +254,18 @@ def axes(
     return names
 
 
-def hashable(function: str, argument: str, value: object) -> None:
-    """Refuse what JAX can't look up."""
-    try:
-        hash(value)
-    except TypeError:
-        raise error(ArgumentTypeError, function, argument, "hashable", value) from None
-
-
 def function_of(function: str, argument: str, value: object, form: str) -> None:
     """Refuse what can't be called; `form` is how it will be."""
     if not callable(value):
         raise error(ArgumentTypeError, function, argument, f"a function {form}", value)
-    if not isinstance(getattr(value, "__name__", ""), str):
-        got = Words("one whose __name__ is no str")
-        raise error(ArgumentTypeError, function, argument, f"a function {form}", got)
-
-
-_SEVERAL_CALLS = {
-    "keys": "For several calls: ks.keys(key, n, start=first).",
-    "sample": "For several calls: ks.sample(sampler, key, n, start=first).",
-    "vmap": "For several calls: ks.vmap(fun, start=first, axis_size=n)(key).",
-    "Stream.take": "For several calls: keys, stream = stream.take(2**20).",
-    "scan": "For several calls: ks.scan(body, init, key=key, length=n, start=first).",
-    "scan_carried": "For several calls: ks.scan_carried(body, init, key=key, length=n).",
-    "map": "For several calls: ks.map(body, xs, key=key, start=first).",
-}
 
 
 def items(function: str, dims: Sequence[int], *, argument: str = "shape") -> None:
     """Refuse more items than one device can number in a word."""
     total = size_of(dims)
     if not is_symbolic(total) and total > NARROW_END:
-        cure = _SEVERAL_CALLS[function]
         wanted = "of at most 2**32 items on one device"
+        cure = "Make them in several calls, each from where the one before ended."
         raise error(ArgumentValueError, function, argument, wanted, tuple(dims), cure)
 
 

@@ -6,10 +6,12 @@ once, while tracing, and leaves no equation behind.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import jax
 import numpy as np
 
-from keystream import _check, _compat, _impl
+from keystream import _check, _impl
 from keystream._errors import ArgumentValueError, KeyImplError, KeyTypeError, Words, error
 from keystream._impl import IMPLS, Impl, accepted, is_legacy_key, is_typed_key
 
@@ -113,19 +115,19 @@ def _hold_keys(value: object) -> bool:
 
 
 def _next(value: object) -> str:
-    """Return the line that takes a key from a stream or an iterator, of floors above."""
-    kind, names = type(value).__name__, getattr(value, "names", None)
-    if kind == "Streams" and names:
-        return f"key, streams = streams.next({names[0]!r})"
-    if kind == "KeyIterator":
+    """Return the line that takes a key from what has a next one."""
+    if isinstance(value, Iterator):
         return "key = next(iterator)"
-    return "key, stream = stream.next()" if kind == "Stream" else ""
+    if not hasattr(value, "next"):
+        return ""
+    names = getattr(value, "names", None)
+    return f"key, streams = streams.next({names[0]!r})" if names else "key, stream = stream.next()"
 
 
 def concrete_words(function: str, keys: jax.Array, cure: str, argument: str = "key") -> jax.Array:
     """Return the words of keys; refuse those that are known later only."""
     if not isinstance(keys, jax.core.Tracer):
-        words = _readable(function, keys, argument)
+        words = _impl.concrete_words(keys)
         if not isinstance(words, jax.core.Tracer):
             return words
         # Closed over in an eager mapped body even a concrete key's words are traced.
@@ -167,34 +169,10 @@ def lanes(function: str, impl: Impl, key: object, *, argument: str = "key") -> N
 def here(function: str, impl: Impl, key: jax.Array, *, argument: str = "key") -> None:
     """Refuse a key with which JAX can't compute under the mesh in context."""
     mesh = jax.sharding.get_abstract_mesh()
-    if mesh.empty or mesh.size == 1:
-        return
-    if not impl.shards:
+    if not mesh.empty and mesh.size > 1 and not impl.shards:
         wanted = "of an implementation that JAX can compute under a mesh (philox4x32 is not one)"
         cure = "To make a key of the default one: ks.key(42)."
         raise error(KeyImplError, function, argument, wanted, key, cure)
-    if isinstance(key, jax.core.Tracer) or not key.committed:
-        return
-    if mesh.manual_axes:
-        _readable(function, key, argument)
-        return
-    known = _compat.mesh_in_context()
-    # Inside jit a constant key goes wherever it is needed.
-    if known is not None and key.sharding.device_set != {*known.devices.flat}:
-        wanted = "on the devices of the mesh in context, or committed to none"
-        got = Words("one on other devices")
-        cure = "To place it: jax.device_put(key, jax.sharding.NamedSharding(mesh, jax.P()))."
-        raise error(ArgumentValueError, function, argument, wanted, got, cure)
-
-
-def _readable(function: str, key: jax.Array, argument: str) -> jax.Array:
-    """Return a key's words; refuse one that lies where an eager mapped body can't reach it."""
-    try:
-        return _impl.concrete_words(key)
-    except ValueError:
-        wanted, got = "committed to no device inside a mapped body", Words("a committed one")
-        cure = "Before it: jax.device_put(key, jax.sharding.NamedSharding(mesh, jax.P()))."
-        raise error(ArgumentValueError, function, argument, wanted, got, cure) from None
 
 
 def shards(function: str, impl: Impl, key: object) -> None:

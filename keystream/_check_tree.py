@@ -7,79 +7,42 @@ while tracing, and leaves no equation behind.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 import jax
 
 from keystream._check import not_donated
 from keystream._errors import ArgumentTypeError, ArgumentValueError, KeystreamError, Words, error
 
-R = TypeVar("R")
-IsLeaf = Callable[[Any], bool] | None
 
-
-def flatten(function: str, argument: str, tree: Any, is_leaf: IsLeaf = None) -> tuple[Any, Any]:
-    """Return the leaves of a pytree and its structure."""
-    return _apart(jax.tree.flatten, function, argument, tree, is_leaf)
-
-
-def leaves(
-    function: str, argument: str, tree: Any, is_leaf: IsLeaf = None, *, must: str = "be"
-) -> list[Any]:
+def leaves(function: str, argument: str, tree: Any, *, must: str = "be") -> list[Any]:
     """Return the leaves of a pytree."""
-    return _apart(jax.tree.leaves, function, argument, tree, is_leaf, must)
+    bounded(function, argument, tree, must=must)
+    return jax.tree.leaves(tree)
 
 
 def flatten_with_path(
-    function: str, argument: str, tree: Any, is_leaf: IsLeaf = None
+    function: str, argument: str, tree: Any, is_leaf: Callable[[Any], bool] | None = None
 ) -> tuple[Any, Any]:
     """Return the leaves of a pytree, each with its path, and the structure."""
-    return _apart(jax.tree_util.tree_flatten_with_path, function, argument, tree, is_leaf)
+    bounded(function, argument, tree)
+    return jax.tree_util.tree_flatten_with_path(tree, is_leaf=is_leaf)
 
 
-def _apart(
-    fun: Callable[..., R],
-    function: str,
-    argument: str,
-    tree: Any,
-    is_leaf: IsLeaf,
-    must: str = "be",
-) -> R:
-    try:
-        if is_leaf is not None:
-            _bounded(tree)
-        return fun(tree, is_leaf=is_leaf)
-    except (RecursionError, SystemError) as cause:
-        # nanobind wraps Python's error of a stack that is full in one of its own.
-        if isinstance(cause, SystemError) and not isinstance(cause.__cause__, RecursionError):
-            raise
-        wanted, got = "a pytree of bounded depth", Words("one too deep, or that holds itself")
-        cure = ""
-    except (TypeError, ValueError) as cause:
-        # An author's own error in taking a node apart is passed on.
-        if not any(told in str(cause) for told in _UNSORTED):
-            raise
-        wanted, got = "a pytree", Words("a dict with keys that can't be sorted")
-        cure = "For keys of one type: {str(k): v for k, v in tree.items()}."
-    raise error(ArgumentValueError, function, argument, wanted, got, cure, must=must)
-
-
-def _bounded(tree: Any) -> None:
-    """Raise for a pytree that is too deep, before an `is_leaf` is asked about its nodes.
+def bounded(function: str, argument: str, tree: Any, *, must: str = "be") -> None:
+    """Refuse a pytree that is too deep for JAX, or that holds itself.
 
     Where `is_leaf` is called on a stack that is full, jaxlib forgets to leave the levels that
-    it entered, and from then on every call of the thread fails (0.10.2 and 0.12).
+    it entered, and from then on every call of the thread fails (0.10.2 and 0.12). Without it,
+    the error is a SystemError.
     """
     try:
         jax.tree.structure(tree)
-    except (RecursionError, SystemError):
-        raise
+    except (RecursionError, SystemError) as cause:
+        wanted, got = "a pytree of bounded depth", Words("one too deep, or that holds itself")
+        raise error(ArgumentValueError, function, argument, wanted, got, must=must) from cause
     except Exception:
-        return  # What can't be taken apart may lie below a leaf.
-
-
-_UNSORTED = ("sorting pytree dictionary keys", "'<' not supported between instances of")
-"""What jaxlib says of a dict whose keys can't be sorted, and of a defaultdict."""
+        return  # JAX's or an author's own error, or below a leaf.
 
 
 def arrays(
@@ -115,22 +78,3 @@ def axis_pairs(axes: Any, tree: Any) -> list[tuple[Any, Any]]:
 
 def _is_none(node: Any) -> bool:
     return node is None
-
-
-def out_axes(function: str, axes: Any, out: Any) -> None:
-    """Refuse output axes that don't fit what a mapped function returns for one lane."""
-    try:
-        pairs = axis_pairs(axes, out)
-    except ValueError:
-        wanted = "a prefix of what fun returns"
-        raise error(ArgumentValueError, function, "out_axes", wanted, axes) from None
-    for axis, leaf in pairs:
-        most = jax.typeof(leaf).ndim
-        if axis is not None and not -most - 1 <= axis <= most:
-            wanted = f"an axis of the {most + 1} that a result has"
-            raise error(ArgumentValueError, function, "out_axes", wanted, axis)
-
-
-def whole_axes(axes: Any) -> Any:
-    """Return checked axes as Python ints: JAX takes no others."""
-    return jax.tree.map(int, axes)

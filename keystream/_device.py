@@ -11,7 +11,7 @@ from jax import lax
 from jax.sharding import NamedSharding, PartitionSpec
 
 from keystream import _check, _check_key, _check_mesh, _children, _placement
-from keystream._errors import ArgumentTypeError, ArgumentValueError, MeshAxisError, Words, error
+from keystream._errors import ArgumentTypeError, MeshAxisError, error
 from keystream._scheme import Counter
 
 
@@ -153,15 +153,8 @@ def shard_keys(key: jax.Array, /, mesh: Any, spec: Any) -> jax.Array:
     if not isinstance(spec, PartitionSpec):
         cure = 'To make one: jax.P("data").'
         raise error(ArgumentTypeError, "shard_keys", "spec", "a PartitionSpec", spec, cure)
-    if PartitionSpec.UNCONSTRAINED in spec:
-        wanted = "a spec without UNCONSTRAINED"
-        raise error(ArgumentValueError, "shard_keys", "spec", wanted, Words(str(spec)))
-    flat = tuple(name for entry in spec if entry for name in _check.axis_names(entry))
-    _check.axes("shard_keys", "spec", flat, mesh.axis_names)
+    axes = _placement.spec_axes("shard_keys", "spec", spec, mesh.axis_names)
     _check_mesh.in_context("shard_keys", "mesh", mesh)
-    sizes = []
-    for entry in spec:
-        names = () if entry is None else _check.axis_names(entry)
-        sizes.append(_check.size_of([mesh.shape[name] for name in names]))
+    sizes = [_check.size_of([mesh.shape[name] for name in names]) for names in axes]
     sharding = NamedSharding(mesh, spec)
     return _placement.placed_keys("shard_keys", key, tuple(sizes), None, sharding, "spec")

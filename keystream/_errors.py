@@ -48,10 +48,6 @@ class MeshAxisError(KeystreamError, ValueError, NameError):
     """An axis name that the mesh or the mapped body in context doesn't have."""
 
 
-class VaryingError(KeystreamError, TypeError):
-    """A mapped body that JAX's check of varying mesh axes doesn't let through."""
-
-
 class KeysEqualError(KeystreamError, ValueError):
     """Keys that should differ are equal."""
 

@@ -13,7 +13,7 @@ from jax import lax
 from keystream import _check, _check_key, _check_tree, _children, _program
 from keystream._body import next_value, one_key
 from keystream._called import called
-from keystream._errors import ArgumentTypeError, ArgumentValueError, BodyError, Words, error
+from keystream._errors import ArgumentTypeError, ArgumentValueError, Words, error
 from keystream._impl import Impl, is_typed_key
 from keystream._program import Function
 from keystream._scheme import Counter, advance, array_counter, narrow, widen
@@ -69,7 +69,6 @@ def fori_loop(
         ()
     """
     impl = one_key("fori_loop", key, "ks.fori_loop(lower, upper, body, init, key=key)")
-    _check.function_of("fori_loop", "body", body, "body(key, i, val)")
     _check_tree.arrays("fori_loop", "init", init)
     lower, upper = _bound("lower", lower, impl), _bound("upper", upper, impl)
     # A Python int has the dtype of the array beside it, unless that is an unsigned one.
@@ -159,7 +158,7 @@ def while_loop(
     Raises:
         KeyTypeError, KeyImplError: `key` isn't one typed key, or refused.
         ArgumentTypeError, ArgumentValueError: A bad `start`.
-        BodyError: `body` doesn't return a value like `init`, or `cond` no single bool.
+        BodyError: `body` doesn't return a value like `init`.
 
     Example:
         >>> import jax, keystream as ks
@@ -169,8 +168,6 @@ def while_loop(
         6
     """
     impl = one_key("while_loop", key, "ks.while_loop(cond, body, init, key=key)")
-    _check.function_of("while_loop", "cond", cond, "cond(val)")
-    _check.function_of("while_loop", "body", body, "body(key, val)")
     _check_tree.arrays("while_loop", "init", init)
     first = _children.base(_check.start("while_loop", start, 1, impl), 1, impl)
     first = first or Counter(None, np.uint32(0))
@@ -178,13 +175,7 @@ def while_loop(
     leaves, structure = jax.tree.flatten(init)
 
     def more(val: list[Any]) -> list[Any]:
-        out = called("while_loop", "cond(val)", cond, jax.tree.unflatten(structure, val))
-        _check_tree.arrays("while_loop", "cond", out, cls=BodyError, must="return")
-        kind = jax.typeof(out) if jax.tree_util.all_leaves([out]) else None
-        if kind is None or kind.shape or kind.dtype != np.bool_:
-            wanted, cure = "True or False, one for all", "For several: jnp.any(conds)."
-            raise error(BodyError, "while_loop", "cond", wanted, out, cure, must="return")
-        return [out]
+        return [called("while_loop", "cond(val)", cond, jax.tree.unflatten(structure, val))]
 
     def turn(key: jax.Array, val: list[Any]) -> list[Any]:
         before = jax.tree.unflatten(structure, val)

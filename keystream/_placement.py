@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
-from collections.abc import Callable, Iterable, Iterator
+import itertools
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -46,15 +46,8 @@ def resolve(
         raise error(ArgumentValueError, function, argument, wanted, Words(str(spec)))
     taken = set() if concrete is not None else set(getattr(mesh, "manual_axes", ()))
     free = [name for name in mesh.axis_names if name not in taken]
-    axes: list[tuple[Any, ...]] = []
-    for entry in spec:
-        if entry is PartitionSpec.UNCONSTRAINED:
-            wanted = "a spec without UNCONSTRAINED"
-            raise error(ArgumentValueError, function, argument, wanted, Words(str(spec)))
-        axes.append(() if entry is None else _check.axis_names(entry))
+    axes = spec_axes(function, argument, spec, free)
     axes += [()] * (len(shape) - len(axes))
-    flat = tuple(name for names in axes for name in names)
-    _check.axes(function, argument, flat, free)
     counts = tuple(size_of([mesh.shape[name] for name in names]) for names in axes)
     for dim, (size, shards) in enumerate(zip(shape, counts, strict=True)):
         if size % shards:
@@ -69,6 +62,18 @@ def resolve(
             )
     local = tuple(size // shards for size, shards in zip(shape, counts, strict=True))
     return Placement(concrete, frozenset(free), tuple(axes), shape, local, function, argument)
+
+
+def spec_axes(
+    function: str, argument: str, spec: PartitionSpec, known: Sequence[Any]
+) -> list[tuple[Any, ...]]:
+    """Return the mesh axes of each dimension of a spec, each of them known."""
+    if PartitionSpec.UNCONSTRAINED in spec:
+        wanted = "a spec without UNCONSTRAINED"
+        raise error(ArgumentValueError, function, argument, wanted, Words(str(spec)))
+    axes = [() if entry is None else _check.axis_names(entry) for entry in spec]
+    _check.axes(function, argument, tuple(itertools.chain(*axes)), known)
+    return axes
 
 
 def _mesh_and_spec(function: str, out_sharding: Any) -> tuple[Any, PartitionSpec, Any]:
@@ -162,20 +167,6 @@ def everywhere(place: Placement, key: jax.Array) -> jax.Array:
     return key if is_traced(key) else replicated(place.function, place.argument, key, place.mesh)
 
 
-@contextlib.contextmanager
-def same_devices(place: Placement) -> Iterator[None]:
-    """Say it where an operand is committed to other devices than those of a placement."""
-    try:
-        yield
-    except ValueError as cause:
-        # Which devices a call in an eager mapped body is on, only JAX knows.
-        if "incompatible devices" not in str(cause):
-            raise
-        wanted, got = "on the devices of the mesh, or committed to none", Words("one on others")
-        cure = "To place one: jax.device_put(x, jax.sharding.NamedSharding(mesh, jax.P()))."
-        raise error(ArgumentValueError, place.function, "args", wanted, got, cure) from cause
-
-
 def placed_keys(
     function: str,
     key: jax.Array,
@@ -187,8 +178,7 @@ def placed_keys(
     """Return consecutive children of one key laid out over a mesh."""
     place = resolve(function, shape, out_sharding, argument)
     _check.items(function, place.local)
-    with same_devices(place):
-        return _keys_on_mesh(everywhere(place, key), start, place=place)
+    return _keys_on_mesh(everywhere(place, key), start, place=place)
 
 
 def _make_keys(key: jax.Array, start: Counter | None, *, place: Placement) -> jax.Array:

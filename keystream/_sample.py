@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from keystream import _batches, _check, _check_key, _check_tree, _children, _placement, _program
+from keystream import _batches, _check, _check_key, _children, _placement, _program
 from keystream._called import bound, few_dims, over_keys
 from keystream._placement import Placement
 from keystream._program import Function, Leaves
@@ -122,8 +122,8 @@ def sample(  # type: ignore[misc] # a sampler's own `start=` isn't ours
     Raises:
         KeyTypeError, KeyImplError: Not one typed key, or an implementation that is refused
             or draws otherwise under `vmap` (rbg).
-        ArgumentTypeError, ArgumentValueError: A bad `sampler`, `shape`, `start` or
-            `batch_size`; a mesh that doesn't divide `shape`, or isn't the one in context.
+        ArgumentTypeError, ArgumentValueError: A bad `shape`, `start` or `batch_size`; a mesh
+            that doesn't divide `shape`, or isn't the one in context.
         BodyError: `sampler` returns no arrays.
         MeshAxisError: The sharding names an axis that the mesh doesn't have.
 
@@ -134,10 +134,9 @@ def sample(  # type: ignore[misc] # a sampler's own `start=` isn't ours
         >>> ks.sample(jax.random.normal, ks.key(42), (2, 3), shape=(4,)).shape
         (2, 3, 4)
     """
-    _check.function_of("sample", "sampler", sampler, "sampler(key, *args)")
     several = "For a key per draw that is there already: ks.batched(sampler)(keys)."
     right = "ks.sample(sampler, key, n)"
-    impl = _check_key.one_key("sample", key, shape, call=right, several=several)
+    impl = _check_key.one_key("sample", key, sampler, shape, call=right, several=several)
     _check_key.lanes("sample", impl, key)
     sizes = _check.shape("sample", shape)
     few_dims("sample", "shape", sizes)
@@ -210,7 +209,7 @@ def _draw_on_mesh(
 ) -> Any:
     # Arrays among the arguments are handed to the mapped body: what a body closes over can't
     # lie on Explicit axes.
-    leaves, structure = _check_tree.flatten("sample", "args", (args, kwargs))
+    leaves, structure = jax.tree.flatten((args, kwargs))
     places = [i for i, leaf in enumerate(leaves) if isinstance(leaf, jax.Array)]
 
     def one(key: jax.Array, arrays: list[Any]) -> Any:
@@ -222,9 +221,8 @@ def _draw_on_mesh(
 
     draw = Leaves(one)
     arrays = [leaves[i] for i in places]
-    with _placement.same_devices(place):
-        key = _placement.everywhere(place, key)
-        made = _program.run(_make_on_mesh, [draw], key, start, arrays, place=place, batch=batch)
+    key = _placement.everywhere(place, key)
+    made = _program.run(_make_on_mesh, [draw], key, start, arrays, place=place, batch=batch)
     return jax.tree.unflatten(draw.structure, made)
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import builtins
 from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
@@ -14,7 +14,7 @@ from keystream import _check, _check_key, _check_tree, _children, _program
 from keystream._batches import fill
 from keystream._body import Steps, one_key, paired
 from keystream._called import drawn
-from keystream._errors import ArgumentTypeError, ArgumentValueError, Words, error
+from keystream._errors import ArgumentValueError, error
 from keystream._program import Function, Leaves
 from keystream._scheme import Counter, advance
 from keystream._types import C, Numbers, Position, X, Y
@@ -80,7 +80,7 @@ def scan(
         (6, (4,))
     """
     impl = one_key("scan", key, "ks.scan(body, init, xs, key=key)")
-    _check_steps("scan", body, init, reverse, unroll)
+    _check_tree.arrays("scan", "init", init)
     steps = _length("scan", xs, length)
     first = _children.base(_check.start("scan", start, steps, impl), steps, impl)
     step = Steps(paired("scan", body), init, xs)
@@ -171,7 +171,7 @@ def scan_carried(
         ((), 3, (3,))
     """
     one_key("scan_carried", key, "ks.scan_carried(body, init, xs, key=key)")
-    _check_steps("scan_carried", body, init, reverse, unroll)
+    _check_tree.arrays("scan_carried", "init", init)
     steps = _length("scan_carried", xs, length)
     step = Steps(paired("scan_carried", body), init, xs)
     key, *made = _program.run(
@@ -249,7 +249,6 @@ def map(  # noqa: A001 - the name that JAX users look for, as in `lax.map`
         (6,)
     """
     impl = one_key("map", key, "ks.map(body, xs, key=key)")
-    _check.function_of("map", "body", body, "body(key, x)")
     steps = _length("map", xs, None)
     if batch_size is not None:
         _check_key.lanes("map", impl, key)
@@ -267,6 +266,8 @@ def map(  # noqa: A001 - the name that JAX users look for, as in `lax.map`
         scanned: Y = step.results(*made)[1]
         return scanned
     inputs, structure = jax.tree.flatten(xs)
+    if any(len(x) != steps for x in inputs):  # else the slices would be clamped
+        raise error(ArgumentValueError, "map", "xs", "of one leading length", xs)
     item = Leaves(lambda key, x: one(key, jax.tree.unflatten(structure, x)))
     made = _program.run(_make_map, [item], key, first, inputs, length=steps, batch=batch_size)
     ys: Y = jax.tree.unflatten(item.structure, made)
@@ -293,46 +294,19 @@ def _make_map(
     return draw(0, length) if batch >= length else fill(draw, length, batch)
 
 
-def _check_steps(function: str, body: Any, init: Any, reverse: Any, unroll: Any) -> None:
-    _check.function_of(function, "body", body, "body(key, carry, x)")
-    _check_tree.arrays(function, "init", init)
-    if not isinstance(reverse, (bool, np.bool_)):
-        raise error(ArgumentTypeError, function, "reverse", "True or False", reverse)
-    if not isinstance(unroll, bool):
-        _check.count(function, "unroll", unroll)
-
-
 def _length(function: str, xs: Any, length: Any) -> int:
-    sizes: set[int] = set()
-    for leaf in _check_tree.leaves(function, "xs", xs):
-        if not isinstance(leaf, (jax.Array, np.ndarray)):
-            cure = "To make it one: jnp.asarray(x)."
-            if leaf is xs and _check.static_int(xs) is not None:  # A length, by position.
-                cure = _without_inputs(function)
-            raise error(ArgumentTypeError, function, "xs", "of arrays", leaf, cure)
-        shape = leaf.shape
-        if not shape:
-            wanted = "of arrays with a leading length"
-            cure = "For the same value in every step: jnp.broadcast_to(x, (n,))."
-            raise error(ArgumentValueError, function, "xs", wanted, leaf, cure)
-        sizes.add(shape[0])
+    """Return how many steps to make; JAX holds that against the arrays."""
     _check_tree.arrays(function, "xs", xs)
-    if length is not None:
-        sizes.add(_check.count(function, "length", length))
-    if not sizes:
-        cure = _without_inputs(function)
-        if function == "map":
-            raise error(ArgumentValueError, function, "xs", "of at least one array", xs, cure)
-        raise error(ArgumentValueError, function, "length", "given where xs has none", length, cure)
-    if len(sizes) > 1:
-        got = Words(" and ".join(builtins.map(str, sorted(sizes))))
-        wanted = "of one leading length" if length is None else "of one leading length, length's"
-        raise error(ArgumentValueError, function, "xs", wanted, got)
-    _check.items(function, tuple(sizes), argument="length")
-    return sizes.pop()
+    shapes = [jnp.shape(leaf) for leaf in jax.tree.leaves(xs)]
+    if () in shapes or (length is None and not shapes):
+        wanted, cure = "of arrays with a leading length", _WITHOUT_XS[function == "map"]
+        raise error(ArgumentValueError, function, "xs", wanted, xs, cure.format(function))
+    steps = shapes[0][0] if length is None else _check.count(function, "length", length)
+    _check.items(function, (steps,), argument="length")
+    return steps
 
 
-def _without_inputs(function: str) -> str:
-    if function == "map":
-        return "For draws without inputs: ks.sample(sampler, key, n)."
-    return f"For steps without inputs: ks.{function}(body, init, key=key, length=n)."
+_WITHOUT_XS = (
+    "For steps without inputs: ks.{}(body, init, key=key, length=n).",
+    "For draws without inputs: ks.sample(sampler, key, n).",
+)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any, Literal, overload
 
@@ -10,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from keystream import _check, _check_key, _check_tree, _children, _placement, _scheme, _tree
-from keystream._called import predicate
+from keystream._called import called
 from keystream._errors import ArgumentTypeError, ArgumentValueError, Words, error, summary
 from keystream._impl import Impl
 from keystream._types import K, L, Leaf, Part, Position, Shape
@@ -288,7 +289,6 @@ def split_tree(
         ArgumentTypeError: A dict key that is neither str, bytes nor int.
         ArgumentValueError: An empty dict key, two leaves with one path, or a tree that JAX
             can't take apart.
-        BodyError: `is_leaf` returns no bool.
 
     Example:
         >>> import keystream as ks
@@ -299,7 +299,7 @@ def split_tree(
     """
     impl = _check_key.one_key("split_tree", key, tree, call="ks.split_tree(key, tree)")
     _check_key.here("split_tree", impl, key)
-    asked = None if is_leaf is None else predicate("split_tree", is_leaf)
+    asked = is_leaf and functools.partial(called, "split_tree", "is_leaf(node)", is_leaf)
     leaves, structure = _check_tree.flatten_with_path("split_tree", "tree", tree, asked)
     plan = _tree.plan("split_tree", tuple(_tree.parts(path) for path, _ in leaves), impl)
     if len(set(plan.ends)) < len(plan.ends):

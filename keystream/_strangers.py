@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import ast
 import difflib
 import importlib.util
 import warnings
 from collections.abc import Iterable
-from pathlib import Path
 from types import ModuleType
 
 import jax
@@ -57,13 +55,7 @@ def stranger(package: str, name: str, known: Iterable[str]) -> UnknownNameError:
 def _cure(package: str, name: str, known: Iterable[str]) -> str:
     if package == "keystream":
         short = "ks"
-        cure = (
-            CURES.get(name)
-            or _respelt(name)
-            or _part(name)
-            or _alike(name, known, short)
-            or _tested(name)
-        )
+        cure = CURES.get(name) or _respelt(name) or _part(name) or _alike(name, known, short)
     else:
         short = package.rpartition(".")[2]
         cure = _alike(name, known, short) or _alike(name, names("keystream"), "ks")
@@ -86,17 +78,6 @@ def _alike(name: str, known: Iterable[str], short: str) -> str:
     by_lower = {each.lower(): each for each in known}
     near = difflib.get_close_matches(name.lower(), by_lower, 1, 0.7)
     return f"Did you mean: {short}.{by_lower[near[0]]}?" if near else ""
-
-
-def _tested(name: str) -> str:
-    """Propose a name of keystream.testing, which may not be imported, nor be able to be."""
-    try:
-        source = Path(__file__).with_name("testing").joinpath("__init__.py").read_text("utf-8")
-    except OSError:  # installed without its source
-        return ""
-    nodes = (node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.ImportFrom))
-    there = any(alias.asname == name for node in nodes for alias in node.names)
-    return f"To have it: from keystream.testing import {name}." if there else ""
 
 
 def _jax(name: str) -> str:

@@ -21,7 +21,7 @@ from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 
 import keystream as ks
-from keystream import _compat, _errors, _processes, interop, testing
+from keystream import _errors, _processes, interop, testing
 from keystream._saving import tree
 from tests import versions
 
@@ -36,7 +36,6 @@ BASES = {
     "BodyError": (TypeError,),
     "MeshAxisError": (ValueError, NameError),
     "ManifestError": (ValueError,),
-    "VaryingError": (TypeError,),
     "KeysEqualError": (ValueError,),
     "KeysDifferError": (ValueError,),
     "SavedError": (ValueError,),
@@ -312,48 +311,6 @@ def test_cured_in_context():
             eval(call, scope)
 
 
-POISSON = (
-    "ks.shard_map(fun, mesh=mesh, in_specs=in_specs, out_specs=out_specs, vary=vary, "
-    "check_vma=False)"
-)
-
-
-def _varying():
-    def fun(key, x):
-        return jax.random.poisson(key, 3.0, (2,)) + x
-
-    specs = {"in_specs": P("data"), "out_specs": P("data"), "vary": "data"}
-    call = ks.shard_map(fun, mesh=_mesh(), **specs)
-    return call, {"fun": fun, "mesh": _mesh(), **specs}
-
-
-def test_varying():
-    """A sampler that JAX can't check for varying axes raises an error with the way round."""
-    call, scope = _varying()
-    error = _raised("call(key, x)", {"call": call, "key": ks.key(42), "x": jnp.arange(8)})
-    told = str(error.__cause__).strip().splitlines()[0]
-    assert str(error) == (
-        "shard_map: fun must be one that JAX can check for varying mesh axes, "
-        f"got JAX's {told!r}. For a sampler that loops (poisson, binomial, ...): {POISSON}. "
-        "For a carry of your own: jax.lax.pcast(carry, axes, to='varying')."
-    )
-    assert type(error) is ks.VaryingError
-    assert isinstance(error, BASES["VaryingError"])
-    made = _run(POISSON, {**scope, "ks": ks})(ks.key(42), jnp.arange(8))
-    assert made.shape == (8,)
-
-
-def test_varying_carry():
-    """The other way round, for a carry of one's own, runs in a mapped body."""
-
-    def fun(key):
-        carry = _compat.vary(jnp.uint32(0), ("data",))
-        return jax.lax.fori_loop(0, 3, lambda _, c: c ^ jax.random.bits(key), carry)[None]
-
-    mapped = ks.shard_map(fun, mesh=_mesh(), in_specs=(), out_specs=P("data"), vary="data")
-    assert mapped(ks.key(42)).shape == (4,)
-
-
 @contextlib.contextmanager
 def _peers(answer):
     before, _processes._gathered = _processes._gathered, answer
@@ -550,17 +507,6 @@ def _unrecordable():
         ks.audit(_fun, ks.key(42), run=True)
 
 
-def _away():
-    """Draw beside an array that lies where a mapped body, run at once, can't reach it."""
-    there = jax.device_put(jnp.arange(3), jax.devices()[7])
-    place = NamedSharding(_mesh(), P())
-
-    def body(x):
-        return x + ks.sample(_fun, ks.key(42), 2, there, out_sharding=place)[0]
-
-    jax.shard_map(body, mesh=_mesh(), in_specs=P(), out_specs=P(), check_vma=False)(np.uint32(1))
-
-
 def _guilty():
     """Find something; tests/test_audit_report.py has more."""
     ks.audit(lambda key: (_fun(key), _fun(key)), ks.key(42)).raise_if_found()
@@ -624,11 +570,9 @@ def _site(error):
 
 def test_complete():
     """Every `raise` in the library is reached by a row of the table or by a test above."""
-    varying, _ = _varying()
     acts = [functools.partial(eval, row.call, _scope(row)) for row in ROWS]
     acts += [_absent, _left_behind, _broken, _elsewhere, lambda: _seeds("given 1", "fresh 2")]
-    acts += [lambda: varying(ks.key(42), jnp.arange(8))]
-    acts += [lambda: ks.split(_unknown()), _parted, _unrecordable, _guilty, _away]
+    acts += [lambda: ks.split(_unknown()), _parted, _unrecordable, _guilty]
     acts += [_no_neighbor, _other_torch, _taken_name, _at_once]
     acts += [lambda: ks.__wrapped__, lambda: ks.Streams(ks.key(42), ("a",)).b]
     reached = set()
@@ -644,6 +588,63 @@ def test_complete():
         if not any(f == file and first <= line <= last for f, line in filter(None, reached))
     ]
     assert missed == []
+
+
+FOREIGN = {
+    "ks.vmap(fun, in_axes=(0, None))(key, xs)": "in_axes",
+    "ks.vmap(fun, in_axes=((0, 0),))(key, xs)": "prefix",
+    "ks.vmap(fun, in_axes=np.int64(0))(key, xs)": "in_axes",
+    "ks.vmap(fun, in_axes=(1,))(key, xs)": "rank",
+    "ks.vmap(fun)(key, xs, 2.0)": "rank",
+    "ks.vmap(fun)(key, xs, jnp.arange(3))": "inconsistent sizes",
+    "ks.vmap(fun, axis_size=3)(key, xs)": "inconsistent sizes",
+    "ks.vmap(fun)(key)": "at least one",
+    "ks.vmap(fun, in_axes=None)(key, xs)": "at least one",
+    "ks.vmap(fun, out_axes=(0, 0))(key, xs)": "out_axes",
+    "ks.scan(body, init, (xs, jnp.arange(3)), key=key)": "leading axis sizes",
+    "ks.scan(body, init, xs, key=key, length=3)": "leading axis sizes|length",
+    "ks.scan(body, init, xs, key=key, unroll=-1)": "unroll",
+    "ks.while_loop(lambda val: (True, True), again, init, key=key)": "boolean scalar",
+    "placed_map(in_specs=(P(),), out_specs=P())(key)": "in_specs",
+    "placed_map(in_specs=(P('data'),), out_specs=P())(key, x)": "rank",
+    "placed_map(in_specs=(P('data'),), out_specs=P())(key, jnp.zeros(5))": "divi",
+    "placed_map(in_specs=((P(), P()),), out_specs=P())(key, x)": r"in_specs\[1\]",
+    "placed_map(in_specs='data', out_specs=P())(key, x)": "PartitionSpec",
+    "placed_map(in_specs=(), out_specs=(P(), P()))(key)": "out_specs",
+    "placed_map(in_specs=(), out_specs=P('data'))(key)": "out_specs",
+    "placed_map(in_specs=(), out_specs=P(), axis_names={'batch'})(key)": "axis_names",
+    "placed_map(in_specs=(), out_specs=P(), vary='data')(key)": "replication|replicated",
+}
+
+
+@pytest.mark.fast
+@pytest.mark.parametrize("call", FOREIGN)
+def test_foreign(call):
+    """What JAX refuses loudly is its own error, in its words for what the user wrote."""
+
+    def placed_map(vary=(), **options):
+        return ks.shard_map(_fun, mesh=_mesh(), vary=vary, **options)
+
+    scope = {**_scope(ROWS[0]), "placed_map": placed_map, "again": _again}
+    with pytest.raises((TypeError, ValueError), match=FOREIGN[call]) as caught:
+        eval(call, scope)
+    assert not isinstance(caught.value, ks.KeystreamError)
+    # Nothing of what keystream makes of specs and arguments shows in it.
+    assert "Tuple arity mismatch" not in str(caught.value)
+    assert "_Body" not in str(caught.value)
+
+
+def test_specs_of_none():
+    """An argument whose spec is None isn't mapped, as in jax.shard_map."""
+
+    def fun(key, rows, name):
+        return rows + len(name) + jax.random.bits(key)
+
+    mapped = ks.shard_map(
+        fun, mesh=_mesh(), in_specs=(P("data"), None), out_specs=P("data"), vary="data"
+    )
+    made = mapped(ks.key(42), jnp.zeros(4, jnp.uint32), "ab")
+    assert (made == 2 + jax.vmap(jax.random.bits)(ks.keys(ks.key(42), 4))).all()
 
 
 def _second(x, key, *_):

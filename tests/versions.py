@@ -56,11 +56,6 @@ LACKS = [
         r"test_same(_in_taken_memory)?\[normal\]",
     ),
     Lack(
-        FIRST_8,
-        "jax 0.7 itself lays arguments out as in_specs says, on explicit axes",
-        r"test_message\[under\(explicit, ks\.shard_map\(fun, in_specs=\(spec,\)",
-    ),
-    Lack(
         (0, 10, 1),
         "no nested shard_map before jax 0.10.1",
         r"test_shard_map_nests|test_message\[inside\(mesh, ks\.shard_map\(",

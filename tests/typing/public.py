@@ -222,7 +222,6 @@ values: tuple[type[ValueError], ...] = (
     ks.SavedError,
     ks.SeedsDifferError,
 )
-varying: TypeError = ks.VaryingError("it")
 missing: KeyError = ks.UnknownNameError("it")
 absent: AttributeError = ks.UnknownNameError("it")
 fixed: AttributeError = ks.ImmutableError("it")
