@@ -82,7 +82,7 @@ def vmap(
     _check_tree.bounded("vmap", "out_axes", out_axes)
 
     @functools.wraps(fun)
-    def lane(key: jax.Array, /, *args: Any, **kwargs: Any) -> Any:
+    def lane(key: jax.Array | None, /, *args: Any, **kwargs: Any) -> Any:
         return drawn("vmap", "fun(key, *args)", fun, key, *args, **kwargs)
 
     @functools.wraps(fun)
