@@ -66,6 +66,6 @@ from keystream._streams import Streams as Streams
 if _typing.TYPE_CHECKING:
     __version__: str
 else:
-    from keystream._public import doors as _doors
+    from keystream._public import name_functions as _name_functions
 
-    __getattr__, __dir__ = _doors(__name__)
+    __getattr__, __dir__ = _name_functions(__name__)

@@ -1,7 +1,7 @@
-"""What keystream knows of JAX's key implementations, of a key's dtype and of its words.
+"""Tell key implementations apart, and read and write the words of keys.
 
-What JAX offers no question for is a row of `IMPLS`; what it answers slowly is asked once
-for each dtype. Nothing here refuses anything: the doors do, see `_check_key`.
+What JAX doesn't tell of an implementation is a row of `IMPLS`; what it tells slowly is asked
+once for each dtype.
 """
 
 from __future__ import annotations

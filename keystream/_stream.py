@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jax
 import numpy as np
@@ -277,19 +277,6 @@ class Stream(Value):
 
     # A key has no hash, and neither has a value that holds one.
     __hash__ = None  # type: ignore[assignment]
-
-    if not TYPE_CHECKING:  # which finds what is amiss, as long as it doesn't see these methods
-
-        def __next__(self):
-            # Without an __iter__ beside it, nobody takes a stream for an iterator.
-            wanted, got = "asked by a method, since it doesn't change", Words("next(stream)")
-            cure = "For a key: key, stream = stream.next(). For an iterator: ks.iter_keys(key)."
-            raise error(ArgumentTypeError, "Stream", "stream", wanted, got, cure)
-
-        def __getattr__(self, name):
-            from keystream import _stream_names  # noqa: PLC0415 - of use to the mistaken alone
-
-            raise _stream_names.stranger(self, name)
 
     def __repr__(self) -> str:
         whole = _is_words(self._words) and _is_one(self) and not _is_donated(self)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jax
 import numpy as np
@@ -255,15 +255,6 @@ class Streams(Value):
 
     # A key has no hash, and neither has a value that holds one.
     __hash__ = None  # type: ignore[assignment]
-
-    if not TYPE_CHECKING:  # to which any name would be one
-
-        def __getattr__(self, name):
-            from keystream import _stream_names  # noqa: PLC0415 - of use to the mistaken alone
-
-            # Of a value that isn't filled yet, Python asks for what it is filled with.
-            names = () if name.startswith("_") else self._names
-            raise _stream_names.stranger(self, name, names)
 
     def __repr__(self) -> str:
         pairs = zip(self._names, self._streams, strict=True)

@@ -15,7 +15,7 @@ import jax
 import pytest
 
 import keystream as ks
-from keystream import _public, _strangers, testing
+from keystream import _public, testing
 from tests.test_errors import _run
 
 HIDDEN = {"cli"}
@@ -76,8 +76,8 @@ def test_star_and_help() -> None:
 
 
 @pytest.mark.fast
-@pytest.mark.parametrize("name", _strangers.CURES)
-def test_strangers(name: str) -> None:
+@pytest.mark.parametrize("name", _public.CURES)
+def test_names_of_other_libraries(name: str) -> None:
     """Every name of other libraries that is known raises an error whose cures run."""
     with pytest.raises(AttributeError) as caught:
         getattr(ks, name)

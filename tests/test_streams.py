@@ -571,8 +571,8 @@ def test_continue_is_never_stopped(seed: int, cuts: list[int]) -> None:
 
 @pytest.mark.fast
 def test_a_stream_is_no_iterator():
-    """Nobody takes a stream for an iterator, though `next` of it says what to write."""
+    """A stream is no iterator: it has no place for what `next` would change."""
     stream = ks.Stream(ks.key(42))
     assert not isinstance(stream, (collections.abc.Iterable, collections.abc.Iterator))
-    with pytest.raises(ks.ArgumentTypeError, match=r"stream.next\(\)"):
+    with pytest.raises(TypeError):
         next(stream)
