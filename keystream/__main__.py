@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from types import ModuleType
 
-from keystream._public import version
+from keystream._display.names import version
 from keystream.cli import audit, bench, bits, demo, doctor, explain, run
 
 PROGRAM = "python -m keystream"

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 import keystream as ks
-from keystream import _forms
+from keystream._speed import forms as _forms
 from tests import versions
 
 jax.config.update("jax_platforms", "cpu")

@@ -8,7 +8,8 @@ import jax
 import numpy as np
 
 import keystream as ks
-from keystream import _accelerate, _forms
+from keystream._speed import accelerate as _accelerate
+from keystream._speed import forms as _forms
 
 MARK = "inlineable"
 """What only the accelerated form has in the text that XLA is handed."""

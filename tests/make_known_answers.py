@@ -201,7 +201,7 @@ def library_answer(question: str) -> str:
     import numpy as np
 
     import keystream as ks
-    from keystream import _scheme
+    from keystream._keys import scheme as _scheme
     from tests import reference
 
     def words(key: jax.Array) -> str:

@@ -16,7 +16,10 @@ from jax import lax
 from jax.extend.random import threefry2x32_p
 
 import keystream as ks
-from keystream import _cipher, _compat, _forms, _lowering
+from keystream import _compat
+from keystream._keys import cipher as _cipher
+from keystream._speed import forms as _forms
+from keystream._speed import lowering as _lowering
 from tests import reference
 from tests.forms import MARK, differences, forms, lowered, switched
 from tests.test_random123 import MAIN

@@ -13,7 +13,7 @@ from jax.extend.random import threefry2x32_p
 from jax.interpreters import mlir
 
 import keystream as ks
-from keystream import _lowering
+from keystream._speed import lowering as _lowering
 from tests.forms import MARK, differences, lowered, switched
 
 pytestmark = pytest.mark.fast

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from jax.sharding import AxisType, NamedSharding
 
 import keystream as ks
-from keystream import _tree
+from keystream._keys import tree as _tree
 from tests import catalogue, fresh, oracle
 from tests.oracle import IMPLS
 from tests.test_reach import programs

@@ -21,7 +21,8 @@ from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 
 import keystream as ks
-from keystream import _errors, _processes, interop, testing
+from keystream import _errors, interop, testing
+from keystream._devices import exchange as _processes
 from keystream._saving import tree
 from tests import versions
 

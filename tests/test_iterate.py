@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from jax.sharding import NamedSharding
 
 import keystream as ks
-from keystream import _cipher, _on_host
+from keystream._keys import cipher as _cipher
+from keystream._keys import on_host as _on_host
 from tests import catalogue, fresh, oracle
 from tests.oracle import IMPLS
 

@@ -15,9 +15,11 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import keystream as ks
-from keystream import _children, _compat, _scheme
+from keystream import _compat
 from keystream._impl import IMPLS
-from keystream._scheme import Counter
+from keystream._keys import children as _children
+from keystream._keys import scheme as _scheme
+from keystream._keys.scheme import Counter
 from tests import reference
 
 text = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=30)

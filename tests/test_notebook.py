@@ -13,7 +13,7 @@ from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 
 import keystream as ks
-from keystream import _html
+from keystream._display import html as _html
 from tests.fresh import python
 
 WORDS = (0x5EC2E701, 0x7E11A50F)

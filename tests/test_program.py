@@ -15,7 +15,8 @@ import pytest
 from jax import lax
 
 import keystream as ks
-from keystream import _compat, _equations
+from keystream import _compat
+from keystream._keys import equations as _equations
 from tests import catalogue, oracle
 from tests.test_reach import programs
 

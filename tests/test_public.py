@@ -15,7 +15,8 @@ import jax
 import pytest
 
 import keystream as ks
-from keystream import _public, testing
+from keystream import testing
+from keystream._display import names as _public
 from tests.test_errors import _run
 
 HIDDEN = {"cli"}

@@ -9,8 +9,8 @@ import pytest
 from jax.extend.random import threefry2x32_p
 
 import keystream as ks
-from keystream import _children
-from keystream._scheme import Counter
+from keystream._keys import children as _children
+from keystream._keys.scheme import Counter
 from tests import reference
 
 pytestmark = pytest.mark.fast

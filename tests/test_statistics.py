@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 import keystream as ks
-from keystream import _children, _scheme
-from keystream._scheme import Counter
+from keystream._keys import children as _children
+from keystream._keys import scheme as _scheme
+from keystream._keys.scheme import Counter
 from tests import reference
 
 pytestmark = pytest.mark.slow

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import jax
 import numpy as np
 
-from keystream import _check
+from keystream._checks.calls import check_function
+from keystream._checks.values import is_donated
 from keystream._errors import ArgumentTypeError, error
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def audit(fun: Callable[..., Any], /, *args: Any, run: bool = False, **kwargs: A
         >>> report.ok
         False
     """
-    _check.function_of("audit", "fun", fun, "fun(*args)")
+    check_function("audit", "fun", fun, "fun(*args)")
     given: Any = run
     if not isinstance(given, (bool, np.bool_)):
         cure = "For a run: ks.audit(fun, *args, run=True)."
@@ -79,7 +80,7 @@ def audit(fun: Callable[..., Any], /, *args: Any, run: bool = False, **kwargs: A
         return conclude.audit_traced(subject, fun, args, kwargs)
     with conclude.audit_block(subject) as report:
         leaves = jaxprs.result_leaves(fun, args, kwargs)
-        jax.block_until_ready([leaf for leaf in leaves if not _check.is_donated(leaf)])
+        jax.block_until_ready([leaf for leaf in leaves if not is_donated(leaf)])
     return report
 
 

@@ -17,9 +17,10 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from keystream import _check_tree, _compat
+from keystream import _compat
 from keystream._audit.places import is_jax, is_ours
-from keystream._called import called
+from keystream._checks.calls import call as called
+from keystream._checks.tree import check_arrays, check_leaves, flatten_with_path
 from keystream._errors import ArgumentTypeError, Words, error, summary
 
 
@@ -38,10 +39,10 @@ def trace(fun: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     Raises:
         ArgumentTypeError: The call looks at values that tracing doesn't have.
     """
-    pairs, structure = _check_tree.flatten_with_path("audit", "args", (args, kwargs))
+    pairs, structure = flatten_with_path("audit", "args", (args, kwargs))
     leaves = [leaf for _, leaf in pairs]
     places = [place for place, leaf in enumerate(leaves) if is_array(leaf)]
-    _check_tree.arrays("audit", "args", [leaves[place] for place in places])
+    check_arrays("audit", "args", [leaves[place] for place in places])
     named = _parameter_names(fun, len(args))
     names = tuple(_argument_name(pairs[place][0], named) for place in places)
 
@@ -129,7 +130,7 @@ def result_leaves(fun: Callable[..., Any], args: Any, kwargs: Any) -> list[Any]:
             wanted = "a function that does its work when it is called"
             got = Words(f"{summary(fun)}, which returned {summary(out)}")
             raise error(ArgumentTypeError, "audit", "fun", wanted, got, cure)
-    return _check_tree.leaves("audit", "fun", out, must="return")
+    return check_leaves("audit", "fun", out, must="return")
 
 
 _LATER: tuple[tuple[tuple[type, ...], str], ...] = (

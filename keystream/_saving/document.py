@@ -13,10 +13,10 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from keystream._check import size_of
+from keystream._checks.values import size_of
 from keystream._errors import KeystreamError, SavedError, Words, error, summary
 from keystream._impl import IMPLS, NARROW_END, POSITIONS_END
-from keystream._scheme import SCHEME
+from keystream._keys.scheme import SCHEME
 
 FORMAT = "keystream"
 VERSION = 1

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from keystream._deriving.derive import derive
+from keystream._deriving.seed import key
 from keystream._errors import (
     ArgumentTypeError,
     ArgumentValueError,
@@ -16,8 +18,6 @@ from keystream._errors import (
 from keystream._saving import canaries
 from keystream._saving.canaries import Canary, Changes, draw
 from keystream._saving.settings import FACTS, FORMAT, REQUIRED, SETTINGS, Fact, Setting
-from keystream._seed import key
-from keystream._split import derive
 
 
 class Difference(NamedTuple):

@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from keystream._check import setting
+from keystream._checks.values import read_setting
+from keystream._keys.scheme import SCHEME
 from keystream._saving.canaries import Changes
-from keystream._scheme import SCHEME
 
 FORMAT = 1
 """Version of the list of entries; a manifest of a newer one is refused."""
@@ -42,7 +42,7 @@ class Setting(NamedTuple):
             )
         try:
             # Some are no attributes, and those that are can't be read.
-            value = setting(name) if hasattr(jax.config, name) else jax.config.read(name)
+            value = read_setting(name) if hasattr(jax.config, name) else jax.config.read(name)
         except AttributeError:  # a JAX that lacks it
             return None
         return value.name.lower() if isinstance(value, enum.Enum) else value
@@ -180,7 +180,7 @@ class Reading(NamedTuple):
     """A setting as it is here and now."""
 
     name: str
-    setting: Setting
+    read_setting: Setting
     value: Any
     odd: bool
 

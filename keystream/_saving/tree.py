@@ -8,8 +8,9 @@ from typing import Any, TypeGuard
 import jax
 import numpy as np
 
-from keystream import _check_key, _impl
-from keystream._check import is_traced, not_donated
+from keystream import _impl
+from keystream._checks.key import check_concrete, check_impl, legacy_cure
+from keystream._checks.values import check_not_donated, is_traced
 from keystream._errors import (
     ArgumentValueError,
     KeyImplError,
@@ -33,8 +34,8 @@ from keystream._saving.document import (
     positions,
     write_name,
 )
-from keystream._stream import Stream, made
-from keystream._streams import Streams
+from keystream._streams.stream import Stream, make_stream
+from keystream._streams.streams import Streams
 
 ANY = object()
 """Asked for where nothing is said of the structure."""
@@ -104,10 +105,10 @@ def take(function: str, tree: Any, place: str = "tree", depth: int = 0) -> Node:
 
 
 def _take_keys(function: str, keys: jax.Array, place: str) -> KeysNode:
-    _check_key.implementation(function, keys, argument=place)
+    check_impl(function, keys, argument=place)
     _check_held(function, keys, place)
     cure = f"Outside of jit: ks.{function}(tree)."
-    words = np.array(_check_key.concrete_words(function, keys, cure, place))
+    words = np.array(check_concrete(function, keys, cure, place))
     return KeysNode(str(jax.random.key_impl(keys)), keys.shape, words.reshape(-1))
 
 
@@ -138,7 +139,7 @@ def _not_ours(function: str, leaf: Any, place: str) -> KeyTypeError:
     cure = "For keys and other arrays in one file: np.savez(file, w=w, **ks.to_words(keys))."
     if isinstance(leaf, Iterator):
         cure = "It can't be saved, a stream can: ks.Stream(key)."
-    cure = _check_key.legacy(leaf) or cure
+    cure = legacy_cure(leaf) or cure
     abstract = isinstance(leaf, jax.ShapeDtypeStruct)
     got = Words(f"the ShapeDtypeStruct of {summary(leaf)}") if abstract else leaf
     return error(KeyTypeError, function, place, wanted, got, cure)
@@ -149,7 +150,7 @@ def _check_held(function: str, array: Any, place: str) -> None:
     if is_traced(array):
         cure = f"Outside of jit: ks.{function}(tree)."
         raise error(KeyTypeError, function, place, "concrete", array, cure)
-    not_donated(function, place, array)
+    check_not_donated(function, place, array)
     if isinstance(array, jax.Array) and not _is_held(array):
         wanted = "held by this process as a whole"
         got = Words(f"{summary(array)} with parts on other processes")
@@ -200,7 +201,7 @@ def _build_stream(source: Source, node: StreamNode, at: str) -> Stream:
     keys = _build_keys(source, node.keys, at)
     with jax.ensure_compile_time_eval():
         words = jax.device_put(node.position_words)
-    return made(keys, words, None if node.keys.shape else node.positions[0])
+    return make_stream(keys, words, None if node.keys.shape else node.positions[0])
 
 
 def _build_container(source: Source, node: Container, like: Any, asked: Any, at: str) -> Any:

@@ -18,6 +18,6 @@ from keystream.interop._stateful import to_stateful as to_stateful
 from keystream.interop._torch import torch_generator as torch_generator
 
 if not _typing.TYPE_CHECKING:
-    from keystream._public import name_functions as _name_functions
+    from keystream._display.names import name_functions as _name_functions
 
     __getattr__, __dir__ = _name_functions(__name__)

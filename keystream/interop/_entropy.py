@@ -7,7 +7,8 @@ import hashlib
 import jax
 import numpy as np
 
-from keystream import _check, _check_key
+from keystream._checks.key import check_concrete, check_key
+from keystream._checks.numbers import check_count
 from keystream._errors import ArgumentValueError, error
 
 ENTROPY_BITS = 256
@@ -21,8 +22,8 @@ def entropy(function: str, key: jax.Array, use: str) -> int:
     torch all run a Mersenne Twister: from one int they would give one sequence.
     """
     call = f"interop.{function}(key{', bits=32' if function == 'int_seed' else ''})"
-    _check_key.one_key(function, key, each=f"[{call} for key in keys.ravel()]")
-    held = _check_key.concrete_words(function, key, f"Outside of jit: {call}.")
+    check_key(function, key, each=f"[{call} for key in keys.ravel()]")
+    held = check_concrete(function, key, f"Outside of jit: {call}.")
     prefix = f"keystream:1:interop:{use}:{jax.random.key_impl(key)}:".encode()
     digest = hashlib.sha256(prefix + np.asarray(held).astype(">u4").tobytes())
     return int.from_bytes(digest.digest(), "big")
@@ -64,7 +65,7 @@ def int_seed(key: jax.Array, /, *, bits: int) -> int:
         >>> interop.int_seed(ks.derive(ks.key(42), "shuffle"), bits=32)
         4194074044
     """
-    width = _check.count("int_seed", "bits", bits, most=ENTROPY_BITS)
+    width = check_count("int_seed", "bits", bits, most=ENTROPY_BITS)
     if not width:
         raise error(ArgumentValueError, "int_seed", "bits", "a count of 1 at least", width)
     return entropy("int_seed", key, "int") & ((1 << width) - 1)

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 import jax
 import numpy as np
 
-from keystream import _check, _check_key
+from keystream._checks.key import check_key
+from keystream._checks.values import is_traced
 from keystream._errors import ArgumentTypeError, ArgumentValueError, Words, error
 from keystream._impl import NARROW_END, concrete_words
-from keystream._stream import Stream
-from keystream._streams import Streams
+from keystream._streams.stream import Stream
+from keystream._streams.streams import Streams
 from keystream.interop._neighbor import instance, neighbor
 
 if TYPE_CHECKING:
@@ -137,7 +138,7 @@ def from_nnx(rngs: nnx.Rngs | nnx.RngStream, /) -> Streams:
     for name, stream in named:
         keys[name] = stream.key[...]
         each = "jax.vmap(interop.from_nnx)(rngs)"
-        _check_key.one_key("from_nnx", keys[name], argument=f"rngs[{name!r}]", each=each)
+        check_key("from_nnx", keys[name], argument=f"rngs[{name!r}]", each=each)
         found[name] = Stream(keys[name]).skip(stream.count[...])
     warn_shared("from_nnx", "rngs", keys)
     return Streams.tree_unflatten(tuple(found), tuple(found.values()))
@@ -156,8 +157,8 @@ def narrow(
     """Return a stream's key and its position in one word; refuse one that needs more."""
     instance(function, argument, stream, Stream, "a ks.Stream", "")
     each = f"jax.vmap(interop.{function})(several)"
-    _check_key.one_key(function, stream._key, argument=f"the key of {argument}", each=each)
-    if not _check.is_traced(stream.words) and stream.position >= end:
+    check_key(function, stream._key, argument=f"the key of {argument}", each=each)
+    if not is_traced(stream.words) and stream.position >= end:
         wanted = f"at a position below 2**{end.bit_length() - 1}"
         got = Words(f"one at {stream.position}")
         raise error(ArgumentValueError, function, argument, wanted, got, cure)
@@ -167,10 +168,10 @@ def narrow(
 
 def warn_shared(function: str, argument: str, keys: dict[str, jax.Array]) -> None:
     """Warn where two names have one key, if their words can be looked at."""
-    if _check.is_traced(*keys.values()):
+    if is_traced(*keys.values()):
         return
     held = {name: concrete_words(key) for name, key in keys.items()}
-    if _check.is_traced(*held.values()):  # in an eager mapped body even those are
+    if is_traced(*held.values()):  # in an eager mapped body even those are
         return
     words = {name: (str(keys[name].dtype), np.asarray(held[name]).tobytes()) for name in keys}
     for one, other in itertools.combinations(words, 2):

@@ -8,9 +8,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from keystream import _check_key
+from keystream._checks.key import check_key
 from keystream._errors import ArgumentValueError, Words, error
-from keystream._stream import Stream
+from keystream._streams.stream import Stream
 from keystream.interop._neighbor import instance, neighbor
 from keystream.interop._nnx import narrow
 
@@ -113,7 +113,5 @@ def from_stateful(rng: StatefulPRNG, /) -> Stream:
     cure = "For a fresh one: interop.to_stateful(ks.Stream(key))."
     instance("from_stateful", "rng", rng, module.StatefulPRNG, "a StatefulPRNG", cure)
     key, counter = jax.tree.leaves(rng)
-    _check_key.one_key(
-        "from_stateful", key, argument="rng", each="jax.vmap(interop.from_stateful)(rng)"
-    )
+    check_key("from_stateful", key, argument="rng", each="jax.vmap(interop.from_stateful)(rng)")
     return Stream(key).skip(counter[...].astype(np.uint32))

@@ -34,6 +34,6 @@ from keystream.testing._strategies.strategies import paths as paths
 from keystream.testing._strategies.strategies import seeds as seeds
 
 if not _typing.TYPE_CHECKING:
-    from keystream._public import name_functions as _name_functions
+    from keystream._display.names import name_functions as _name_functions
 
     __getattr__, __dir__ = _name_functions(__name__)

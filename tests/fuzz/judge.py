@@ -11,7 +11,8 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import keystream as ks
-from keystream import KeystreamError, _called
+from keystream import KeystreamError
+from keystream._checks import calls as _called
 from tests.fuzz import contexts, hostile, scope
 
 LONGEST = 700
@@ -171,7 +172,7 @@ def _is_own(problem: BaseException) -> bool:
 
 
 _HOME = ks.__file__.removesuffix("__init__.py")
-_CALLS = _called.called.__code__
+_CALLS = _called.call.__code__
 """Here the user's function is called, which may be JAX's own or a class of Python's."""
 _RECORDER = f"{_HOME}_audit/recording/"
 """It stands between the user's code and JAX, and hands on what JAX raises."""

@@ -10,7 +10,7 @@ import collections
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from keystream import _compat, _pmap, _shard_map
+from keystream import _compat
 from keystream._audit.judging import single
 from keystream._audit.judging.findings import Findings, Verdict
 from keystream._audit.judging.pairs import Pairs
@@ -19,7 +19,8 @@ from keystream._audit.places import Call, innermost_place, is_jax, is_ours, publ
 from keystream._audit.reading.lineage import Act, Lineage, Use
 from keystream._audit.reading.records import Moment
 from keystream._audit.recording.call_paths import BACKWARD, LANES_WAIT, REPLAY, Frame
-from keystream._batches import fill
+from keystream._devices import pmap, shard_map
+from keystream._keys.batches import fill
 
 
 class RunView(View):
@@ -89,7 +90,7 @@ class RunView(View):
         )
 
 
-_SAYING = (_shard_map.__file__, _pmap.__file__)
+_SAYING = (shard_map.__file__, pmap.__file__)
 """In `ks.shard_map` and `ks.pmap` shards that share a key are meant to."""
 _FILL = fill.__code__
 

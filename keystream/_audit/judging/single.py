@@ -13,7 +13,7 @@ from keystream._audit.places import Path, name_stack_of, user_frames
 from keystream._audit.reading.lineage import DRAWN, REBUILT, Act, Lineage, Origin, Scope, Use
 from keystream._audit.reading.reader import Reader
 from keystream._audit.values import Severity
-from keystream._shard_map import VARY
+from keystream._devices.shard_map import VARY
 
 MANY_KEYS = 1000
 """Of philox2x32: so many of its 32-bit keys are two alike with probability 1e-4."""

@@ -29,7 +29,7 @@ from keystream._audit.reading.reader import (
     scopes_of,
     sources_of,
 )
-from keystream._check import setting
+from keystream._checks.values import read_setting
 from keystream._impl import IMPLS
 
 
@@ -65,7 +65,7 @@ def split_is_fold(impl: str) -> bool:
         return False
     known = IMPLS.get(impl)
     ambient = known is not None and known.ambient_split
-    return not ambient or bool(setting("jax_threefry_partitionable"))
+    return not ambient or bool(read_setting("jax_threefry_partitionable"))
 
 
 def _fold_in(reader: Reader, body: Body, eqn: Any) -> None:

@@ -11,11 +11,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from keystream import _cipher
 from keystream._audit.reading.draws import split_is_fold
 from keystream._audit.reading.lineage import CHILD, ROOT, Act, Handles, Lineage, Origin, Use
 from keystream._audit.recording.call_paths import Frame
 from keystream._audit.recording.recordings import Record
+from keystream._keys import cipher
 
 
 class Moment(NamedTuple):
@@ -146,7 +146,7 @@ def _children(record: Record, numbers: np.ndarray) -> np.ndarray:
     plain = record.kind != "split" or split_is_fold(record.impl)
     if record.impl == "threefry2x32" and plain:
         hi, lo = (numbers >> np.uint64(32)).astype(np.uint32), numbers.astype(np.uint32)
-        return _cipher.threefry2x32(keys, hi, lo)
+        return cipher.threefry2x32(keys, hi, lo)
     if not len(keys):
         return keys
     typed = jax.random.wrap_key_data(jnp.asarray(record.words), impl=record.impl)

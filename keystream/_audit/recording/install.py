@@ -12,9 +12,10 @@ import numpy as np
 from jax.extend.core import primitives
 from jax.interpreters import mlir
 
-from keystream import _accelerate, _compat
+from keystream import _compat
 from keystream._audit.recording import lowering_rules, recordings, sites
 from keystream._audit.recording.lowering_rules import USES, around_rule, recording_rule
+from keystream._speed import accelerate
 
 _MARK = "_keystream_records"
 
@@ -24,12 +25,12 @@ def install_rules() -> Iterator[None]:
     """Have programs be lowered by rules that record, also when `accelerate` is switched."""
     put_on_top()
     lowering_rules.lower_anew(_wrappers())
-    _accelerate.above.append(put_on_top)
+    accelerate.above.append(put_on_top)
     try:
         yield
     finally:
-        _accelerate.above.remove(put_on_top)
-        if not _accelerate.above:
+        accelerate.above.remove(put_on_top)
+        if not accelerate.above:
             lowering_rules.lower_once(_wrappers())
 
 

@@ -1,0 +1,1 @@
+"""Functions mapped over keys."""

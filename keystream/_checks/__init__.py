@@ -1,0 +1,1 @@
+"""Check arguments: keys, numbers, names, trees, meshes, functions."""

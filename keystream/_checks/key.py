@@ -1,0 +1,186 @@
+"""The questions asked of every key: is this one typed key? alive? of an accepted implementation?
+
+Everything here looks at Python values, dtypes and shapes alone, so under `jit` it runs
+once, while tracing, and leaves no equation behind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import jax
+import numpy as np
+
+from keystream import _impl
+from keystream._checks.values import is_donated, static_int
+from keystream._errors import ArgumentValueError, KeyImplError, KeyTypeError, Words, error
+from keystream._impl import IMPLS, Impl, accepted, is_legacy_key, is_typed_key
+
+
+def check_key(
+    function: str,
+    key: object,
+    *others: object,
+    call: str = "",
+    each: str = "",
+    several: str = "",
+    argument: str = "key",
+) -> Impl:
+    """Refuse all but one typed key.
+
+    `call` is the helper's call as it should be, the cure where the key is among the `others`,
+    the arguments by position; `each`, or in other words `several`, cures an array of keys.
+    """
+    if not is_typed_key(key):
+        cure = _to_key(key, others, call)
+        raise error(KeyTypeError, function, argument, "one typed key", key, cure)
+    if key.shape:
+        mapped = f"lambda key: {call}" if call else f"ks.{function}"
+        cure = several or f"For one {function} per key: {each or f'jax.vmap({mapped})(keys)'}."
+        raise error(KeyTypeError, function, argument, "one typed key", key, cure)
+    _not_donated(function, key, argument)
+    return check_impl(function, key, argument=argument)
+
+
+def check_keys(function: str, keys: object, *, argument: str = "keys") -> Impl:
+    """Refuse all but an array of typed keys; a single key is an array of shape ()."""
+    if not is_typed_key(keys):
+        wanted, cure = "a typed key or a key array", _stacked(keys) or _to_key(keys)
+        raise error(KeyTypeError, function, argument, wanted, keys, cure)
+    _not_donated(function, keys, argument)
+    return check_impl(function, keys, argument=argument)
+
+
+def _not_donated(function: str, keys: jax.Array, argument: str) -> None:
+    if is_donated(keys):
+        wanted = "one that wasn't donated (donate a copy: jax.random.clone(key))"
+        raise error(ArgumentValueError, function, argument, wanted, Words("a donated one"))
+
+
+def _to_key(value: object, others: tuple[object, ...] = (), call: str = "") -> str:
+    if cure := legacy_cure(value):
+        return cure
+    if isinstance(value, tuple) and len(value) == 2 and _hold_keys(value[:1]):
+        if _hold_keys(value):
+            return "To unpack what split returned: key, use = ks.split(key)."
+        if _next(value[1]):
+            return f"To unpack what next returned: {_next(value[1])}."
+    if _next(value):
+        return f"For its next key: {_next(value)}."
+    if isinstance(value, dict) and _hold_keys([*value.values()]):
+        name = repr(next(iter(value)))
+        return f"For one of them: keys[{name if len(name) <= 40 else 'name'}]."
+    if cure := _stacked(value):
+        return cure
+    if call and any(is_typed_key(other) and not other.shape for other in others):
+        return f"The key comes {'first' if '(key' in call else 'second'}: {call}."
+    a_seed = isinstance(value, (str, bytes, np.random.SeedSequence))
+    if a_seed or static_int(value) is not None:
+        return "To make a key from a seed: ks.key(seed)."
+    return "To make one: ks.key(42)."
+
+
+_LEGACY = {2: "threefry2x32", 4: "rbg"}
+"""What raw keys are taken for by the number of their words."""
+
+
+def legacy_cure(value: object, name: str = "key", impl: str = "") -> str:
+    """Return the cure for what could be raw uint32 keys, of `impl` if that fits; else nothing."""
+    if not is_legacy_key(value):
+        return ""
+    words = value.shape[-1] if value.shape else 0
+    kind = impl if impl and IMPLS[impl].words == words else _LEGACY.get(words)
+    if kind is None:
+        return ""
+    if len(value.shape) > 1:
+        return f"To wrap legacy keys: jax.random.wrap_key_data(keys, impl={kind!r})."
+    if words == 2:
+        return f"To wrap a legacy key: ks.key({name})."
+    return f"For a legacy {kind} key: ks.key({name}, impl={kind!r})."
+
+
+def _stacked(value: object) -> str:
+    if _hold_keys(value):
+        return "For an array of them: jnp.stack(keys)."
+    if isinstance(value, dict) and _hold_keys([*value.values()]):
+        return "For an array of them: jnp.stack([*keys.values()])."
+    return ""
+
+
+def _hold_keys(value: object) -> bool:
+    return (
+        isinstance(value, (tuple, list))
+        and bool(value)
+        and all(is_typed_key(v) and not v.shape for v in value)
+    )
+
+
+def _next(value: object) -> str:
+    """Return the line that takes a key from what has a next one."""
+    if isinstance(value, Iterator):
+        return "key = next(iterator)"
+    if not hasattr(value, "next"):
+        return ""
+    names = getattr(value, "names", None)
+    return f"key, streams = streams.next({names[0]!r})" if names else "key, stream = stream.next()"
+
+
+def check_concrete(function: str, keys: jax.Array, cure: str, argument: str = "key") -> jax.Array:
+    """Return the words of keys; refuse those that are known later only."""
+    if not isinstance(keys, jax.core.Tracer):
+        words = _impl.concrete_words(keys)
+        if not isinstance(words, jax.core.Tracer):
+            return words
+        # Closed over in an eager mapped body even a concrete key's words are traced.
+        keys = words
+    raise error(KeyTypeError, function, argument, "concrete", keys, cure)
+
+
+def check_impl(function: str, keys: jax.Array, *, argument: str = "key") -> Impl:
+    """Look up the implementation of typed keys; refuse what breaks the laws everywhere."""
+    known = accepted(keys.dtype)
+    if known:
+        return known
+    name = jax.random.key_impl(keys)
+    known = IMPLS.get(name) if isinstance(name, str) else None
+    cure = "To make a key of the default one: ks.key(42)."
+    if known is None:
+        which = "of " + ", ".join(n for n, impl in IMPLS.items() if not impl.refused)
+        raise error(KeyImplError, function, argument, which, keys, cure)
+    if known.refused:
+        which = f"of an implementation with independent children ({known.refused})"
+        raise error(KeyImplError, function, argument, which, keys, cure)
+    return known
+
+
+def check_draws_in_lanes(function: str, impl: Impl, key: object, *, argument: str = "key") -> None:
+    """Refuse implementations whose draws under `vmap` are not those of a loop."""
+    if not impl.lanes:
+        raise error(
+            KeyImplError,
+            function,
+            argument,
+            "of an implementation that draws alike under vmap and in a loop "
+            "(under vmap only the first rbg key draws)",
+            key,
+            "For a loop: ks.map(body, xs, key=key).",
+        )
+
+
+def check_key_in_context(
+    function: str, impl: Impl, key: jax.Array, *, argument: str = "key"
+) -> None:
+    """Refuse a key with which JAX can't compute under the mesh in context."""
+    mesh = jax.sharding.get_abstract_mesh()
+    if not mesh.empty and mesh.size > 1 and not impl.shards:
+        wanted = "of an implementation that JAX can compute under a mesh (philox4x32 is not one)"
+        cure = "To make a key of the default one: ks.key(42)."
+        raise error(KeyImplError, function, argument, wanted, key, cure)
+
+
+def check_maps_over_devices(function: str, impl: Impl, key: object) -> None:
+    """Refuse implementations that JAX can't compile inside a mapped body."""
+    if not impl.shards:
+        wanted = "of an implementation that JAX can map over devices (philox4x32 is not one)"
+        cure = "To make a key of the default one: ks.key(42)."
+        raise error(KeyImplError, function, "key", wanted, key, cure)

@@ -1,0 +1,98 @@
+"""Ask about values: traced, static, symbolic, donated."""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import export
+
+from keystream._errors import (
+    ArgumentValueError,
+    Words,
+    error,
+    summary,
+)
+
+
+def is_traced(*values: object) -> bool:
+    """Is any leaf of these a tracer, so that its value can't be looked at?"""
+    for value in values:
+        if type(value) in _UNTRACED:
+            continue
+        if isinstance(value, jax.Array):
+            if isinstance(value, jax.core.Tracer):
+                return True
+        elif isinstance(value, tuple):
+            if is_traced(*value):
+                return True
+        elif any(isinstance(leaf, jax.core.Tracer) for leaf in _leaves(value)):
+            return True
+    return False
+
+
+def _leaves(value: object) -> list[Any]:
+    try:
+        return jax.tree.leaves(value)
+    except (
+        RecursionError,
+        SystemError,
+        TypeError,
+        ValueError,
+    ):  # no pytree, so no place for a tracer
+        return []
+
+
+_UNTRACED = frozenset((int, bool, str, bytes, type(None), np.uint32, np.ndarray))
+"""Types that are no tracer and hold none."""
+
+
+def is_integer_dtype(value: Any) -> bool:
+    """Has this an integer dtype, as JAX counts them (int4 too, bool not)?"""
+    kind = value.dtype
+    # NumPy counts timedelta64 among its integers.
+    return bool(jnp.issubdtype(kind, np.integer) and not jnp.issubdtype(kind, np.timedelta64))
+
+
+def static_int(value: object) -> int | None:
+    """Return a Python or NumPy integer as an int; None for anything else, bools too."""
+    if type(value) is int:
+        return value
+    if isinstance(value, (bool, np.timedelta64)) or not isinstance(value, (int, np.integer)):
+        return None
+    return operator.index(value)
+
+
+def is_symbolic(value: Any) -> bool:
+    """Is this a size that `jax.export` leaves open, so that it can't be compared?"""
+    return export.is_symbolic_dim(value)
+
+
+def is_donated(value: object) -> bool:
+    """Is this an array whose buffers are gone?"""
+    if not isinstance(value, jax.Array) or isinstance(value, jax.core.Tracer):
+        return False
+    return value.is_deleted()
+
+
+def check_not_donated(function: str, argument: str, value: Any) -> None:
+    """Refuse an array whose buffers are gone."""
+    if is_donated(value):
+        got = Words(f"a donated one, {summary(value)}")
+        wanted = "an array that still has its buffers"
+        raise error(ArgumentValueError, function, argument, wanted, got)
+
+
+def read_setting(option: str) -> Any:
+    """Read one of JAX's settings, as it is in this thread and context."""
+    return getattr(jax.config, option)
+
+
+def size_of(dims: Sequence[int]) -> int:
+    """Return how many items a shape holds, as an exact Python int, or symbolic."""
+    return math.prod(dims)

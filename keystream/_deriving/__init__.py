@@ -1,0 +1,1 @@
+"""Make, split and derive keys."""

@@ -1,0 +1,1 @@
+"""Keys on devices and in processes."""

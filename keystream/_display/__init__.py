@@ -1,0 +1,1 @@
+"""How values and names show themselves."""

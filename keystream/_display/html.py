@@ -1,0 +1,149 @@
+"""Streams and keys as HTML, for notebooks: fingerprints and positions, never a key's words.
+
+Colors and fonts are the notebook's own, light or dark: a card sets none but gray with
+transparency. What stands in it is escaped by the standard library.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Sequence
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import jax
+import numpy as np
+
+from keystream._checks.values import is_traced
+from keystream._deriving.seed import printed
+from keystream._errors import summary
+from keystream._impl import accepted, concrete_words, is_typed_key
+from keystream._streams.stream import Stream
+from keystream._streams.streams import Streams
+from keystream._value import to_html
+
+SHOWN = 8
+"""How many keys of an array are shown."""
+
+COPIED = 2**16
+"""Above so many keys none is shown: for the first few, all of them are copied to the host."""
+
+NAMES = 100
+"""How many names of streams are shown."""
+
+_CARD = (
+    "display: inline-block; border: 1px solid rgba(128, 128, 128, .45); border-radius: .4em; "
+    "padding: .4em .8em; margin: .2em 0; text-align: left; max-width: 100%; overflow-x: auto"
+)
+_CELL = "text-align: left; padding: .1em 1.2em .1em 0; border: 0; background: none; color: inherit"
+_CODE = (
+    "font-family: ui-monospace, Menlo, Consolas, monospace; "
+    "background: none; color: inherit; padding: 0"
+)
+_FAINT = "opacity: .72"
+
+
+@to_html.register
+def _(stream: Stream) -> str:
+    """Return a stream as a card: its position, and its key."""
+    return _card("Stream", "", ("position", "key"), [_cells(stream)])
+
+
+@to_html.register
+def _(streams: Streams) -> str:
+    """Return streams as a card, a row for each name."""
+    names = streams.names[:NAMES]
+    rows = [(repr(n), *_cells(s)) for n, s in zip(names, streams._streams, strict=False)]
+    note = f"{len(streams.names)} name{'s' * (len(streams.names) != 1)}"
+    return _card("Streams", note, ("name", "position", "key"), rows, len(streams.names) - NAMES)
+
+
+def keys_to_html(keys: object) -> str | None:
+    """Return typed keys as a card, a row for each of the first few; None for anything else."""
+    if not is_typed_key(keys):
+        return None
+    impl = summary(keys) if is_traced(keys) else str(jax.random.key_impl(keys))
+    note = impl if not keys.shape else f"{impl}, shape {keys.shape}"
+    prints = _prints(keys)
+    if isinstance(prints, str):
+        return _card("key" if not keys.shape else "keys", note, (), [(prints,)])
+    places = len(keys.sharding.device_set)
+    note += f", on {places} devices" if places > 1 else ""
+    if not keys.shape:
+        return _card("key", note, ("fingerprint",), [(prints[0],)])
+    at = (", ".join(map(str, i)) for i in itertools.islice(np.ndindex(keys.shape), SHOWN))
+    rows = list(zip(at, prints, strict=False))
+    return _card("keys", note, ("index", "fingerprint") * bool(rows), rows, keys.size - SHOWN)
+
+
+def _cells(stream: Any) -> tuple[str, str]:
+    """Return the position and the key of a stream, or of what JAX put in its place."""
+    key = stream._key if isinstance(stream, Stream) else stream
+    if not is_typed_key(key):
+        return "…", summary(key)
+    prints = _prints(key)
+    if isinstance(prints, str):
+        return "…", prints
+    if key.shape:
+        return "…", f"several, {summary(key)}"
+    place = repr(stream).rpartition("position=")[2].rstrip(")") if stream is not key else "…"
+    return place, f"{jax.random.key_impl(key)}:{prints[0]}"
+
+
+def _prints(keys: jax.Array) -> list[str] | str:
+    """Return the digits of the first few fingerprints, or why there are none."""
+    if is_traced(keys):
+        return f"{summary(keys)}, traced: known when the program runs"
+    if keys.is_deleted():
+        return "donated: nothing is left of it"
+    if accepted(keys.dtype) is None:
+        return "of an implementation that keystream refuses"
+    if not keys.is_fully_addressable:
+        return "a part of it is on other processes"
+    if keys.size > COPIED:
+        return "many; for one of them: ks.fingerprint(keys[i])"
+    held = concrete_words(keys)
+    if is_traced(held):  # Closed over in an eager mapped body even concrete words are.
+        return "inside a mapped body: known outside of it"
+    words = np.asarray(held)
+    words = words.reshape(keys.size, words.shape[-1])
+    kind = str(jax.random.key_impl(keys))
+    return [printed(kind, each).rpartition(":")[2] for each in words[:SHOWN]]
+
+
+def _card(
+    title: str,
+    note: str,
+    head: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    more: int = 0,
+) -> str:
+    card = _element("div", style=_CARD)
+    top = _add(card, "div")
+    _add(top, "strong", title)
+    if note:
+        _add(top, "span", f" {note}", style=_FAINT)
+    table = _add(card, "table", style="border: 0; border-collapse: collapse; margin: .2em 0 0")
+    line = _add(table, "tr", style="background: none")
+    for each in head:
+        _add(line, "th", each, style=f"{_CELL}; font-weight: normal; {_FAINT}", scope="col")
+    for row in rows:
+        line = _add(table, "tr", style="background: none")
+        for each in row:
+            _add(_add(line, "td", style=_CELL), "code", each, style=_CODE)
+    if more > 0:
+        _add(card, "div", f"and {more:,} more", style=_FAINT)
+    return ET.tostring(card, encoding="unicode", method="html")
+
+
+def _element(tag: str, text: str = "", **attributes: str) -> ET.Element:
+    made = ET.Element(tag, attributes)
+    # Control characters and lone surrogates have no place in HTML.
+    made.text = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+    return made
+
+
+def _add(parent: ET.Element, tag: str, text: str = "", **attributes: str) -> ET.Element:
+    made = _element(tag, text, **attributes)
+    parent.append(made)
+    return made

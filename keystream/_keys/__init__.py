@@ -1,0 +1,1 @@
+"""Make keys from keys: the one mechanism under every helper."""

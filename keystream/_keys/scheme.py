@@ -1,0 +1,233 @@
+"""Turn names and integers into counters by the frozen scheme of `docs/scheme.md`.
+
+A counter is a 64-bit number in two uint32 words. For threefry2x32 the child of a key at a
+counter is one block of its cipher, and a block is a bijection of the counter, so different
+counters never give equal children. The two top bits say whose a counter is:
+
+    00, 01  positions 0 .. 2**63 - 1, splits, folds and draws
+    11      positions -2**62 .. -1
+    10      names, and integers beyond the positions: 62 bits of a hash
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from keystream._checks.names import check_name
+from keystream._checks.values import check_not_donated, is_integer_dtype, is_traced, static_int
+from keystream._errors import ArgumentTypeError, ArgumentValueError, Words, error, summary
+from keystream._impl import NARROW_END, POSITIONS_END, Impl, is_typed_key
+
+SCHEME: int = 1
+"""Version of the derivation. Its published vectors never change within a version."""
+
+NAME_TAG = 0x84D591EC
+"""Announces a name, as a position, to implementations without a public cipher: the first
+four bytes of SHA-256 of "keystream:1:name" with the top bit set, far from where counting
+starts."""
+
+FIRST_POSITION = -(2**62)
+"""Below it, two's complement would have the top bits of names."""
+
+_PREFIX = {str: b"keystream:1:str:", bytes: b"keystream:1:bytes:", int: b"keystream:1:int:"}
+
+
+class Counter(NamedTuple):
+    """A 64-bit counter in two words; `hi=None` is a high word known to be zero."""
+
+    hi: Any
+    lo: Any
+
+
+def position(index: int) -> Counter | None:
+    """Return the counter of a static position, or None beyond the positions."""
+    return _counter(index) if FIRST_POSITION <= index < POSITIONS_END else None
+
+
+def counters(function: str, part: Any, impl: Impl) -> tuple[Counter, ...]:
+    """Return the counters that one static part of a path stands for, one after the other."""
+    number = static_int(part)
+    if isinstance(part, (str, bytes)):
+        counter = hashed(check_name(function, part))
+    elif number is None:
+        raise _bad_part(function, part)
+    elif not (impl.cipher or 0 <= number < NARROW_END):
+        wanted = "a position from 0 to 2**32 - 1, all that a key without a public cipher has"
+        raise error(ArgumentValueError, function, "path", wanted, number, _NARROW_CURE)
+    else:
+        counter = position(number) or hashed(number)
+        return (counter,)
+    if impl.cipher:
+        return (counter,)
+    return (
+        Counter(None, np.uint32(NAME_TAG)),
+        Counter(None, counter.hi),
+        Counter(None, counter.lo),
+    )
+
+
+_NARROW_CURE = "For any integer: ks.derive(key, str(i))."
+
+
+REMEMBERED = 256
+"""Bytes of the integers, and length of the names, of which the hash is remembered: longer ones
+may be whole documents."""
+
+
+def hashed(part: str | bytes | int) -> Counter:
+    """Return the counter of a name, or of an integer that is no position."""
+    length = part.bit_length() // 8 if isinstance(part, int) else len(part)
+    return _remembered(part) if length <= REMEMBERED else _hashed(part)
+
+
+def _hashed(part: str | bytes | int) -> Counter:
+    digest = hashlib.sha256(_PREFIX[type(part)] + encode(part)).digest()
+    return _counter(2**63 | int.from_bytes(digest[:8], "big") & (2**62 - 1))
+
+
+_remembered = functools.lru_cache(maxsize=65536)(_hashed)
+
+
+def encode(part: str | bytes | int) -> bytes:
+    """Write a name or an integer as bytes, differently for each within its type."""
+    if isinstance(part, str):
+        return part.encode()
+    return part if isinstance(part, bytes) else _decimal(part).encode()
+
+
+def _decimal(number: int) -> str:
+    """Write an int of any size: Python itself refuses thousands of digits at once."""
+    if number.bit_length() < _BITS_AT_ONCE:
+        return str(number)
+    if number < 0:
+        return f"-{_decimal(-number)}"
+    digits = number.bit_length() * 3 // 20  # about half of them
+    high, low = divmod(number, 10**digits)
+    return _decimal(high) + _decimal(low).zfill(digits)
+
+
+_BITS_AT_ONCE = 2048
+"""Numbers of up to 640 digits are written whatever Python's limit is set to."""
+
+
+def array(function: str, part: Any, impl: Impl) -> Any:
+    """Return an array part checked: as it is if JAX holds it, else as counters.
+
+    NumPy arrays become words here, before JAX could cut int64 to int32.
+    """
+    if is_typed_key(part) or not isinstance(part, (jax.Array, np.ndarray)):
+        raise _bad_part(function, part)
+    if isinstance(part, np.ma.MaskedArray):
+        wanted, got = "of arrays without a mask", Words("a masked array")
+        cure = "For what isn't masked: ks.derive(key, ids.compressed())."
+        raise error(ArgumentTypeError, function, "path", wanted, got, cure)
+    if not is_integer_dtype(part):
+        raise _bad_part(function, part)
+    if part.dtype == np.uint64:
+        cure = (
+            "For two parts: "
+            'ks.derive(key, (ids >> 32).astype("uint32"), (ids & 0xffffffff).astype("uint32")).'
+        )
+        raise error(
+            ArgumentTypeError, function, "path", "of arrays below 64 bits or int64", part, cure
+        )
+    check_not_donated(function, "path", part)
+    _check_range(function, part, impl)
+    if isinstance(part, np.ndarray):
+        part = array_counter(part)
+        return part if impl.cipher else narrow(part)
+    return part if impl.cipher else narrow(array_counter(part))
+
+
+def _check_range(function: str, part: Any, impl: Impl) -> None:
+    # Only types that can leave the range are looked at, so that int32 ids are never
+    # copied to the host.
+    info = jax.numpy.iinfo(part.dtype)
+    lowest, end = (FIRST_POSITION, POSITIONS_END) if impl.cipher else (0, NARROW_END)
+    if is_traced(part) or part.size == 0 or (info.min >= lowest and info.max < end):
+        return
+    pieces = (
+        [part]
+        if isinstance(part, np.ndarray) or part.is_fully_addressable
+        else [shard.data for shard in part.addressable_shards]
+    )
+    for piece in pieces:
+        held = np.asarray(piece)  # the host's: within a mapped body JAX's own is traced
+        least, most = int(held.min()), int(held.max())
+        if least < lowest or most >= end:
+            wanted = f"of positions from {_power(lowest)} to {_power(end)} - 1"
+            got = Words(f"{summary(part)} with others among them")
+            cure = "" if impl.cipher else _NARROW_CURE
+            raise error(ArgumentValueError, function, "path", wanted, got, cure)
+
+
+def _power(number: int) -> str:
+    return str(number) if number == 0 else f"{'-' * (number < 0)}2**{abs(number).bit_length() - 1}"
+
+
+def _bad_part(function: str, part: Any) -> ArgumentTypeError:
+    wanted = "made of names, integers and integer arrays"
+    if is_typed_key(part) and not part.shape:
+        cure = f"For a name made of it: ks.{function}(key, ks.fingerprint(part))."
+    elif is_typed_key(part) or (isinstance(part, np.ndarray) and part.dtype.kind in "OSU"):
+        cure = ""
+    elif isinstance(part, (tuple, list)):
+        cure = f"For a path: ks.{function}(key, *path). For an array of positions: np.asarray(ids)."
+    elif getattr(part, "shape", None):
+        cure = f"For positions: ks.{function}(key, ids.astype('int32'))."
+    elif isinstance(part, jax.Array):
+        cure = f"For a position: ks.{function}(key, i.astype('int32'))."  # int(i) fails under jit
+    elif isinstance(part, float) or hasattr(part, "dtype"):
+        cure = f"For a position: ks.{function}(key, int(i))."
+    else:
+        cure = f"For its text: ks.{function}(key, str(part))."
+    if function == "split_tree":
+        cure = "For keys of another type: {str(k): v for k, v in tree.items()}."
+    return error(ArgumentTypeError, function, "path", wanted, part, cure)
+
+
+def array_counter(ids: Any) -> Counter:
+    """Return the counters of an integer array: two's complement, as wide as the array is.
+
+    Works alike on NumPy arrays, concrete JAX arrays and tracers of every integer dtype
+    but uint64. Both words come from `ids`, so they have one shape, one sharding and vary
+    over the same mesh axes.
+    """
+    info = jax.numpy.iinfo(ids.dtype)
+    if info.min == 0:
+        return Counter(None, ids.astype(np.uint32))
+    if info.bits < 32:
+        ids = ids.astype(np.int32)
+    wide = info.bits == 64
+    return Counter((ids >> (32 if wide else 31)).astype(np.uint32), ids.astype(np.uint32))
+
+
+def narrow(counter: Counter) -> Counter:
+    """Drop the high word, for implementations whose positions have 32 bits."""
+    return Counter(None, counter.lo)
+
+
+def widen(counter: Counter) -> Counter:
+    """Write out a high word known to be zero, so that all static counters look alike."""
+    return Counter(np.uint32(0), counter.lo) if counter.hi is None else counter
+
+
+def advance(base: Counter, offset: Counter) -> Counter:
+    """Add two counters modulo 2**64; without high words their sum is known to fit one."""
+    lo = base.lo + offset.lo
+    if base.hi is None and offset.hi is None:
+        return Counter(None, lo)
+    hi = (lo < offset.lo).astype(np.uint32)
+    for high in (base.hi, offset.hi):
+        hi = hi if high is None else hi + high
+    return Counter(hi, lo)
+
+
+def _counter(number: int) -> Counter:
+    hi, lo = number >> 32 & 0xFFFFFFFF, number & 0xFFFFFFFF
+    return Counter(np.uint32(hi) if hi else None, np.uint32(lo))
