@@ -78,6 +78,15 @@ def vary(value: Any, axes: str | tuple[str, ...]) -> Any:
     return lax.pvary(value, axes)
 
 
+def cipher_forgets_axes() -> bool:
+    """Does the type of a block of `threefry2x32_p` forget over which mesh axes its operands lie?
+
+    Manual axes in all versions, up to 0.12; before 0.8 Explicit ones too, under `jax.vmap`.
+    """
+    mesh = jax.sharding.get_abstract_mesh()
+    return bool(mesh.manual_axes or (JAX < (0, 8) and mesh.explicit_axes))
+
+
 def enable_x64(enabled: bool) -> AbstractContextManager[None]:
     """Have 64-bit types on or off; `jax.enable_x64` came with 0.8."""
     place: Any = jax if hasattr(jax, "enable_x64") else jax.experimental
