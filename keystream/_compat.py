@@ -81,10 +81,10 @@ def vary(value: Any, axes: str | tuple[str, ...]) -> Any:
 def cipher_forgets_axes() -> bool:
     """Does the type of a block of `threefry2x32_p` forget over which mesh axes its operands lie?
 
-    Manual axes in all versions, up to 0.12; before 0.8 Explicit ones too, under `jax.vmap`.
+    Manual axes in all versions, up to 0.12; before 0.9 Explicit ones too, under `jax.vmap`.
     """
     mesh = jax.sharding.get_abstract_mesh()
-    return bool(mesh.manual_axes or (JAX < (0, 8) and mesh.explicit_axes))
+    return bool(mesh.manual_axes or (JAX < (0, 9) and mesh.explicit_axes))
 
 
 def enable_x64(enabled: bool) -> AbstractContextManager[None]:
@@ -233,10 +233,10 @@ def function_lowered(ctx: Any) -> str:
     """Return the name of the innermost function that is being lowered, or nothing.
 
     JAX names functions after what they were traced from, and one that is called stands behind
-    the one that calls it; jax 0.7 also makes one of each primitive, which is no answer. The
-    bindings of MLIR may change: a hint, and nothing more.
+    the one that calls it; before 0.9 JAX also makes one of each primitive, which is no answer.
+    The bindings of MLIR may change: a hint, and nothing more.
     """
-    own = str(ctx.primitive) if JAX < (0, 8) else None
+    own = str(ctx.primitive) if JAX < (0, 9) else None
     try:
         for fun in reversed(list(ctx.module_context.module.body.operations)):
             last = [*fun.regions[0].blocks[-1].operations][-1:]
