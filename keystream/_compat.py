@@ -81,10 +81,10 @@ def vary(value: Any, axes: str | tuple[str, ...]) -> Any:
 def cipher_forgets_axes() -> bool:
     """Does the type of a block of `threefry2x32_p` forget over which mesh axes its operands lie?
 
-    Manual axes in all versions, up to 0.12; before 0.9 Explicit ones too, under `jax.vmap`.
+    Manual axes in all versions, up to 0.12; before 0.10 Explicit ones too, under `jax.vmap`.
     """
     mesh = jax.sharding.get_abstract_mesh()
-    return bool(mesh.manual_axes or (JAX < (0, 9) and mesh.explicit_axes))
+    return bool(mesh.manual_axes or (JAX < (0, 10) and mesh.explicit_axes))
 
 
 def enable_x64(enabled: bool) -> AbstractContextManager[None]:

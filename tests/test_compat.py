@@ -114,7 +114,7 @@ def test_cipher_forgets_axes() -> None:
     with jax.set_mesh(mesh):
         jax.jit(lanes).lower(words)
         jax.jit(jax.shard_map(shard, in_specs=P("a"), out_specs=P("a"))).lower(words)
-    assert seen == [(JAX < (0, 9),) * 2, (True, True)]
+    assert seen == [(JAX < (0, 10),) * 2, (True, True)]
 
 
 def test_enable_x64() -> None:

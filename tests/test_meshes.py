@@ -22,7 +22,7 @@ from tests import catalogue, oracle, versions
 from tests.catalogue import Row
 
 P = jax.P
-# In jitted lanes over Explicit axes JAX before 0.9 itself draws scalars alone.
+# In jitted lanes over Explicit axes JAX before 0.10 itself draws scalars alone.
 bits = jax.random.bits if versions.EXPLICIT_IN_SET_MESH else oracle.bits
 A, E = AxisType.Auto, AxisType.Explicit
 
@@ -443,7 +443,7 @@ def test_replicated_key(row: Row) -> None:
     oracle.assert_same(jax.tree.map(np.asarray, got), want)
 
 
-# Over the Explicit axes of a mesh with Auto ones JAX before 0.9 draws nothing in lanes.
+# Over the Explicit axes of a mesh with Auto ones JAX before 0.10 draws nothing in lanes.
 LANES = "explicit" if versions.EXPLICIT_IN_SET_MESH else "mixed, over explicit"
 
 

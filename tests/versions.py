@@ -33,7 +33,7 @@ class Lack(NamedTuple):
     since: tuple[int, ...] = ()
 
 
-FIRST_8, FIRST_9 = (0, 8), (0, 9)
+FIRST_8, FIRST_9, FIRST_10 = (0, 8), (0, 9), (0, 10)
 LACKS = [
     Lack(FIRST_9, "jax.experimental.random.stateful_rng came with jax 0.9", "stateful"),
     Lack(
@@ -42,13 +42,13 @@ LACKS = [
         r"test_position\[shard_map-rbg\]",
     ),
     Lack(
-        FIRST_9,
-        "Explicit axes work inside of jax.set_mesh alone before jax 0.9",
+        FIRST_10,
+        "Explicit axes work inside of jax.set_mesh alone before jax 0.10",
         r"test_shard_map\[.*Explicit.*-False\]|test_same_for_sharded_keys\[.*Explicit",
     ),
     Lack(
-        FIRST_9,
-        "JAX before 0.9 draws nothing in lanes over Explicit axes of a mesh with Auto ones",
+        FIRST_10,
+        "JAX before 0.10 draws nothing in lanes over Explicit axes of a mesh with Auto ones",
         r"\[(vmap|grad|batched|keys|derive, jax|for_axis|Stream|sample in).*-mixed, over explicit",
     ),
     Lack(
@@ -62,8 +62,8 @@ LACKS = [
         r"test_same(_in_taken_memory)?\[normal\]",
     ),
     Lack(
-        FIRST_9,
-        "JAX before 0.9 itself lays arguments out as in_specs says, on explicit axes",
+        FIRST_10,
+        "JAX before 0.10 itself lays arguments out as in_specs says, on explicit axes",
         r"test_message\[under\(explicit, ks\.shard_map\(fun, in_specs=\(spec,\)",
     ),
     Lack(
@@ -82,6 +82,12 @@ LACKS = [
         r"test_setting\[jax_explicit_x64_dtypes\]|test_old_manifests",
     ),
     Lack(
+        FIRST_10,
+        "jax.pmap of jax 0.8 and 0.9 refuses an Explicit mesh in context",
+        r"\[pmap-(explicit|explicit grid|mixed, over explicit)\]",
+        since=FIRST_8,
+    ),
+    Lack(
         FIRST_9,
         "jax 0.8 pickles no typed keys",
         r"test_(as_python_does|copies)\[<lambda>\]",
@@ -92,7 +98,7 @@ LACKS = [
 IMPLS = [impl for impl in ("threefry4x32", "philox4x32", "philox2x32") if not has_impl(impl)]
 """Implementations of keys that this JAX lacks."""
 
-EXPLICIT_IN_SET_MESH = JAX < FIRST_9
+EXPLICIT_IN_SET_MESH = JAX < FIRST_10
 """Do Explicit axes work inside of `jax.set_mesh` alone?"""
 
 WITHOUT_IMPLS = pytest.mark.skipif(
