@@ -6,6 +6,7 @@ on and reads what JAX doesn't publish; a function whose reading may fail says wh
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import re
 from collections.abc import Callable, Sequence
@@ -65,6 +66,16 @@ def mesh_in_context() -> jax.sharding.Mesh | None:
     except ValueError:  # Inside of jit, or where an abstract mesh is in context.
         return None
     return found if isinstance(found, jax.sharding.Mesh) and not found.empty else None
+
+
+def no_mesh() -> AbstractContextManager[Any]:
+    """Put aside whatever mesh is in context; before 0.7.2, which can't, do nothing."""
+    if JAX < (0, 7, 2):
+        return contextlib.nullcontext()
+    empty: AbstractContextManager[Any] = jax.sharding.use_abstract_mesh(
+        jax.sharding.AbstractMesh((), ())
+    )
+    return empty
 
 
 def vary(value: Any, axes: str | tuple[str, ...]) -> Any:
@@ -212,7 +223,7 @@ def shard_map_primitive() -> Any:
     mesh = jax.sharding.AbstractMesh((1,), ("one",))
     mapped = jax.shard_map(lambda x: x, mesh=mesh, in_specs=jax.P(), out_specs=jax.P())
     # Whatever mesh is in context is put aside.
-    with jax.sharding.use_abstract_mesh(jax.sharding.AbstractMesh((), ())):
+    with no_mesh():
         [equation] = jax.make_jaxpr(mapped)(1.0).eqns
     return equation.primitive
 
