@@ -244,10 +244,10 @@ def function_lowered(ctx: Any) -> str:
     """Return the name of the innermost function that is being lowered, or nothing.
 
     JAX names functions after what they were traced from, and one that is called stands behind
-    the one that calls it; before 0.10 JAX also makes one of each primitive, which is no answer.
+    the one that calls it; up to 0.10.0 it also makes one of each primitive, which is no answer.
     The bindings of MLIR may change: a hint, and nothing more.
     """
-    own = str(ctx.primitive) if JAX < (0, 10) else None
+    own = str(ctx.primitive)
     try:
         for fun in reversed(list(ctx.module_context.module.body.operations)):
             last = [*fun.regions[0].blocks[-1].operations][-1:]
