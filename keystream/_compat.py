@@ -6,6 +6,7 @@ on and reads what JAX doesn't publish; a function whose reading may fail says wh
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import pathlib
 import re
@@ -68,6 +69,16 @@ def mesh_in_context() -> jax.sharding.Mesh | None:
     return found if isinstance(found, jax.sharding.Mesh) and not found.empty else None
 
 
+def no_mesh() -> AbstractContextManager[Any]:
+    """Put aside whatever mesh is in context; before 0.7.2, which can't, do nothing."""
+    if JAX < (0, 7, 2):
+        return contextlib.nullcontext()
+    empty: AbstractContextManager[Any] = jax.sharding.use_abstract_mesh(
+        jax.sharding.AbstractMesh((), ())
+    )
+    return empty
+
+
 def vary(value: Any, axes: str | tuple[str, ...]) -> Any:
     """Have an array count as varying over manual mesh axes.
 
@@ -77,6 +88,15 @@ def vary(value: Any, axes: str | tuple[str, ...]) -> Any:
     if hasattr(lax, "pcast"):
         return lax.pcast(value, axes, to="varying")
     return lax.pvary(value, axes)
+
+
+def cipher_forgets_axes() -> bool:
+    """Does the type of a block of `threefry2x32_p` forget over which mesh axes its operands lie?
+
+    Manual axes in all versions, up to 0.12; before 0.10 Explicit ones too, under `jax.vmap`.
+    """
+    mesh = jax.sharding.get_abstract_mesh()
+    return bool(mesh.manual_axes or (JAX < (0, 10) and mesh.explicit_axes))
 
 
 def enable_x64(enabled: bool) -> AbstractContextManager[None]:
@@ -204,7 +224,7 @@ def shard_map_primitive() -> Any:
     mesh = jax.sharding.AbstractMesh((1,), ("one",))
     mapped = jax.shard_map(lambda x: x, mesh=mesh, in_specs=jax.P(), out_specs=jax.P())
     # Whatever mesh is in context is put aside.
-    with jax.sharding.use_abstract_mesh(jax.sharding.AbstractMesh((), ())):
+    with no_mesh():
         [equation] = jax.make_jaxpr(mapped)(1.0).eqns
     return equation.primitive
 
@@ -225,10 +245,10 @@ def function_lowered(ctx: Any) -> str:
     """Return the name of the innermost function that is being lowered, or nothing.
 
     JAX names functions after what they were traced from, and one that is called stands behind
-    the one that calls it; jax 0.7 also makes one of each primitive, which is no answer. The
-    bindings of MLIR may change: a hint, and nothing more.
+    the one that calls it; up to 0.10.0 it also makes one of each primitive, which is no answer.
+    The bindings of MLIR may change: a hint, and nothing more.
     """
-    own = str(ctx.primitive) if JAX < (0, 8) else None
+    own = str(ctx.primitive)
     try:
         for fun in reversed(list(ctx.module_context.module.body.operations)):
             last = [*fun.regions[0].blocks[-1].operations][-1:]

@@ -18,6 +18,7 @@ from jax.sharding import AxisType
 
 import keystream as ks
 from keystream import _compat
+from keystream._compat import JAX
 from tests.fresh import python
 
 pytestmark = pytest.mark.fast
@@ -88,6 +89,33 @@ def test_vary() -> None:
     assert run(lambda x: _compat.vary(x, "a")).tolist() == [0.0, 2.0, 4.0, 6.0]
     with pytest.raises(TypeError, match=r"carry"):
         run(lambda x: x)
+
+
+def test_cipher_forgets_axes() -> None:
+    """It is said wherever a block of the cipher is typed unlike its operands."""
+    mesh = jax.make_mesh((8,), ("a",), (AxisType.Explicit,))
+    seen: list[tuple[bool, bool]] = []
+
+    def block(words: jax.Array) -> jax.Array:
+        first, _ = threefry2x32_p.bind(words[0], words[1], jnp.uint32(3), jnp.uint32(4))
+        return first
+
+    def lanes(words: jax.Array) -> jax.Array:
+        first = jax.vmap(block)(words)
+        forgotten = jax.typeof(first).sharding.spec[0] is None
+        seen.append((forgotten, _compat.cipher_forgets_axes()))
+        return first
+
+    def shard(words: jax.Array) -> jax.Array:
+        first = block(words[0])
+        seen.append(("V:a" not in str(jax.typeof(first)), _compat.cipher_forgets_axes()))
+        return words
+
+    words = jax.device_put(jnp.zeros((8, 2), jnp.uint32), jax.NamedSharding(mesh, P("a")))
+    with jax.set_mesh(mesh):
+        jax.jit(lanes).lower(words)
+        jax.jit(jax.shard_map(shard, in_specs=P("a"), out_specs=P("a"))).lower(words)
+    assert seen == [(JAX < (0, 10),) * 2, (True, True)]
 
 
 def test_enable_x64() -> None:
@@ -192,7 +220,7 @@ print(compiled - before)
 """
 
 
-@pytest.mark.skipif(_compat.JAX >= (0, 12), reason="jax 0.12 compiles again after jax.extend")
+@pytest.mark.skipif(JAX >= (0, 12), reason="jax 0.12 compiles again after jax.extend")
 def test_late_import() -> None:
     """Importing keystream late has JAX compile nothing again."""
     assert python(LATE.replace("USE", "")).stdout.strip() == "0"

@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 import jax
 import jaxlib
 
-import keystream
 from keystream import _compat
 from keystream._audit.values import Place
 
@@ -29,7 +28,10 @@ def _home(library: Any) -> pathlib.Path:
     return pathlib.Path(str(library.__file__)).parent
 
 
-_JAX, _OURS = _below_folders(_home(jax), _home(jaxlib)), _below_folders(_home(keystream))
+_JAX, _OURS = (
+    _below_folders(_home(jax), _home(jaxlib)),
+    _below_folders(pathlib.Path(__file__).parents[1]),
+)
 _PATHS = sysconfig.get_paths()
 _LIBRARIES = _below_folders(
     *(folder for name, folder in _PATHS.items() if name != "data"),

@@ -224,8 +224,7 @@ def _direct(number: int, kind: str) -> jax.Array:
     # upper half isn't cut, and less the offset that JAX is about to add.
     shifted = (number - read_setting("jax_random_seed_offset")) % _DIRECT_END
     # No mesh, since JAX can't place a constant while only some axes of one are mapped.
-    no_mesh = jax.sharding.use_abstract_mesh(jax.sharding.AbstractMesh((), ()))
-    with no_mesh, jax.ensure_compile_time_eval(), _compat.enable_x64(True):
+    with _compat.no_mesh(), jax.ensure_compile_time_eval(), _compat.enable_x64(True):
         return jax.random.key(np.uint64(shifted).astype(np.int64), impl=kind)
 
 

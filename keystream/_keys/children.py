@@ -20,6 +20,7 @@ from jax import lax
 # Pallas along): imported late, it makes JAX 0.12 compile every jitted function once more.
 from jax.extend.random import threefry2x32_p
 
+from keystream import _compat
 from keystream._checks.values import is_symbolic, is_traced, read_setting, size_of, static_int
 from keystream._impl import NARROW_END, Impl, accepted, wrap
 from keystream._keys.scheme import Counter, advance, array_counter, narrow, widen
@@ -57,7 +58,7 @@ def _as_varying(block: jax.Array, operands: Sequence[jax.Array]) -> jax.Array:
     # The type rule of threefry2x32_p forgets over which mesh axes its operands vary (jax
     # 0.10.2 and 0.12.0), so that shard_map would take children that differ for equal ones.
     # Adding a zero that varies as they do puts it right; XLA folds it away.
-    if not jax.sharding.get_abstract_mesh().manual_axes:
+    if not _compat.cipher_forgets_axes():
         return block
     return block + functools.reduce(lax.add, [word * np.uint32(0) for word in operands])
 

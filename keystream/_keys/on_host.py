@@ -14,7 +14,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from keystream import _impl
+from keystream import _compat, _impl
 from keystream._checks.values import is_traced, read_setting
 from keystream._keys import children, cipher
 from keystream._keys.scheme import Counter
@@ -50,8 +50,7 @@ def child_words(words: np.ndarray, counters: Counter, dtype: Any) -> np.ndarray:
         missing = FOLDED - len(lo)  # filled up, so that one length is compiled
         filled = np.pad(some, ((0, missing), (0, 0))), np.pad(lo, (0, missing))
         # Over whatever mesh is in context JAX couldn't read the result back.
-        empty = jax.sharding.AbstractMesh((), ())
-        with jax.ensure_compile_time_eval(), jax.sharding.use_abstract_mesh(empty):
+        with jax.ensure_compile_time_eval(), _compat.no_mesh():
             made.append(jax.device_get(_folded(*filled, dtype))[: len(lo)])
     return np.concatenate(made)
 

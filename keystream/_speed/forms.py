@@ -66,7 +66,7 @@ def _lowered(
         # Explicit axis that isn't named would mean a replicated result.
         words = [_plain(aval) for aval in ctx.avals_in]
         lower = mlir.lower_fun(fun, multiple_results=form.several)
-        with jax.sharding.use_abstract_mesh(jax.sharding.AbstractMesh((), ())):
+        with _compat.no_mesh():
             made: Sequence[Any] = lower(ctx.replace(avals_in=words), *operands, **params)
     except Exception as problem:  # whatever another version of JAX may raise here
         warn(f"left a draw as it was with jax {jax.__version__} ({problem!r})")
