@@ -27,7 +27,6 @@ from keystream._devices.shard_keys import for_axis as for_axis
 from keystream._devices.shard_keys import for_process as for_process
 from keystream._devices.shard_keys import shard_keys as shard_keys
 from keystream._devices.shard_map import shard_map as shard_map
-from keystream._display import html as _html
 from keystream._errors import ArgumentTypeError as ArgumentTypeError
 from keystream._errors import ArgumentValueError as ArgumentValueError
 from keystream._errors import BodyError as BodyError

@@ -1,1 +1,3 @@
-"""How values and names show themselves."""
+"""Show values in notebooks, and suggest names; importing it registers the HTML of streams."""
+
+from keystream._display import html as html
