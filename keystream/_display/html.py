@@ -6,10 +6,10 @@ transparency. What stands in it is escaped by the standard library.
 
 from __future__ import annotations
 
+import html
 import itertools
 from collections.abc import Iterable, Sequence
 from typing import Any
-from xml.etree import ElementTree as ET
 
 import jax
 import numpy as np
@@ -112,38 +112,21 @@ def _prints(keys: jax.Array) -> list[str] | str:
 
 
 def _card(
-    title: str,
-    note: str,
-    head: Sequence[str],
-    rows: Iterable[Sequence[str]],
-    more: int = 0,
+    title: str, note: str, head: Sequence[str], rows: Iterable[Sequence[str]], more: int = 0
 ) -> str:
-    card = _element("div", style=_CARD)
-    top = _add(card, "div")
-    _add(top, "strong", title)
-    if note:
-        _add(top, "span", f" {note}", style=_FAINT)
-    table = _add(card, "table", style="border: 0; border-collapse: collapse; margin: .2em 0 0")
-    line = _add(table, "tr", style="background: none")
-    for each in head:
-        _add(line, "th", each, style=f"{_CELL}; font-weight: normal; {_FAINT}", scope="col")
-    for row in rows:
-        line = _add(table, "tr", style="background: none")
-        for each in row:
-            _add(_add(line, "td", style=_CELL), "code", each, style=_CODE)
-    if more > 0:
-        _add(card, "div", f"and {more:,} more", style=_FAINT)
-    return ET.tostring(card, encoding="unicode", method="html")
+    top = _tag("strong", _text(title)) + (note and _tag("span", _text(f" {note}"), _FAINT))
+    names = [_tag("th", _text(each), f"{_CELL}; font-weight: normal; {_FAINT}") for each in head]
+    lines = [names, *([_tag("td", _tag("code", _text(c), _CODE), _CELL) for c in r] for r in rows)]
+    body = "".join(_tag("tr", "".join(line), "background: none") for line in lines)
+    table = _tag("table", body, "border: 0; border-collapse: collapse; margin: .2em 0 0")
+    rest = _tag("div", f"and {more:,} more", _FAINT) if more > 0 else ""
+    return _tag("div", _tag("div", top) + table + rest, _CARD)
 
 
-def _element(tag: str, text: str = "", **attributes: str) -> ET.Element:
-    made = ET.Element(tag, attributes)
+def _tag(name: str, inside: str, style: str = "") -> str:
+    return f'<{name} style="{style}">{inside}</{name}>' if style else f"<{name}>{inside}</{name}>"
+
+
+def _text(text: str) -> str:
     # Control characters and lone surrogates have no place in HTML.
-    made.text = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
-    return made
-
-
-def _add(parent: ET.Element, tag: str, text: str = "", **attributes: str) -> ET.Element:
-    made = _element(tag, text, **attributes)
-    parent.append(made)
-    return made
+    return html.escape("".join(c if c.isprintable() else ascii(c)[1:-1] for c in text), quote=False)
