@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
-from typing import Any, TypeVar
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 
 
 class KeystreamError(Exception):
     """Base of every error that keystream raises on purpose."""
+
+    caller: str | None = None
+    """The public function that was called; empty until it is known."""
 
 
 class KeyTypeError(KeystreamError, TypeError):
@@ -93,25 +97,47 @@ class Words(str):
 
 
 E = TypeVar("E", bound=KeystreamError)
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 def error(
-    cls: type[E],
-    function: str,
-    argument: str,
-    requirement: str,
-    got: object,
-    cure: str = "",
-    *,
-    must: str = "be",
+    cls: type[E], argument: str, requirement: str, got: object, cure: str = "", *, must: str = "be"
 ) -> E:
-    """Word the message of every error: who, what was asked for, what came, the cure."""
-    text = f"{function}: {argument} must {must} {requirement}, got {summary(got)}."
-    return cls(f"{text} {cure}" if cure else text)
+    """Word the message of every error: what was asked for, what came, the cure.
+
+    `public` puts the name of the function that was called in front, and for `{caller}`.
+    """
+    text = f"{argument} must {must} {requirement}, got {summary(got)}."
+    raised = cls(f"{text} {cure}" if cure else text)
+    raised.caller = ""
+    return raised
+
+
+def public(fun: Callable[P, R], name: str = "") -> Callable[P, R]:
+    """Return a public function whose errors begin with its name."""
+    caller = name or fun.__qualname__.removesuffix(".__init__")
+
+    @functools.wraps(fun)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return fun(*args, **kwargs)
+        except KeystreamError as raised:
+            complete(raised, caller)
+            raise
+
+    return call
+
+
+def complete(raised: E, caller: str) -> E:
+    """Return an error with the name of the function that was called, unless it has one."""
+    if raised.caller == "":
+        raised.caller = caller
+        raised.args = (f"{caller}: {raised.args[0]}".replace("{caller}", caller),)
+    return raised
 
 
 def unknown_name(
-    function: str,
     what: str,
     got: str | bytes,
     known: Sequence[str | bytes],
@@ -126,7 +152,9 @@ def unknown_name(
     shown = [*map(summary, known[:8]), *([f"{len(known)} in all"] * (len(known) > 8))]
     listed = ", ".join(shown) or "none"
     hint = f" Did you mean {nearest[0]}?" if nearest else ""
-    return cls(f"{function}: no {what} named {summary(got)}; there are {listed}.{hint}")
+    raised = cls(f"no {what} named {summary(got)}; there are {listed}.{hint}")
+    raised.caller = ""
+    return raised
 
 
 def summary(value: object, depth: int = 0) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from typing import Any
 
-from keystream._errors import ImmutableError, Words, error, summary
+from keystream._errors import ImmutableError, Words, complete, error, summary
 
 
 class Value:
@@ -31,7 +31,9 @@ class Value:
         name = name if name.isidentifier() and len(name) < 40 else summary(name)
         cure = f"For another one: {self._another}."
         got = Words("an assignment")
-        return error(ImmutableError, type(self).__name__, name, "left as it is", got, cure)
+        return complete(
+            error(ImmutableError, name, "left as it is", got, cure), type(self).__name__
+        )
 
 
 def set_attributes(value: Value, **attributes: Any) -> None:

@@ -11,12 +11,13 @@ import numpy as np
 
 from keystream._checks.calls import check_function
 from keystream._checks.values import is_donated
-from keystream._errors import ArgumentTypeError, error
+from keystream._errors import ArgumentTypeError, error, public
 
 if TYPE_CHECKING:
     from keystream._audit.reporting.report import Report
 
 
+@public
 def audit(fun: Callable[..., Any], /, *args: Any, run: bool = False, **kwargs: Any) -> Report:
     """Find the key bugs of a function, by its jaxpr or by a run of it.
 
@@ -67,11 +68,11 @@ def audit(fun: Callable[..., Any], /, *args: Any, run: bool = False, **kwargs: A
         >>> report.ok
         False
     """
-    check_function("audit", "fun", fun, "fun(*args)")
+    check_function("fun", fun, "fun(*args)")
     given: Any = run
     if not isinstance(given, (bool, np.bool_)):
         cure = "For a run: ks.audit(fun, *args, run=True)."
-        raise error(ArgumentTypeError, "audit", "run", "True or False", given, cure)
+        raise error(ArgumentTypeError, "run", "True or False", given, cure)
     subject = subject_of(fun)
     # The audit is half of keystream's modules, and most programs never ask for it.
     from keystream._audit import conclude, jaxprs  # noqa: PLC0415
@@ -85,6 +86,7 @@ def audit(fun: Callable[..., Any], /, *args: Any, run: bool = False, **kwargs: A
 
 
 @contextlib.contextmanager
+@public
 def recording() -> Iterator[Report]:
     """Find the key bugs of whatever runs inside a `with` block.
 

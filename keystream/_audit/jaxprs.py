@@ -39,10 +39,10 @@ def trace(fun: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     Raises:
         ArgumentTypeError: The call looks at values that tracing doesn't have.
     """
-    pairs, structure = flatten_with_path("audit", "args", (args, kwargs))
+    pairs, structure = flatten_with_path("args", (args, kwargs))
     leaves = [leaf for _, leaf in pairs]
     places = [place for place, leaf in enumerate(leaves) if is_array(leaf)]
-    check_arrays("audit", "args", [leaves[place] for place in places])
+    check_arrays("args", [leaves[place] for place in places])
     named = _parameter_names(fun, len(args))
     names = tuple(_argument_name(pairs[place][0], named) for place in places)
 
@@ -62,7 +62,7 @@ def trace(fun: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
         wanted = "traceable, with arrays of which the values aren't known"
         got = Words(f"{type(cause).__name__} in {_users_line(cause)}")
         cure = "To audit a run of it instead: ks.audit(fun, *args, run=True)."
-        raise error(ArgumentTypeError, "audit", "fun", wanted, got, cure) from cause
+        raise error(ArgumentTypeError, "fun", wanted, got, cure) from cause
     return Traced(closed, names)
 
 
@@ -122,15 +122,15 @@ def result_leaves(fun: Callable[..., Any], args: Any, kwargs: Any) -> list[Any]:
     Raises:
         ArgumentTypeError: The result is work still to be done, which nobody would look at.
     """
-    out = called("audit", "fun(*args)", fun, *args, **kwargs)
+    out = called("fun(*args)", fun, *args, **kwargs)
     for kinds, cure in _LATER:
         if isinstance(out, kinds):
             if isinstance(out, Coroutine):
                 out.close()  # Python would warn of one that nobody waited for.
             wanted = "a function that does its work when it is called"
             got = Words(f"{summary(fun)}, which returned {summary(out)}")
-            raise error(ArgumentTypeError, "audit", "fun", wanted, got, cure)
-    return check_leaves("audit", "fun", out, must="return")
+            raise error(ArgumentTypeError, "fun", wanted, got, cure)
+    return check_leaves("fun", out, must="return")
 
 
 _LATER: tuple[tuple[tuple[type, ...], str], ...] = (

@@ -173,7 +173,11 @@ def _refuse(argument: str, wanted: str, got: str) -> NoReturn:
     words = importlib.import_module("keystream._errors")
     cure = 'For warnings and errors: @pytest.mark.audit_keys(level="warning").'
     cls, got = words.ArgumentValueError, words.Words(got)
-    pytest.fail(str(words.error(cls, "audit_keys", argument, wanted, got, cure)), pytrace=False)
+    refused = words.complete(words.error(cls, argument, wanted, got, cure), "audit_keys")
+    pytest.fail(
+        str(refused),
+        pytrace=False,
+    )
 
 
 def _verdict() -> Any:

@@ -20,6 +20,7 @@ from keystream._checks.key import (
 )
 from keystream._checks.numbers import check_batch_size, check_shape, check_size, check_start
 from keystream._checks.values import size_of
+from keystream._errors import public
 from keystream._keys import batches, children, placement, program
 from keystream._keys.placement import Placement
 from keystream._keys.program import Function, Leaves
@@ -72,7 +73,8 @@ def sample(
     out_sharding: Any,
     **kwargs: Any,
 ) -> R: ...
-def sample(  # type: ignore[misc] # a sampler's own `start=` isn't ours
+@public  # type: ignore[misc] # a sampler's own `start=` isn't ours
+def sample(
     sampler: Callable[..., Any],
     key: jax.Array,
     shape: Shape,
@@ -144,21 +146,21 @@ def sample(  # type: ignore[misc] # a sampler's own `start=` isn't ours
     """
     several = "For a key per draw that is there already: ks.batched(sampler)(keys)."
     right = "ks.sample(sampler, key, n)"
-    impl = check_key("sample", key, sampler, shape, call=right, several=several)
-    check_draws_in_lanes("sample", impl, key)
-    sizes = check_shape("sample", shape)
-    check_few_dims("sample", "shape", sizes)
+    impl = check_key(key, sampler, shape, call=right, several=several)
+    check_draws_in_lanes(impl, key)
+    sizes = check_shape(shape)
+    check_few_dims("shape", sizes)
     total = size_of(sizes)
-    first = children.start_counter(check_start("sample", start, total, impl), total, impl)
-    batch = None if batch_size is None else check_batch_size("sample", batch_size)
+    first = children.start_counter(check_start(start, total, impl), total, impl)
+    batch = None if batch_size is None else check_batch_size(batch_size)
     call = _bound(sampler, args, kwargs)
     if out_sharding is not None:
-        check_maps_over_devices("sample", impl, key)
-        place = placement.resolve("sample", sizes, out_sharding)
-        check_size("sample", place.local)
+        check_maps_over_devices(impl, key)
+        place = placement.resolve(sizes, out_sharding)
+        check_size(place.local)
         return _draw_on_mesh(sampler, key, first, args, kwargs, place=place, batch=batch)
-    check_key_in_context("sample", impl, key)
-    check_size("sample", sizes)
+    check_key_in_context(impl, key)
+    check_size(sizes)
     if batch is None or batch >= total:
         return map_over_keys(call, children.eager_row(key, sizes, first))
     draw = Leaves(call)
@@ -171,7 +173,7 @@ def _bound(
     sampler: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Callable[[jax.Array], Any]:
     """Return a sampler that still wants its key, and sees NumPy arrays as they are if it can."""
-    call = bind_sampler("sample", sampler, args, kwargs)
+    call = bind_sampler(sampler, args, kwargs)
 
     def draw(key: jax.Array) -> Any:
         try:
@@ -179,7 +181,7 @@ def _bound(
         except jax.errors.TracerArrayConversionError:
             # What is drawn can't be an index into an array of NumPy's, but into one of JAX's.
             given, named = jax.tree.map(_as_jax, (args, kwargs))
-            return bind_sampler("sample", sampler, given, named)(key)
+            return bind_sampler(sampler, given, named)(key)
 
     return draw
 

@@ -14,10 +14,12 @@ from keystream._checks.key import check_draws_in_lanes, check_key, check_key_in_
 from keystream._checks.mesh import check_axes_in_context
 from keystream._checks.numbers import check_count, check_size, check_start
 from keystream._checks.tree import axis_pairs, bounded, check_arrays
+from keystream._errors import public
 from keystream._keys import children, placement
 from keystream._types import F, Position
 
 
+@public
 def vmap(
     fun: F,
     in_axes: Any = 0,
@@ -75,22 +77,22 @@ def vmap(
         >>> ks.vmap(noisy)(ks.key(42), jnp.zeros(5, int)).shape
         (5,)
     """
-    bounded("vmap", "in_axes", in_axes)
-    bounded("vmap", "out_axes", out_axes)
+    bounded("in_axes", in_axes)
+    bounded("out_axes", out_axes)
 
     @functools.wraps(fun)
     def lane(key: jax.Array | None, /, *args: Any, **kwargs: Any) -> Any:
-        return call_for_arrays("vmap", "fun(key, *args)", fun, key, *args, **kwargs)
+        return call_for_arrays("fun(key, *args)", fun, key, *args, **kwargs)
 
     @functools.wraps(fun)
     def mapped(key: jax.Array, /, *args: Any, **kwargs: Any) -> Any:
         several = "For a key per lane that is there already: jax.vmap(fun)(keys, xs)."
         call = "ks.vmap(fun)(key, xs)"
-        impl = check_key("vmap", key, *args, call=call, several=several)
-        check_draws_in_lanes("vmap", impl, key)
-        check_key_in_context("vmap", impl, key)
-        check_axes_in_context("vmap", "spmd_axis_name", spmd_axis_name)
-        check_arrays("vmap", "args", (args, kwargs))
+        impl = check_key(key, *args, call=call, several=several)
+        check_draws_in_lanes(impl, key)
+        check_key_in_context(impl, key)
+        check_axes_in_context("spmd_axis_name", spmd_axis_name)
+        check_arrays("args", (args, kwargs))
         over = functools.partial(
             jax.vmap,
             out_axes=out_axes,
@@ -101,15 +103,15 @@ def vmap(
         beside = _mapped(axes, args, kwargs)
         lanes = jnp.shape(beside[0][1])[beside[0][0]] if beside else None
         if axis_size is not None:
-            lanes = check_count("vmap", "axis_size", axis_size)
+            lanes = check_count("axis_size", axis_size)
         if lanes is None:  # JAX has an error for it, about what the user gave alone.
             return over(functools.partial(lane, None), in_axes)(*args, **kwargs)
-        check_size("vmap", (lanes,), argument="axis_size")
-        first = children.start_counter(check_start("vmap", start, lanes, impl), lanes, impl)
+        check_size((lanes,), argument="axis_size")
+        first = children.start_counter(check_start(start, lanes, impl), lanes, impl)
         keys = placement.keys_beside(key, lanes, first, beside)
         return over(lane, (0, *axes))(keys, *args, **kwargs)
 
-    return mapped  # type: ignore[return-value] # F, mapped
+    return public(mapped, "vmap")  # type: ignore[return-value] # F, mapped
 
 
 def _mapped(axes: tuple[Any, ...], args: Any, kwargs: dict[str, Any]) -> list[tuple[int, Any]]:
@@ -123,6 +125,7 @@ def _mapped(axes: tuple[Any, ...], args: Any, kwargs: dict[str, Any]) -> list[tu
     return mapped if all(fits) else []
 
 
+@public
 def batched(sampler: F) -> F:
     """Return a one-key sampler made to take a key array of any shape in front.
 
@@ -160,10 +163,10 @@ def batched(sampler: F) -> F:
 
     @functools.wraps(sampler)
     def call(keys: jax.Array, /, *args: Any, **kwargs: Any) -> Any:
-        impl = check_keys("batched", keys)
+        impl = check_keys(keys)
         if keys.shape:
-            check_draws_in_lanes("batched", impl, keys, argument="keys")
-            check_few_dims("batched", "keys", keys.shape)
-        return map_over_keys(bind_sampler("batched", sampler, args, kwargs), keys)
+            check_draws_in_lanes(impl, keys, argument="keys")
+            check_few_dims("keys", keys.shape)
+        return map_over_keys(bind_sampler(sampler, args, kwargs), keys)
 
-    return call  # type: ignore[return-value] # F, mapped
+    return public(call, "batched")  # type: ignore[return-value] # F, mapped

@@ -17,44 +17,40 @@ from keystream._errors import (
 )
 
 
-def call(function: str, form: str, fun: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+def call(form: str, fun: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
     """Call `fun`; add to what it raises how it was called, as in `form`."""
     try:
         return fun(*args, **kwargs)
     except Exception as cause:
-        note = f"{function} calls {form}."
+        note = f"Called as {form}."
         if note not in getattr(cause, "__notes__", ()):  # as it is in a loop within a loop
             cause.add_note(note)
         raise
 
 
-def call_for_arrays(
-    function: str, form: str, fun: Callable[..., Any], /, *args: Any, **kwargs: Any
-) -> Any:
+def call_for_arrays(form: str, fun: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
     """Call `fun`; refuse what it returns where that is no pytree of arrays."""
-    out = call(function, form, fun, *args, **kwargs)
-    check_arrays(function, form.partition("(")[0], out, cls=BodyError, must="return")
+    out = call(form, fun, *args, **kwargs)
+    check_arrays(form.partition("(")[0], out, cls=BodyError, must="return")
     return out
 
 
 def bind_sampler(
-    function: str, sampler: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    sampler: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Callable[[jax.Array], Any]:
     """Return a sampler that still wants its key."""
-    return lambda key: call_for_arrays(
-        function, "sampler(key, *args)", sampler, key, *args, **kwargs
-    )
+    return lambda key: call_for_arrays("sampler(key, *args)", sampler, key, *args, **kwargs)
 
 
 _MOST_DIMS = 32
 """Dimensions of a key array: Python's stack holds about 60 `vmap`s inside of each other."""
 
 
-def check_few_dims(function: str, argument: str, shape: tuple[int, ...]) -> None:
+def check_few_dims(argument: str, shape: tuple[int, ...]) -> None:
     """Refuse a key array of more dimensions than there can be `vmap`s."""
     if len(shape) > _MOST_DIMS:
         wanted, got = f"of at most {_MOST_DIMS} dimensions", Words(f"{len(shape)} of them")
-        raise error(ArgumentValueError, function, argument, wanted, got)
+        raise error(ArgumentValueError, argument, wanted, got)
 
 
 def map_over_keys(fun: Callable[..., Any], keys: jax.Array) -> Any:
@@ -64,7 +60,7 @@ def map_over_keys(fun: Callable[..., Any], keys: jax.Array) -> Any:
     return fun(keys)
 
 
-def check_function(function: str, argument: str, value: object, form: str) -> None:
+def check_function(argument: str, value: object, form: str) -> None:
     """Refuse what can't be called; `form` is how it will be."""
     if not callable(value):
-        raise error(ArgumentTypeError, function, argument, f"a function {form}", value)
+        raise error(ArgumentTypeError, argument, f"a function {form}", value)

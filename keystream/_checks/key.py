@@ -18,7 +18,6 @@ from keystream._impl import IMPLS, Impl, accepted, is_legacy_key, is_typed_key
 
 
 def check_key(
-    function: str,
     key: object,
     *others: object,
     call: str = "",
@@ -33,28 +32,28 @@ def check_key(
     """
     if not is_typed_key(key):
         cure = _to_key(key, others, call)
-        raise error(KeyTypeError, function, argument, "one typed key", key, cure)
+        raise error(KeyTypeError, argument, "one typed key", key, cure)
     if key.shape:
-        mapped = f"lambda key: {call}" if call else f"ks.{function}"
-        cure = several or f"For one {function} per key: {each or f'jax.vmap({mapped})(keys)'}."
-        raise error(KeyTypeError, function, argument, "one typed key", key, cure)
-    _not_donated(function, key, argument)
-    return check_impl(function, key, argument=argument)
+        mapped = f"lambda key: {call}" if call else "ks.{caller}"
+        cure = several or f"For one {{caller}} per key: {each or f'jax.vmap({mapped})(keys)'}."
+        raise error(KeyTypeError, argument, "one typed key", key, cure)
+    _not_donated(key, argument)
+    return check_impl(key, argument=argument)
 
 
-def check_keys(function: str, keys: object, *, argument: str = "keys") -> Impl:
+def check_keys(keys: object, *, argument: str = "keys") -> Impl:
     """Refuse all but an array of typed keys; a single key is an array of shape ()."""
     if not is_typed_key(keys):
         wanted, cure = "a typed key or a key array", _stacked(keys) or _to_key(keys)
-        raise error(KeyTypeError, function, argument, wanted, keys, cure)
-    _not_donated(function, keys, argument)
-    return check_impl(function, keys, argument=argument)
+        raise error(KeyTypeError, argument, wanted, keys, cure)
+    _not_donated(keys, argument)
+    return check_impl(keys, argument=argument)
 
 
-def _not_donated(function: str, keys: jax.Array, argument: str) -> None:
+def _not_donated(keys: jax.Array, argument: str) -> None:
     if is_donated(keys):
         wanted = "one that wasn't donated (donate a copy: jax.random.clone(key))"
-        raise error(ArgumentValueError, function, argument, wanted, Words("a donated one"))
+        raise error(ArgumentValueError, argument, wanted, Words("a donated one"))
 
 
 def _to_key(value: object, others: tuple[object, ...] = (), call: str = "") -> str:
@@ -125,7 +124,7 @@ def _next(value: object) -> str:
     return f"key, streams = streams.next({names[0]!r})" if names else "key, stream = stream.next()"
 
 
-def check_concrete(function: str, keys: jax.Array, cure: str, argument: str = "key") -> jax.Array:
+def check_concrete(keys: jax.Array, cure: str, argument: str = "key") -> jax.Array:
     """Return the words of keys; refuse those that are known later only."""
     if not isinstance(keys, jax.core.Tracer):
         words = _impl.concrete_words(keys)
@@ -133,10 +132,10 @@ def check_concrete(function: str, keys: jax.Array, cure: str, argument: str = "k
             return words
         # Closed over in an eager mapped body even a concrete key's words are traced.
         keys = words
-    raise error(KeyTypeError, function, argument, "concrete", keys, cure)
+    raise error(KeyTypeError, argument, "concrete", keys, cure)
 
 
-def check_impl(function: str, keys: jax.Array, *, argument: str = "key") -> Impl:
+def check_impl(keys: jax.Array, *, argument: str = "key") -> Impl:
     """Look up the implementation of typed keys; refuse what breaks the laws everywhere."""
     known = accepted(keys.dtype)
     if known:
@@ -146,19 +145,18 @@ def check_impl(function: str, keys: jax.Array, *, argument: str = "key") -> Impl
     cure = "To make a key of the default one: ks.key(42)."
     if known is None:
         which = "of " + ", ".join(n for n, impl in IMPLS.items() if not impl.refused)
-        raise error(KeyImplError, function, argument, which, keys, cure)
+        raise error(KeyImplError, argument, which, keys, cure)
     if known.refused:
         which = f"of an implementation with independent children ({known.refused})"
-        raise error(KeyImplError, function, argument, which, keys, cure)
+        raise error(KeyImplError, argument, which, keys, cure)
     return known
 
 
-def check_draws_in_lanes(function: str, impl: Impl, key: object, *, argument: str = "key") -> None:
+def check_draws_in_lanes(impl: Impl, key: object, *, argument: str = "key") -> None:
     """Refuse implementations whose draws under `vmap` are not those of a loop."""
     if not impl.lanes:
         raise error(
             KeyImplError,
-            function,
             argument,
             "of an implementation that draws alike under vmap and in a loop "
             "(under vmap only the first rbg key draws)",
@@ -167,20 +165,18 @@ def check_draws_in_lanes(function: str, impl: Impl, key: object, *, argument: st
         )
 
 
-def check_key_in_context(
-    function: str, impl: Impl, key: jax.Array, *, argument: str = "key"
-) -> None:
+def check_key_in_context(impl: Impl, key: jax.Array, *, argument: str = "key") -> None:
     """Refuse a key with which JAX can't compute under the mesh in context."""
     mesh = jax.sharding.get_abstract_mesh()
     if not mesh.empty and mesh.size > 1 and not impl.shards:
         wanted = "of an implementation that JAX can compute under a mesh (philox4x32 is not one)"
         cure = "To make a key of the default one: ks.key(42)."
-        raise error(KeyImplError, function, argument, wanted, key, cure)
+        raise error(KeyImplError, argument, wanted, key, cure)
 
 
-def check_maps_over_devices(function: str, impl: Impl, key: object) -> None:
+def check_maps_over_devices(impl: Impl, key: object) -> None:
     """Refuse implementations that JAX can't compile inside a mapped body."""
     if not impl.shards:
         wanted = "of an implementation that JAX can map over devices (philox4x32 is not one)"
         cure = "To make a key of the default one: ks.key(42)."
-        raise error(KeyImplError, function, "key", wanted, key, cure)
+        raise error(KeyImplError, "key", wanted, key, cure)

@@ -16,18 +16,18 @@ from keystream._errors import (
 )
 
 
-def check_mesh(function: str, value: object) -> Any:
+def check_mesh(value: object) -> Any:
     """Return a mesh, a concrete or an abstract one."""
     if not isinstance(value, (jax.sharding.Mesh, jax.sharding.AbstractMesh)):
         cure = 'To make one: jax.make_mesh((8,), ("data",)).'
-        raise error(ArgumentTypeError, function, "mesh", "a mesh", value, cure)
+        raise error(ArgumentTypeError, "mesh", "a mesh", value, cure)
     if value.empty:
         cure = 'For one: jax.make_mesh((8,), ("data",)).'
-        raise error(ArgumentValueError, function, "mesh", "a mesh with an axis", value, cure)
+        raise error(ArgumentValueError, "mesh", "a mesh with an axis", value, cure)
     return value
 
 
-def check_mesh_in_context(function: str, argument: str, mesh: Any) -> None:
+def check_mesh_in_context(argument: str, mesh: Any) -> None:
     """Refuse a mesh other than the one in context, where there is one."""
     context = jax.sharding.get_abstract_mesh()
     if context.empty or mesh.abstract_mesh == context:
@@ -38,14 +38,14 @@ def check_mesh_in_context(function: str, argument: str, mesh: Any) -> None:
         wanted, cure = "that of the mapped body around it", ""
     if argument != "mesh":
         wanted = f"on {wanted}"
-    raise error(ArgumentValueError, function, argument, wanted, got, cure)
+    raise error(ArgumentValueError, argument, wanted, got, cure)
 
 
-def check_axes_in_context(function: str, argument: str, names: object) -> None:
+def check_axes_in_context(argument: str, names: object) -> None:
     """Refuse names that are no axes of the mesh in context, where there is one."""
     mesh = jax.sharding.get_abstract_mesh()
     if names is not None and not mesh.empty:
-        check_axes(function, argument, names, mesh.axis_names)
+        check_axes(argument, names, mesh.axis_names)
 
 
 def axis_names(value: object) -> tuple[Any, ...]:
@@ -54,7 +54,6 @@ def axis_names(value: object) -> tuple[Any, ...]:
 
 
 def check_axes(
-    function: str,
     argument: str,
     value: object,
     known: Sequence[Any],
@@ -66,13 +65,13 @@ def check_axes(
     names = axis_names(value)
     for each in names:
         if not isinstance(each, str):
-            raise error(ArgumentTypeError, function, argument, "axis names", value)
+            raise error(ArgumentTypeError, argument, "axis names", value)
     # The axes of vmap have no public list: that none is known doesn't say that there is none.
     listed = ", ".join(map(repr, known)) or ("none" if what == "the mesh" else "")
     for each in names:
         if each not in known:
             wanted = f"among the axes of {what}{f' ({listed})' if listed else ''}"
-            raise error(MeshAxisError, function, argument, wanted, each, cure)
+            raise error(MeshAxisError, argument, wanted, each, cure)
     if len(set(names)) < len(names):
-        raise error(MeshAxisError, function, argument, "distinct axes", names)
+        raise error(MeshAxisError, argument, "distinct axes", names)
     return names

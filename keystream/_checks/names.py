@@ -13,14 +13,12 @@ from keystream._errors import (
 )
 
 
-def check_name(
-    function: str, value: object, *, argument: str = "name", what: str = "name"
-) -> str | bytes:
+def check_name(value: object, *, argument: str = "name", what: str = "name") -> str | bytes:
     """Return a name: a non-empty str that UTF-8 can encode, or non-empty bytes."""
     if not isinstance(value, (str, bytes)):
-        raise error(ArgumentTypeError, function, argument, "a str or bytes", value)
+        raise error(ArgumentTypeError, argument, "a str or bytes", value)
     if not value:
-        raise error(ArgumentValueError, function, argument, f"a {what} that is not empty", value)
+        raise error(ArgumentValueError, argument, f"a {what} that is not empty", value)
     if isinstance(value, bytes):
         return bytes(value)
     try:
@@ -29,20 +27,18 @@ def check_name(
     except UnicodeEncodeError:
         cure = f"For its bytes: {value.encode('utf-8', 'surrogatepass')!r}."
         raise error(
-            ArgumentValueError, function, argument, "text that UTF-8 can encode", value, cure
+            ArgumentValueError, argument, "text that UTF-8 can encode", value, cure
         ) from None
 
 
-def check_names(
-    function: str, values: Iterable[object], *, argument: str = "names"
-) -> tuple[str | bytes, ...]:
+def check_names(values: Iterable[object], *, argument: str = "names") -> tuple[str | bytes, ...]:
     """Return names, each a name and none given twice."""
-    names = tuple(check_name(function, v, argument=argument) for v in values)
+    names = tuple(check_name(v, argument=argument) for v in values)
     seen: set[str | bytes] = set()
     for each in names:
         if each in seen:
             got = Words(f"{summary(each)} twice")
-            cure = f"For each of them once: ks.{function}(key, tuple(dict.fromkeys(names)))."
-            raise error(ArgumentValueError, function, argument, "distinct", got, cure)
+            cure = "For each of them once: ks.{caller}(key, tuple(dict.fromkeys(names)))."
+            raise error(ArgumentValueError, argument, "distinct", got, cure)
         seen.add(each)
     return names

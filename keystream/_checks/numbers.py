@@ -30,19 +30,17 @@ from keystream._errors import (
 from keystream._impl import NARROW_END, POSITIONS_END, Impl, is_typed_key
 
 
-def check_integer(function: str, argument: str, value: Any) -> int | None:
+def check_integer(argument: str, value: Any) -> int | None:
     """Return a concrete integer, a JAX or NumPy scalar's too, as an int; else None."""
     number = static_int(value)
     if number is not None:
         return number
-    check_not_donated(function, argument, value)
+    check_not_donated(argument, value)
     scalar = isinstance(value, (jax.Array, np.ndarray)) and value.shape == ()
     return int(value) if scalar and is_integer_dtype(value) else None
 
 
-def check_count(
-    function: str, argument: str, value: object, *, most: int | None = None, cure: str = ""
-) -> int:
+def check_count(argument: str, value: object, *, most: int | None = None, cure: str = "") -> int:
     """Return a count: a static integer of zero or more, and of `most` at most; or symbolic."""
     if most is None and is_symbolic(value):
         return cast("int", value)
@@ -52,15 +50,15 @@ def check_count(
         if is_traced(value):
             wanted = "a static count"
         cure = _to_int(argument, value) or cure
-        raise error(ArgumentTypeError, function, argument, wanted, value, cure)
+        raise error(ArgumentTypeError, argument, wanted, value, cure)
     if number < 0:
-        raise error(ArgumentValueError, function, argument, f"{wanted}, zero or more", number)
+        raise error(ArgumentValueError, argument, f"{wanted}, zero or more", number)
     if most is not None and number > most:
-        raise error(ArgumentValueError, function, argument, wanted, number, cure)
+        raise error(ArgumentValueError, argument, wanted, number, cure)
     return number
 
 
-def check_shape(function: str, value: object, *, argument: str = "shape") -> tuple[int, ...]:
+def check_shape(value: object, *, argument: str = "shape") -> tuple[int, ...]:
     """Return a shape as a tuple: from an int, or a sequence of sizes of zero or more.
 
     A symbolic size is one of `jax.export`'s, and counts as an int.
@@ -74,10 +72,10 @@ def check_shape(function: str, value: object, *, argument: str = "shape") -> tup
         sizes = (None,)
     if any(size is None for size in sizes):
         wanted, cure = "an int or a tuple of static ints", _to_int(argument, value)
-        raise error(ArgumentTypeError, function, argument, wanted, value, cure)
+        raise error(ArgumentTypeError, argument, wanted, value, cure)
     if any(size < 0 for size in sizes if size is not None and not is_symbolic(size)):
         wanted = "sizes of zero or more"
-        raise error(ArgumentValueError, function, argument, wanted, value, must="hold")
+        raise error(ArgumentValueError, argument, wanted, value, must="hold")
     return tuple(size for size in sizes if size is not None)
 
 
@@ -96,19 +94,17 @@ def _to_int(argument: str, value: object) -> str:
     return f"To make it an int: int({argument})." if an_int else ""
 
 
-def check_start(
-    function: str, value: Any, size: int, impl: Impl, *, argument: str = "start"
-) -> Any:
+def check_start(value: Any, size: int, impl: Impl, *, argument: str = "start") -> Any:
     """Return a start: an int from which `size` positions fit, or a traced integer scalar."""
     end = POSITIONS_END if impl.cipher else NARROW_END
     number = static_int(value)
     if number is not None:
         if number < 0:
-            raise error(ArgumentValueError, function, argument, "zero or more", number)
+            raise error(ArgumentValueError, argument, "zero or more", number)
         if not is_symbolic(size) and number + size > end:
             last = f"below 2**{end.bit_length() - 1}"
             wanted = last if size == 1 else f"such that {summary(size)} positions end {last}"
-            raise error(ArgumentValueError, function, argument, wanted, number)
+            raise error(ArgumentValueError, argument, wanted, number)
         return number
     if is_symbolic(value):
         return jnp.asarray(value)
@@ -116,28 +112,26 @@ def check_start(
         if value.shape == () and is_integer_dtype(value) and value.dtype != np.uint64:
             if is_traced(value):
                 return value
-            check_not_donated(function, argument, value)
-            return check_start(function, int(value), size, impl, argument=argument)
+            check_not_donated(argument, value)
+            return check_start(int(value), size, impl, argument=argument)
         if value.shape == () and value.dtype == np.uint64:
             cure = f"For 63 bits: {argument}.astype('int64')."
-            raise error(
-                ArgumentTypeError, function, argument, "an integer of at most 63 bits", value, cure
-            )
-    raise error(ArgumentTypeError, function, argument, "an integer, static or traced", value)
+            raise error(ArgumentTypeError, argument, "an integer of at most 63 bits", value, cure)
+    raise error(ArgumentTypeError, argument, "an integer, static or traced", value)
 
 
-def check_size(function: str, dims: Sequence[int], *, argument: str = "shape") -> None:
+def check_size(dims: Sequence[int], *, argument: str = "shape") -> None:
     """Refuse more items than one device can number in a word."""
     total = size_of(dims)
     if not is_symbolic(total) and total > NARROW_END:
         wanted = "of at most 2**32 items on one device"
         cure = "Make them in several calls, each from where the one before ended."
-        raise error(ArgumentValueError, function, argument, wanted, tuple(dims), cure)
+        raise error(ArgumentValueError, argument, wanted, tuple(dims), cure)
 
 
-def check_batch_size(function: str, value: object) -> int:
+def check_batch_size(value: object) -> int:
     """Return a batch size: a count of one or more."""
     number = static_int(value)
     if number is not None and number < 1:
-        raise error(ArgumentValueError, function, "batch_size", "one or more, or None", number)
-    return check_count(function, "batch_size", value)
+        raise error(ArgumentValueError, "batch_size", "one or more, or None", number)
+    return check_count("batch_size", value)

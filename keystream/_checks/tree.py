@@ -15,21 +15,21 @@ from keystream._checks.values import check_not_donated
 from keystream._errors import ArgumentTypeError, ArgumentValueError, KeystreamError, Words, error
 
 
-def check_leaves(function: str, argument: str, tree: Any, *, must: str = "be") -> list[Any]:
+def check_leaves(argument: str, tree: Any, *, must: str = "be") -> list[Any]:
     """Return the leaves of a pytree."""
-    bounded(function, argument, tree, must=must)
+    bounded(argument, tree, must=must)
     return jax.tree.leaves(tree)
 
 
 def flatten_with_path(
-    function: str, argument: str, tree: Any, is_leaf: Callable[[Any], bool] | None = None
+    argument: str, tree: Any, is_leaf: Callable[[Any], bool] | None = None
 ) -> tuple[Any, Any]:
     """Return the leaves of a pytree, each with its path, and the structure."""
-    bounded(function, argument, tree)
+    bounded(argument, tree)
     return jax.tree_util.tree_flatten_with_path(tree, is_leaf=is_leaf)
 
 
-def bounded(function: str, argument: str, tree: Any, *, must: str = "be") -> None:
+def bounded(argument: str, tree: Any, *, must: str = "be") -> None:
     """Refuse a pytree that is too deep for JAX, or that holds itself.
 
     Where `is_leaf` is called on a stack that is full, jaxlib forgets to leave the levels that
@@ -40,13 +40,12 @@ def bounded(function: str, argument: str, tree: Any, *, must: str = "be") -> Non
         jax.tree.structure(tree)
     except (RecursionError, SystemError) as cause:
         wanted, got = "a pytree of bounded depth", Words("one too deep, or that holds itself")
-        raise error(ArgumentValueError, function, argument, wanted, got, must=must) from cause
+        raise error(ArgumentValueError, argument, wanted, got, must=must) from cause
     except Exception:
         return  # JAX's or an author's own error, or below a leaf.
 
 
 def check_arrays(
-    function: str,
     argument: str,
     tree: Any,
     *,
@@ -55,17 +54,17 @@ def check_arrays(
 ) -> None:
     """Refuse leaves that JAX can't make arrays of, of negative sizes, or donated."""
     apart = "return" if must == "return" else "be"
-    for leaf in check_leaves(function, argument, tree, must=apart):
+    for leaf in check_leaves(argument, tree, must=apart):
         try:
             shape = getattr(jax.typeof(leaf), "shape", ())
         except (TypeError, ValueError, OverflowError):
             wanted = "arrays and numbers that fit JAX's types"
-            raise error(cls, function, argument, wanted, leaf, must=must) from None
+            raise error(cls, argument, wanted, leaf, must=must) from None
         # JAX's samplers make them, while they are traced (0.10.2 and 0.12).
         if any(isinstance(size, int) and size < 0 for size in shape):
             wanted = "arrays without negative sizes"
-            raise error(cls, function, argument, wanted, leaf, must=must)
-        check_not_donated(function, argument, leaf)
+            raise error(cls, argument, wanted, leaf, must=must)
+        check_not_donated(argument, leaf)
 
 
 def axis_pairs(axes: Any, tree: Any) -> list[tuple[Any, Any]]:

@@ -80,12 +80,12 @@ def is_donated(value: object) -> bool:
     return value.is_deleted()
 
 
-def check_not_donated(function: str, argument: str, value: Any) -> None:
+def check_not_donated(argument: str, value: Any) -> None:
     """Refuse an array whose buffers are gone."""
     if is_donated(value):
         got = Words(f"a donated one, {summary(value)}")
         wanted = "an array that still has its buffers"
-        raise error(ArgumentValueError, function, argument, wanted, got)
+        raise error(ArgumentValueError, argument, wanted, got)
 
 
 def read_setting(option: str) -> Any:

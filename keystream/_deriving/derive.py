@@ -14,12 +14,13 @@ from keystream._checks.calls import call
 from keystream._checks.key import check_key, check_key_in_context
 from keystream._checks.tree import flatten_with_path
 from keystream._checks.values import is_symbolic
-from keystream._errors import ArgumentValueError, Words, error
+from keystream._errors import ArgumentValueError, Words, error, public
 from keystream._keys import children, scheme
 from keystream._keys import tree as key_tree
 from keystream._types import K, L, Leaf, Part
 
 
+@public
 def derive(key: jax.Array, /, *path: Part) -> jax.Array:
     """Derive the child of a key at a path of names, positions and arrays of positions.
 
@@ -75,19 +76,19 @@ def derive(key: jax.Array, /, *path: Part) -> jax.Array:
         J. K. Salmon, M. A. Moraes, R. O. Dror, D. E. Shaw (2011), "Parallel random
         numbers: as easy as 1, 2, 3", SC'11, doi:10.1145/2063384.2063405.
     """
-    impl = check_key("derive", key, *path, call="ks.derive(key, 'name')")
+    impl = check_key(key, *path, call="ks.derive(key, 'name')")
     steps: list[Any] = []
     shape: tuple[int, ...] = ()
     for given in path:
         part = jnp.asarray(given) if is_symbolic(given) else given
         if hasattr(part, "shape") and not isinstance(part, np.generic):
-            steps.append(scheme.array("derive", part, impl))
+            steps.append(scheme.array(part, impl))
             shape = _broadcast(shape, part.shape)
         else:
-            steps.extend(scheme.counters("derive", part, impl))
+            steps.extend(scheme.counters(part, impl))
     if not steps:
         return key
-    check_key_in_context("derive", impl, key)
+    check_key_in_context(impl, key)
     return children.eager_walk(key, tuple(steps))
 
 
@@ -107,6 +108,7 @@ def split_tree(
 ) -> Any: ...
 
 
+@public
 def split_tree(
     key: jax.Array, /, tree: Any, *, is_leaf: Callable[[Any], bool] | None = None
 ) -> Any:
@@ -150,18 +152,20 @@ def split_tree(
         >>> bool(keys["b"][1] == ks.derive(key, "b", 1))
         True
     """
-    impl = check_key("split_tree", key, tree, call="ks.split_tree(key, tree)")
-    check_key_in_context("split_tree", impl, key)
-    asked = is_leaf and functools.partial(call, "split_tree", "is_leaf(node)", is_leaf)
-    leaves, structure = flatten_with_path("split_tree", "tree", tree, asked)
-    plan = key_tree.plan("split_tree", tuple(key_tree.parts(path) for path, _ in leaves), impl)
+    impl = check_key(key, tree, call="ks.split_tree(key, tree)")
+    check_key_in_context(impl, key)
+    asked = is_leaf and functools.partial(call, "is_leaf(node)", is_leaf)
+    leaves, structure = flatten_with_path("tree", tree, asked)
+    plan = key_tree.plan(
+        tuple(key_tree.parts(path) for path, _ in leaves),
+        impl,
+        "For keys of another type: {str(k): v for k, v in tree.items()}.",
+    )
     if len(set(plan.ends)) < len(plan.ends):
         ends = plan.ends
         twice = next(leaves[i][0] for i, end in enumerate(ends) if end in ends[:i])
         where = Words(f"two at {jax.tree_util.keystr(twice)}")
-        raise error(
-            ArgumentValueError, "split_tree", "tree", "of leaves with distinct paths", where
-        )
+        raise error(ArgumentValueError, "tree", "of leaves with distinct paths", where)
     return jax.tree.unflatten(structure, key_tree.tree_keys(key, plan))
 
 
@@ -172,4 +176,4 @@ def _broadcast(shape: tuple[int, ...], other: tuple[int, ...]) -> tuple[int, ...
         got = Words(f"{shape} and {other}")
         cure = "For every pair: ks.derive(key, a[:, None], b[None, :])."
         wanted = "of arrays whose shapes broadcast"
-        raise error(ArgumentValueError, "derive", "path", wanted, got, cure) from None
+        raise error(ArgumentValueError, "path", wanted, got, cure) from None

@@ -21,6 +21,7 @@ from keystream._errors import (
     KeyTypeError,
     Words,
     error,
+    public,
 )
 from keystream._impl import IMPLS, is_legacy_key, is_typed_key, wrap
 from keystream._keys.scheme import encode
@@ -29,6 +30,7 @@ from keystream._types import Seed
 _DIRECT_END = 2**64
 
 
+@public
 def key(seed: Seed, *, impl: Any = None) -> jax.Array:
     """Make one typed key from whatever a person writes down as a seed.
 
@@ -86,18 +88,19 @@ def key(seed: Seed, *, impl: Any = None) -> jax.Array:
     if is_typed_key(seed):
         return _typed(seed, impl)
     kind = "threefry2x32" if impl is None else _impl_name(impl)
-    check_not_donated("key", "seed", seed)
+    check_not_donated("seed", seed)
     if is_legacy_key(seed) and seed.ndim:
         return _legacy(seed, kind, given=impl is not None)
     if is_traced(seed):
         cure = "For a key per traced integer: ks.derive(key, seed)."
-        raise error(ArgumentTypeError, "key", "seed", "known while tracing", seed, cure)
-    number = check_integer("key", "seed", seed)
+        raise error(ArgumentTypeError, "seed", "known while tracing", seed, cure)
+    number = check_integer("seed", seed)
     if number is not None and 0 <= number < _DIRECT_END:
         return _direct(number, kind)
     return wrap(_entropy_words(seed, number, IMPLS[kind].words), kind)
 
 
+@public
 def fresh_seed() -> int:
     """Draw a 128-bit seed from the operating system, to print and to replay.
 
@@ -128,6 +131,7 @@ def fresh_seed() -> int:
     return secrets.randbits(128)
 
 
+@public
 def fingerprint(key: jax.Array, /) -> str:
     """Return a short stable text for one key, to print in logs and to compare by eye.
 
@@ -156,8 +160,8 @@ def fingerprint(key: jax.Array, /) -> str:
         >>> ks.fingerprint(ks.key(42))
         'threefry2x32:ab844c5d73de610a'
     """
-    check_key("fingerprint", key, each="[ks.fingerprint(k) for k in keys.ravel()]")
-    held = check_concrete("fingerprint", key, "Outside of jit: ks.fingerprint(key).")
+    check_key(key, each="[ks.fingerprint(k) for k in keys.ravel()]")
+    held = check_concrete(key, "Outside of jit: ks.fingerprint(key).")
     return printed(str(jax.random.key_impl(key)), np.asarray(held))
 
 
@@ -171,12 +175,12 @@ def printed(kind: str, words: np.ndarray) -> str:
 def _typed(seed: jax.Array, impl: Any) -> jax.Array:
     if seed.shape:
         cure = "To keep them as they are: keys."
-        raise error(KeyTypeError, "key", "seed", "one typed key", seed, cure)
-    check_key("key", seed, argument="seed")
+        raise error(KeyTypeError, "seed", "one typed key", seed, cure)
+    check_key(seed, argument="seed")
     if impl is not None and _impl_name(impl) != jax.random.key_impl(seed):
         wanted = f"of the implementation asked for ({_impl_name(impl)})"
         cure = "To keep it as it is: ks.key(seed)."
-        raise error(KeyImplError, "key", "seed", wanted, seed, cure)
+        raise error(KeyImplError, "seed", wanted, seed, cure)
     return seed
 
 
@@ -187,7 +191,7 @@ def _legacy(words: Any, kind: str, *, given: bool) -> jax.Array:
     if words.ndim == 1 and not given:
         wanted = "a legacy key of shape (2,), or of the shape of impl"
     cure = legacy_cure(words, "seed", kind if given else "") or _listed(words)
-    raise error(KeyTypeError, "key", "seed", wanted, words, cure)
+    raise error(KeyTypeError, "seed", wanted, words, cure)
 
 
 def _impl_name(impl: Any) -> str:
@@ -197,12 +201,12 @@ def _impl_name(impl: Any) -> str:
     elif isinstance(impl, type(_compat.key_dtype("threefry2x32"))):
         kind = _dtype_impl(impl)
     else:
-        raise error(ArgumentTypeError, "key", "impl", f"a name or a key dtype ({accepted})", impl)
+        raise error(ArgumentTypeError, "impl", f"a name or a key dtype ({accepted})", impl)
     known = IMPLS.get(kind) if kind else None
     if known is None or known.refused:
         why = f"; {known.refused}" if known else ""
         got = kind or Words(str(impl))
-        raise error(KeyImplError, "key", "impl", f"one of {accepted}{why}", got)
+        raise error(KeyImplError, "impl", f"one of {accepted}{why}", got)
     return str(kind)
 
 
@@ -219,7 +223,7 @@ def _direct(number: int, kind: str) -> jax.Array:
     if not IMPLS[kind].shards and not mesh.empty and mesh.size > 1:
         wanted = "of an implementation that JAX can compute under a mesh"
         cure = "Outside of it: ks.key(seed, impl='philox4x32')."
-        raise error(KeyImplError, "key", "impl", wanted, kind, cure)
+        raise error(KeyImplError, "impl", wanted, kind, cure)
     # Only JAX knows how these seed. Evaluated at once, with 64-bit types on so that the
     # upper half isn't cut, and less the offset that JAX is about to add.
     shifted = (number - read_setting("jax_random_seed_offset")) % _DIRECT_END
@@ -240,13 +244,13 @@ def _content(seed: Any, number: int | None) -> tuple[bytes, bytes]:
     if number is not None:
         return b"int", encode(number)
     if isinstance(seed, (str, bytes)):
-        text = check_name("key", seed, argument="seed", what="seed")
+        text = check_name(seed, argument="seed", what="seed")
         return type(text).__name__.encode(), encode(text)
     if isinstance(seed, (list, tuple)):
         return b"list", b",".join(map(encode, _whole_list(seed)))
     wanted = "an int, a str, bytes, a list of ints or a SeedSequence"
     cure = _SEED_CURES.get(type(seed)) or _listed(seed) or "For a fixed seed: ks.key(42)."
-    raise error(ArgumentTypeError, "key", "seed", wanted, seed, cure)
+    raise error(ArgumentTypeError, "seed", wanted, seed, cure)
 
 
 def _listed(seed: Any) -> str:
@@ -265,10 +269,10 @@ _SEED_CURES = {
 
 
 def _whole_list(seed: list[Any] | tuple[Any, ...]) -> list[int]:
-    numbers = [check_integer("key", "seed", part) for part in seed]
+    numbers = [check_integer("seed", part) for part in seed]
     if not numbers:
-        raise error(ArgumentValueError, "key", "seed", "a list that is not empty", seed)
+        raise error(ArgumentValueError, "seed", "a list that is not empty", seed)
     if any(number is None for number in numbers):
         cure = "For a mixed one: ks.key(repr(seed))."
-        raise error(ArgumentTypeError, "key", "seed", "a list of ints", seed, cure)
+        raise error(ArgumentTypeError, "seed", "a list of ints", seed, cure)
     return [number for number in numbers if number is not None]

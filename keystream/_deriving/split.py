@@ -11,7 +11,7 @@ from keystream._checks.key import check_key, check_key_in_context, check_maps_ov
 from keystream._checks.names import check_names
 from keystream._checks.numbers import check_count, check_shape, check_size, check_start
 from keystream._checks.values import size_of, static_int
-from keystream._errors import ArgumentTypeError, error, summary
+from keystream._errors import ArgumentTypeError, error, public, summary
 from keystream._impl import Impl
 from keystream._keys import children, placement
 from keystream._keys import tree as key_tree
@@ -36,6 +36,7 @@ def split(key: jax.Array, /, num: tuple[str, ...] | list[str]) -> dict[str, jax.
 def split(
     key: jax.Array, /, num: tuple[str | bytes, ...] | list[str | bytes]
 ) -> dict[str | bytes, jax.Array]: ...
+@public
 def split(key: jax.Array, /, num: Any = 2) -> Any:
     """Split one key once, into a tuple of keys to unpack or a dict of named children.
 
@@ -80,21 +81,21 @@ def split(key: jax.Array, /, num: Any = 2) -> Any:
         >>> list(ks.split(ks.key(42), ("params", "dropout")))
         ['params', 'dropout']
     """
-    impl = check_key("split", key, num, call="ks.split(key, n)", each="jax.vmap(ks.split)(keys)")
-    check_key_in_context("split", impl, key)
+    impl = check_key(key, num, call="ks.split(key, n)", each="jax.vmap(ks.split)(keys)")
+    check_key_in_context(impl, key)
     if type(num) is int and 0 <= num <= children.UNPACK_LIMIT:
         return children.eager_tuple(key, num)
     if isinstance(num, (str, bytes)):
         name = repr(num) if len(num) <= 40 else "name"
         cure = f"For one named child: ks.derive(key, {name})."
-        raise error(ArgumentTypeError, "split", "num", "a count or a tuple of names", num, cure)
+        raise error(ArgumentTypeError, "num", "a count or a tuple of names", num, cure)
     if isinstance(num, (tuple, list)):
         return _split_names(key, num, impl)
     many = static_int(num) or 0
     cure = (
         f"For a key array: ks.keys(key, {many})." if children.UNPACK_LIMIT < many <= 2**32 else ""
     )
-    count = check_count("split", "num", num, most=children.UNPACK_LIMIT, cure=cure)
+    count = check_count("num", num, most=children.UNPACK_LIMIT, cure=cure)
     return children.eager_tuple(key, count)
 
 
@@ -104,12 +105,13 @@ def _split_names(
     if names and all(static_int(n) is not None for n in names):
         shape = tuple(int(n) for n in names)
         cure = f"For a key array of that shape: ks.keys(key, {summary(shape)})."
-        raise error(ArgumentTypeError, "split", "num", "a count or a tuple of names", names, cure)
-    distinct = check_names("split", names, argument="names")
-    tree = key_tree.plan("split", tuple((n,) for n in distinct), impl)
+        raise error(ArgumentTypeError, "num", "a count or a tuple of names", names, cure)
+    distinct = check_names(names, argument="names")
+    tree = key_tree.plan(tuple((n,) for n in distinct), impl)
     return dict(zip(distinct, key_tree.tree_keys(key, tree), strict=True))
 
 
+@public
 def keys(
     key: jax.Array, /, shape: Shape, *, start: Position = 0, out_sharding: Any = None
 ) -> jax.Array:
@@ -160,13 +162,13 @@ def keys(
         >>> bool((ks.keys(ks.key(42), 3, start=5) == ks.keys(ks.key(42), 8)[5:]).all())
         True
     """
-    impl = check_key("keys", key, shape, call="ks.keys(key, n)")
-    sizes = check_shape("keys", shape)
+    impl = check_key(key, shape, call="ks.keys(key, n)")
+    sizes = check_shape(shape)
     total = size_of(sizes)
-    first = children.start_counter(check_start("keys", start, total, impl), total, impl)
+    first = children.start_counter(check_start(start, total, impl), total, impl)
     if out_sharding is None:
-        check_key_in_context("keys", impl, key)
-        check_size("keys", sizes)
+        check_key_in_context(impl, key)
+        check_size(sizes)
         return children.eager_row(key, sizes, first)
-    check_maps_over_devices("keys", impl, key)
-    return placement.placed_keys("keys", key, sizes, first, out_sharding)
+    check_maps_over_devices(impl, key)
+    return placement.placed_keys(key, sizes, first, out_sharding)

@@ -12,9 +12,10 @@ import numpy as np
 from keystream._checks.numbers import check_integer
 from keystream._checks.values import is_traced
 from keystream._devices.exchange import exchange, grouped, seconds
-from keystream._errors import ArgumentTypeError, SeedsDifferError, Words, error, summary
+from keystream._errors import ArgumentTypeError, SeedsDifferError, Words, error, public, summary
 
 
+@public
 def agree_on_seed(
     seed: int | np.integer[Any] | jax.Array | None = None, *, timeout: float = 60.0
 ) -> int:
@@ -60,7 +61,7 @@ def agree_on_seed(
         >>> 0 <= ks.agree_on_seed() < 2**128
         True
     """
-    limit = seconds("agree_on_seed", timeout)
+    limit = seconds(timeout)
     mine = secrets.randbits(128) if seed is None else _whole(seed)
     # In hexadecimal, since Python limits the decimal digits that it converts.
     message = f"{'fresh' if seed is None else 'given'} {mine:x}"
@@ -73,7 +74,7 @@ def agree_on_seed(
             "For a fixed seed, the same everywhere: ks.agree_on_seed(42). "
             "For a fresh one: ks.agree_on_seed()."
         )
-        raise error(SeedsDifferError, "agree_on_seed", "seed", "the same everywhere", got, cure)
+        raise error(SeedsDifferError, "seed", "the same everywhere", got, cure)
     return int(said[0][1], 16)
 
 
@@ -81,13 +82,13 @@ def _whole(seed: Any) -> int:
     wanted = "an int, or None for a fresh seed"
     if is_traced(seed):
         cure = "Outside of jit: ks.agree_on_seed(seed)."
-        raise error(ArgumentTypeError, "agree_on_seed", "seed", "concrete", seed, cure)
-    number = check_integer("agree_on_seed", "seed", seed)
+        raise error(ArgumentTypeError, "seed", "concrete", seed, cure)
+    number = check_integer("seed", seed)
     if number is None:
         cure = "For a fixed seed: ks.agree_on_seed(42)."
         if not isinstance(seed, float) or math.isfinite(seed):
             cure = _CURES.get(type(seed), cure)
-        raise error(ArgumentTypeError, "agree_on_seed", "seed", wanted, seed, cure)
+        raise error(ArgumentTypeError, "seed", wanted, seed, cure)
     return number
 
 

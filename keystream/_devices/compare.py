@@ -21,9 +21,11 @@ from keystream._errors import (
     KeysEqualError,
     Words,
     error,
+    public,
 )
 
 
+@public
 def check_distinct(keys: jax.Array, /, *, timeout: float = 60.0) -> None:
     """Raise if two keys of an array are equal, naming where they are.
 
@@ -65,9 +67,10 @@ def check_distinct(keys: jax.Array, /, *, timeout: float = 60.0) -> None:
         more = f", {count} repeats in all" if count > 1 else ""
         cure = "For one key per shard: ks.shard_keys(key, mesh, spec)."
         got = Words(f"equal keys at {at} on {device} and {there} on {other}{more}")
-        raise error(KeysEqualError, "check_distinct", "keys", "distinct", got, cure)
+        raise error(KeysEqualError, "keys", "distinct", got, cure)
 
 
+@public
 def check_replicated(key: jax.Array, /, *, timeout: float = 60.0) -> None:
     """Raise if the copies of a key on several devices differ, naming the devices.
 
@@ -128,7 +131,7 @@ def check_replicated(key: jax.Array, /, *, timeout: float = 60.0) -> None:
         )
         if jax.process_count() > 1:
             cure = "To start all processes from one: ks.key(ks.agree_on_seed(seed))."
-        raise error(KeysDifferError, "check_replicated", "key", "the same everywhere", got, cure)
+        raise error(KeysDifferError, "key", "the same everywhere", got, cure)
 
 
 class _Held(NamedTuple):
@@ -173,15 +176,15 @@ class _Parts(NamedTuple):
         return next(held.device for held in self.held if held.content == content)
 
 
-def _parts(function: str, keys: Any, argument: str, timeout: Any) -> _Parts:
+def _parts(name: str, keys: Any, argument: str, timeout: Any) -> _Parts:
     """Return who holds what: places, digests of the words, devices."""
-    check_keys(function, keys, argument=argument)
-    limit = seconds(function, timeout)
-    cure = f"Outside of jit: ks.{function}({argument})."
-    array = check_concrete(function, keys, cure, argument)
+    check_keys(keys, argument=argument)
+    limit = seconds(timeout)
+    cure = f"Outside of jit: ks.{name}({argument})."
+    array = check_concrete(keys, cure, argument)
 
     def ask(message: Any) -> list[Any]:
-        texts = exchange(function, argument, json.dumps(message).encode(), limit)
+        texts = exchange(name, argument, json.dumps(message).encode(), limit)
         return [json.loads(text) for text in texts]
 
     held: list[_Held] = []

@@ -10,7 +10,14 @@ from typing import Any
 import jax
 import numpy as np
 
-from keystream._errors import ArgumentTypeError, ArgumentValueError, PeerError, Words, error
+from keystream._errors import (
+    ArgumentTypeError,
+    ArgumentValueError,
+    PeerError,
+    Words,
+    complete,
+    error,
+)
 
 _HEAD = struct.Struct("<32sQ")
 """What every process sends first: the function that it is in, the length of its message."""
@@ -24,9 +31,9 @@ class _Asking(threading.Thread):
     One that is left behind stays alive, so that the next call can see it.
     """
 
-    def __init__(self, function: str, message: bytes) -> None:
-        super().__init__(name=f"keystream-{function}", daemon=True)
-        self.function = function
+    def __init__(self, name: str, message: bytes) -> None:
+        super().__init__(name=f"keystream-{name}", daemon=True)
+        self.function = name
         self.message = message
         self.answer: tuple[list[str], list[bytes]] | None = None
         self.failure: Exception | None = None
@@ -39,18 +46,18 @@ class _Asking(threading.Thread):
             self.failure = cause
 
 
-def seconds(function: str, timeout: Any) -> float:
+def seconds(timeout: Any) -> float:
     """Return a timeout: a number of seconds above zero."""
     real = isinstance(timeout, (int, float, np.integer, np.floating))
     # NumPy counts timedelta64 among its integers.
     if isinstance(timeout, (bool, np.timedelta64)) or not real:
-        raise error(ArgumentTypeError, function, "timeout", "a number of seconds", timeout)
+        raise error(ArgumentTypeError, "timeout", "a number of seconds", timeout)
     if not timeout > 0:
-        raise error(ArgumentValueError, function, "timeout", "above zero seconds", timeout)
+        raise error(ArgumentValueError, "timeout", "above zero seconds", timeout)
     return float(min(timeout, threading.TIMEOUT_MAX))
 
 
-def exchange(function: str, argument: str, message: bytes, timeout: float) -> list[bytes]:
+def exchange(name: str, argument: str, message: bytes, timeout: float) -> list[bytes]:
     """Send a message to every process and return all of them, by process index.
 
     A collective: every process must call it, from the same function of ours. `timeout`
@@ -59,11 +66,11 @@ def exchange(function: str, argument: str, message: bytes, timeout: float) -> li
     left = next((t for t in threading.enumerate() if isinstance(t, _Asking)), None)
     if left is not None:
         got = Words(f"ks.{left.function} still waiting for them")
-        raise error(PeerError, function, "processes", "done with the call before", got, _LEAVE)
-    asking = _Asking(function, message)
+        raise _peer_error(name, "done with the call before", got, _LEAVE)
+    asking = _Asking(name, message)
     asking.start()
     asking.join(timeout)
-    cure = f"On every process, at the same place of the program: ks.{function}({argument})."
+    cure = f"On every process, at the same place of the program: ks.{name}({argument})."
     if asking.answer is None:
         if asking.failure is None:
             end = "after which this process can do no more collectives"
@@ -72,12 +79,16 @@ def exchange(function: str, argument: str, message: bytes, timeout: float) -> li
             told = str(asking.failure).strip().splitlines() or [type(asking.failure).__name__]
             got = Words(f"a failure of the connection ({told[0]})")
         cure = f"{cure} {_LEAVE}"
-        raise error(PeerError, function, "processes", "all there", got, cure) from asking.failure
+        raise _peer_error(name, "all there", got, cure) from asking.failure
     functions, messages = asking.answer
     if not messages:
         got = Words(grouped(functions, "ks.{}".format))
-        raise error(PeerError, function, "processes", "all in one call", got, cure)
+        raise _peer_error(name, "all in one call", got, cure)
     return messages
+
+
+def _peer_error(name: str, wanted: str, got: Words, cure: str) -> PeerError:
+    return complete(error(PeerError, "processes", wanted, got, cure), name)
 
 
 def grouped(values: Sequence[Hashable], show: Callable[[Any], str]) -> str:
@@ -105,12 +116,12 @@ def _named(processes: Sequence[int]) -> str:
     return f"processes {', '.join(first)} and {last}"
 
 
-def _gathered(function: str, message: bytes) -> tuple[list[str], list[bytes]]:
+def _gathered(name: str, message: bytes) -> tuple[list[str], list[bytes]]:
     """Return every process's function and, where that is one and the same, their messages."""
     if jax.process_count() == 1:
-        return [function], [message]
-    heads = [_HEAD.unpack(row) for row in _rows(_HEAD.pack(function.encode(), len(message)))]
-    functions = [name.rstrip(b"\0").decode(errors="replace") for name, _ in heads]
+        return [name], [message]
+    heads = [_HEAD.unpack(row) for row in _rows(_HEAD.pack(name.encode(), len(message)))]
+    functions = [function.rstrip(b"\0").decode(errors="replace") for function, _ in heads]
     if len(set(functions)) > 1:
         return functions, []
     longest = max(length for _, length in heads)

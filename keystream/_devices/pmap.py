@@ -11,11 +11,12 @@ import numpy as np
 
 from keystream._checks.calls import call_for_arrays
 from keystream._checks.key import check_key, check_maps_over_devices
-from keystream._errors import ArgumentValueError, error
+from keystream._errors import ArgumentValueError, error, public
 from keystream._keys import children
 from keystream._types import F
 
 
+@public
 def pmap(
     fun: F,
     axis_name: Hashable = "devices",
@@ -78,11 +79,11 @@ def pmap(
     for name, axes in (("in_axes", in_axes), ("out_axes", out_axes)):
         if any(isinstance(axis, int) and axis < 0 for axis in jax.tree.leaves(axes)):
             # jax.pmap takes a wrong axis there (jax 0.10.2 and 0.12.0).
-            raise error(ArgumentValueError, "pmap", name, "counted from the front", axes)
+            raise error(ArgumentValueError, name, "counted from the front", axes)
 
     def on_device(key: jax.Array, _: Any, *args: Any) -> Any:
         use = children.axis_child(key, (axis_name,))
-        return call_for_arrays("pmap", "fun(key, *args)", fun, use, *args)
+        return call_for_arrays("fun(key, *args)", fun, use, *args)
 
     @functools.cache
     def build(marked: bool, count: int) -> Callable[..., Any]:
@@ -103,8 +104,8 @@ def pmap(
     def mapped(key: jax.Array, /, *args: Any) -> Any:
         several = "For a key per device that is there already: jax.pmap(fun)(keys, xs)."
         right = "ks.pmap(fun)(key, xs)"
-        impl = check_key("pmap", key, *args, call=right, several=several)
-        check_maps_over_devices("pmap", impl, key)
+        impl = check_key(key, *args, call=right, several=several)
+        check_maps_over_devices(impl, key)
         if _any_mapped(_per_argument(in_axes, len(args)), args, static):
             return build(False, len(args))(key, None, *args)
         # jax.pmap wants something to map over, even where it is told the size.
@@ -112,7 +113,7 @@ def pmap(
         numbers = np.arange(lanes if axis_size is None else axis_size)
         return build(True, len(args))(key, numbers, *args)
 
-    return mapped  # type: ignore[return-value] # F, mapped
+    return public(mapped, "pmap")  # type: ignore[return-value] # F, mapped
 
 
 def _per_argument(in_axes: Any, count: int) -> tuple[Any, ...]:
@@ -128,7 +129,7 @@ def _shift(argument: str, numbers: tuple[int, ...], count: int) -> tuple[int, ..
     for number in numbers:
         if not -count <= number < count:
             wanted = f"numbers of the arguments after the key ({count})"
-            raise error(ArgumentValueError, "pmap", argument, wanted, number)
+            raise error(ArgumentValueError, argument, wanted, number)
     return tuple(number % count + 2 for number in numbers)
 
 

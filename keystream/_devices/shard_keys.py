@@ -13,11 +13,12 @@ from jax.sharding import NamedSharding, PartitionSpec
 from keystream._checks.key import check_key, check_key_in_context, check_maps_over_devices
 from keystream._checks.mesh import axis_names, check_axes, check_mesh, check_mesh_in_context
 from keystream._checks.values import size_of
-from keystream._errors import ArgumentTypeError, MeshAxisError, error
+from keystream._errors import ArgumentTypeError, MeshAxisError, error, public
 from keystream._keys import children, placement
 from keystream._keys.scheme import Counter
 
 
+@public
 def for_axis(key: jax.Array, /, axis_name: Any) -> jax.Array:
     """Return this shard's or lane's child of a key, inside a mapped body.
 
@@ -53,15 +54,15 @@ def for_axis(key: jax.Array, /, axis_name: Any) -> jax.Array:
         ...       == ks.keys(key, 3)).all())
         True
     """
-    impl = check_key("for_axis", key, axis_name, call="ks.for_axis(key, name)")
-    check_key_in_context("for_axis", impl, key)
+    impl = check_key(key, axis_name, call="ks.for_axis(key, name)")
+    check_key_in_context(impl, key)
     names = axis_names(axis_name)
     if not names:
         cure = "For the key itself: key."
-        raise error(MeshAxisError, "for_axis", "axis_name", "at least one axis", axis_name, cure)
+        raise error(MeshAxisError, "axis_name", "at least one axis", axis_name, cure)
     bound = _bound_axes([name for name in names if isinstance(name, str)])
     cure = "" if bound else 'Outside of one: ks.shard_keys(key, mesh, jax.P("data")).'
-    check_axes("for_axis", "axis_name", axis_name, bound, what="the mapped body", cure=cure)
+    check_axes("axis_name", axis_name, bound, what="the mapped body", cure=cure)
     return children.axis_child(key, names)
 
 
@@ -78,6 +79,7 @@ def _bound_axes(wanted: Sequence[Hashable]) -> list[Hashable]:
     return found + [name for name in mesh.manual_axes if name not in found]
 
 
+@public
 def for_process(key: jax.Array, /) -> jax.Array:
     """Return this process's child of a key that all processes share.
 
@@ -108,10 +110,11 @@ def for_process(key: jax.Array, /) -> jax.Array:
         >>> bool(ks.for_process(ks.key(42)) == ks.derive(ks.key(42), 0))
         True
     """
-    check_key_in_context("for_process", check_key("for_process", key), key)
+    check_key_in_context(check_key(key), key)
     return children.eager_walk(key, (Counter(None, np.uint32(jax.process_index())),))
 
 
+@public
 def shard_keys(key: jax.Array, /, mesh: Any, spec: Any) -> jax.Array:
     """Return one key per shard, as a global key array laid out over a mesh.
 
@@ -150,14 +153,14 @@ def shard_keys(key: jax.Array, /, mesh: Any, spec: Any) -> jax.Array:
         (1,)
     """
     call, each = "ks.shard_keys(key, mesh, spec)", "jax.vmap(lambda key: ks.keys(key, n))(keys)"
-    impl = check_key("shard_keys", key, mesh, spec, call=call, each=each)
-    check_maps_over_devices("shard_keys", impl, key)
-    check_mesh("shard_keys", mesh)
+    impl = check_key(key, mesh, spec, call=call, each=each)
+    check_maps_over_devices(impl, key)
+    check_mesh(mesh)
     if not isinstance(spec, PartitionSpec):
         cure = 'To make one: jax.P("data").'
-        raise error(ArgumentTypeError, "shard_keys", "spec", "a PartitionSpec", spec, cure)
-    axes = placement.spec_axes("shard_keys", "spec", spec, mesh.axis_names)
-    check_mesh_in_context("shard_keys", "mesh", mesh)
+        raise error(ArgumentTypeError, "spec", "a PartitionSpec", spec, cure)
+    axes = placement.spec_axes("spec", spec, mesh.axis_names)
+    check_mesh_in_context("mesh", mesh)
     sizes = [size_of([mesh.shape[name] for name in names]) for names in axes]
     sharding = NamedSharding(mesh, spec)
-    return placement.placed_keys("shard_keys", key, tuple(sizes), None, sharding, "spec")
+    return placement.placed_keys(key, tuple(sizes), None, sharding, "spec")

@@ -21,6 +21,7 @@ from keystream._errors import (
     ArgumentValueError,
     Words,
     error,
+    public,
 )
 from keystream._keys import children, placement, program
 from keystream._keys.program import Function
@@ -32,6 +33,7 @@ VARY = "keystream.vary:"
 _VARY = 'For one key on all shards: vary=(). For another on each: vary="data".'
 
 
+@public
 def shard_map(
     fun: F,
     *,
@@ -98,28 +100,28 @@ def shard_map(
     """
     names = mesh_axis_names(vary)
     if not all(isinstance(name, str) for name in names):
-        raise error(ArgumentTypeError, "shard_map", "vary", "axis names", vary, _VARY)
-    bounded("shard_map", "in_specs", in_specs)
-    bounded("shard_map", "out_specs", out_specs)
+        raise error(ArgumentTypeError, "vary", "axis names", vary, _VARY)
+    bounded("in_specs", in_specs)
+    bounded("out_specs", out_specs)
 
     @functools.wraps(fun)
     def mapped(key: jax.Array, /, *args: Any) -> Any:
         each = "[mapped(key, x) for key in keys]"
-        impl = check_key("shard_map", key, *args, call="mapped(key, x)", each=each)
-        check_maps_over_devices("shard_map", impl, key)
+        impl = check_key(key, *args, call="mapped(key, x)", each=each)
+        check_maps_over_devices(impl, key)
         known = _mesh_of(mesh)
         manual = [n for n in known.axis_names if n in axis_names or not axis_names]
-        check_axes("shard_map", "vary", names, manual)
+        check_axes("vary", names, manual)
         # What a body around this one is mapped over is in pieces already.
         around = jax.sharding.get_abstract_mesh().manual_axes
         if around and not _compat.NESTED_INDEX:
             wanted, got = "0.10.1 or newer inside of another mapped body", Words(jax.__version__)
             cure = "For one body over all axes: axis_names=frozenset()."
-            raise error(ArgumentValueError, "shard_map", "jax", wanted, got, cure)
+            raise error(ArgumentValueError, "jax", wanted, got, cure)
 
         if not is_traced(key):
-            key = placement.replicated("shard_map", "mesh", key, mesh)
-        bounded("shard_map", "args", args)
+            key = placement.replicated("mesh", key, mesh)
+        bounded("args", args)
         body = _Body(fun)
         options = {"mesh": mesh, "axis_names": axis_names, "check_vma": check_vma}
         try:
@@ -127,7 +129,7 @@ def shard_map(
         except Exception as cause:
             if around and type(cause) is Exception and not cause.args:  # JAX has no words here
                 wanted, run = "compiled inside another mapped body", "a call that is run at once"
-                told = error(ArgumentValueError, "shard_map", "fun", wanted, Words(run), _COMPILED)
+                told = error(ArgumentValueError, "fun", wanted, Words(run), _COMPILED)
                 raise told from cause
             if body.failed or not isinstance(cause, (TypeError, ValueError)):
                 raise
@@ -136,7 +138,7 @@ def shard_map(
         options |= {"in_specs": (PartitionSpec(), *specs), "out_specs": out_specs}
         return jax.shard_map(functools.wraps(fun)(_keyed(fun, names)), **options)(key, *args)
 
-    return mapped  # type: ignore[return-value] # F, mapped
+    return public(mapped, "shard_map")  # type: ignore[return-value] # F, mapped
 
 
 _COMPILED = "To compile the outer one: jax.jit(mapped)."
@@ -146,8 +148,8 @@ def _mesh_of(mesh: Any) -> Any:
     known = jax.sharding.get_abstract_mesh() if mesh is None else mesh
     if mesh is None and known.empty:
         cure = "To put one in context: with jax.set_mesh(mesh): ..."
-        raise error(ArgumentTypeError, "shard_map", "mesh", "given or in context", mesh, cure)
-    return check_mesh("shard_map", known)
+        raise error(ArgumentTypeError, "mesh", "given or in context", mesh, cure)
+    return check_mesh(known)
 
 
 def _keyed(fun: Callable[..., Any], vary: tuple[str, ...]) -> Callable[..., Any]:
@@ -189,7 +191,7 @@ class _Body:
         """Call the function on one shard."""
         given = jax.tree.unflatten(self._in, map(jax.tree.unflatten, self._args, args))
         self.failed = True
-        out = call_for_arrays("shard_map", "fun(key, *args)", self._fun, key, *given)
+        out = call_for_arrays("fun(key, *args)", self._fun, key, *given)
         self.failed = False
         below = [jax.tree.flatten(part) for part in self._out.flatten_up_to(out)]
         self._results = [structure for _, structure in below]

@@ -17,7 +17,7 @@ from typing import Any
 
 import jax
 
-from keystream._errors import UnknownNameError, error
+from keystream._errors import UnknownNameError, complete, error
 
 PARTS = ("interop", "testing")
 """What is public of keystream and imported by its own name."""
@@ -94,10 +94,10 @@ CURES = {
 
 def _unknown(package: str, name: str, known: Iterable[str]) -> UnknownNameError:
     wanted = f"one that dir({package}) lists"
-    raised = error(UnknownNameError, package, "name", wanted, name, _cure(package, name, known))
+    raised = error(UnknownNameError, "name", wanted, name, _cure(package, name, known))
     # Told its name, Python adds no proposal of its own behind ours.
     raised.name = name
-    return raised
+    return complete(raised, package)
 
 
 def _cure(package: str, name: str, known: Iterable[str]) -> str:

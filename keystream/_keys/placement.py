@@ -33,23 +33,20 @@ class Placement(NamedTuple):
     """Mesh axes by dimension."""
     shape: tuple[int, ...]
     local: tuple[int, ...]
-    function: str
     argument: str
 
 
-def resolve(
-    function: str, shape: tuple[int, ...], out_sharding: Any, argument: str = "out_sharding"
-) -> Placement:
+def resolve(shape: tuple[int, ...], out_sharding: Any, argument: str = "out_sharding") -> Placement:
     """Hold a sharding against a shape and the mesh, and refuse what doesn't fit."""
-    mesh, spec, concrete = _mesh_and_spec(function, out_sharding)
+    mesh, spec, concrete = _mesh_and_spec(out_sharding)
     if concrete is not None:
-        check_mesh_in_context(function, argument, concrete)
+        check_mesh_in_context(argument, concrete)
     if len(spec) > len(shape):
         wanted = f"a spec of at most {len(shape)} dimensions, one for each of shape"
-        raise error(ArgumentValueError, function, argument, wanted, Words(str(spec)))
+        raise error(ArgumentValueError, argument, wanted, Words(str(spec)))
     taken = set() if concrete is not None else set(getattr(mesh, "manual_axes", ()))
     free = [name for name in mesh.axis_names if name not in taken]
-    axes = spec_axes(function, argument, spec, free)
+    axes = spec_axes(argument, spec, free)
     axes += [()] * (len(shape) - len(axes))
     counts = tuple(size_of([mesh.shape[name] for name in names]) for names in axes)
     for dim, (size, shards) in enumerate(zip(shape, counts, strict=True)):
@@ -57,29 +54,26 @@ def resolve(
             padded = (*shape[:dim], -(-size // shards) * shards, *shape[dim + 1 :])
             raise error(
                 ArgumentValueError,
-                function,
                 "shape",
                 f"divisible by the mesh ({shards} shards along dimension {dim})",
                 shape,
                 f"To round it up and drop what is too much: shape = {summary(padded)}.",
             )
     local = tuple(size // shards for size, shards in zip(shape, counts, strict=True))
-    return Placement(concrete, frozenset(free), tuple(axes), shape, local, function, argument)
+    return Placement(concrete, frozenset(free), tuple(axes), shape, local, argument)
 
 
-def spec_axes(
-    function: str, argument: str, spec: PartitionSpec, known: Sequence[Any]
-) -> list[tuple[Any, ...]]:
+def spec_axes(argument: str, spec: PartitionSpec, known: Sequence[Any]) -> list[tuple[Any, ...]]:
     """Return the mesh axes of each dimension of a spec, each of them known."""
     if PartitionSpec.UNCONSTRAINED in spec:
         wanted = "a spec without UNCONSTRAINED"
-        raise error(ArgumentValueError, function, argument, wanted, Words(str(spec)))
+        raise error(ArgumentValueError, argument, wanted, Words(str(spec)))
     axes = [() if entry is None else axis_names(entry) for entry in spec]
-    check_axes(function, argument, tuple(itertools.chain(*axes)), known)
+    check_axes(argument, tuple(itertools.chain(*axes)), known)
     return axes
 
 
-def _mesh_and_spec(function: str, out_sharding: Any) -> tuple[Any, PartitionSpec, Any]:
+def _mesh_and_spec(out_sharding: Any) -> tuple[Any, PartitionSpec, Any]:
     context = jax.sharding.get_abstract_mesh()
     if isinstance(out_sharding, NamedSharding):
         mesh = out_sharding.mesh
@@ -90,13 +84,11 @@ def _mesh_and_spec(function: str, out_sharding: Any) -> tuple[Any, PartitionSpec
         if context.empty:
             cure = "To put one in context: with jax.set_mesh(mesh): ..."
             wanted = "a NamedSharding where no mesh is in context"
-            raise error(
-                ArgumentTypeError, function, "out_sharding", wanted, Words(str(out_sharding)), cure
-            )
+            raise error(ArgumentTypeError, "out_sharding", wanted, Words(str(out_sharding)), cure)
         return context, out_sharding, None
     cure = "For a mesh: jax.sharding.NamedSharding(mesh, jax.P('data'))."
     wanted = "a NamedSharding or a PartitionSpec"
-    raise error(ArgumentTypeError, function, "out_sharding", wanted, out_sharding, cure)
+    raise error(ArgumentTypeError, "out_sharding", wanted, out_sharding, cure)
 
 
 def positions(place: Placement, start: Counter | None, index: Any) -> Counter:
@@ -167,11 +159,10 @@ def _gathered(value: Any) -> Any:
 
 def everywhere(place: Placement, key: jax.Array) -> jax.Array:
     """Return a key on every device of a placement, from wherever it lies now."""
-    return key if is_traced(key) else replicated(place.function, place.argument, key, place.mesh)
+    return key if is_traced(key) else replicated(place.argument, key, place.mesh)
 
 
 def placed_keys(
-    function: str,
     key: jax.Array,
     shape: tuple[int, ...],
     start: Counter | None,
@@ -179,8 +170,8 @@ def placed_keys(
     argument: str = "out_sharding",
 ) -> jax.Array:
     """Return consecutive children of one key laid out over a mesh."""
-    place = resolve(function, shape, out_sharding, argument)
-    check_size(function, place.local)
+    place = resolve(shape, out_sharding, argument)
+    check_size(place.local)
     return _keys_on_mesh(everywhere(place, key), start, place=place)
 
 
@@ -226,7 +217,7 @@ def _beside(key: jax.Array, leaf: Any, lanes: int, start: Counter | None, axis: 
     return children.row(key, (lanes,), start, _along(leaf, axis))
 
 
-def replicated(function: str, argument: str, key: jax.Array, mesh: Any) -> jax.Array:
+def replicated(argument: str, key: jax.Array, mesh: Any) -> jax.Array:
     """Place a concrete key on every device of a mesh, from wherever it lies now.
 
     Each process fills its own devices from its own copy, so that nothing is sent. Without
@@ -237,7 +228,7 @@ def replicated(function: str, argument: str, key: jax.Array, mesh: Any) -> jax.A
         if mesh is not None and not is_traced(jax.random.key_data(key)):
             wanted, got = "over a mesh of devices outside of jit", Words("an abstract mesh")
             cure = 'To make one: jax.make_mesh((8,), ("data",)).'
-            raise error(ArgumentTypeError, function, argument, wanted, got, cure)
+            raise error(ArgumentTypeError, argument, wanted, got, cure)
         return key
     target = NamedSharding(mesh, PartitionSpec())
     if key.sharding == target:

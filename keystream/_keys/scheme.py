@@ -49,16 +49,16 @@ def position(index: int) -> Counter | None:
     return _counter(index) if FIRST_POSITION <= index < POSITIONS_END else None
 
 
-def counters(function: str, part: Any, impl: Impl) -> tuple[Counter, ...]:
+def counters(part: Any, impl: Impl, cure: str = "") -> tuple[Counter, ...]:
     """Return the counters that one static part of a path stands for, one after the other."""
     number = static_int(part)
     if isinstance(part, (str, bytes)):
-        counter = hashed(check_name(function, part))
+        counter = hashed(check_name(part))
     elif number is None:
-        raise _bad_part(function, part)
+        raise _bad_part(part, cure)
     elif not (impl.cipher or 0 <= number < NARROW_END):
         wanted = "a position from 0 to 2**32 - 1, all that a key without a public cipher has"
-        raise error(ArgumentValueError, function, "path", wanted, number, _NARROW_CURE)
+        raise error(ArgumentValueError, "path", wanted, number, _NARROW_CURE)
     else:
         counter = position(number) or hashed(number)
         return (counter,)
@@ -115,36 +115,34 @@ _BITS_AT_ONCE = 2048
 """Numbers of up to 640 digits are written whatever Python's limit is set to."""
 
 
-def array(function: str, part: Any, impl: Impl) -> Any:
+def array(part: Any, impl: Impl) -> Any:
     """Return an array part checked: as it is if JAX holds it, else as counters.
 
     NumPy arrays become words here, before JAX could cut int64 to int32.
     """
     if is_typed_key(part) or not isinstance(part, (jax.Array, np.ndarray)):
-        raise _bad_part(function, part)
+        raise _bad_part(part)
     if isinstance(part, np.ma.MaskedArray):
         wanted, got = "of arrays without a mask", Words("a masked array")
         cure = "For what isn't masked: ks.derive(key, ids.compressed())."
-        raise error(ArgumentTypeError, function, "path", wanted, got, cure)
+        raise error(ArgumentTypeError, "path", wanted, got, cure)
     if not is_integer_dtype(part):
-        raise _bad_part(function, part)
+        raise _bad_part(part)
     if part.dtype == np.uint64:
         cure = (
             "For two parts: "
             'ks.derive(key, (ids >> 32).astype("uint32"), (ids & 0xffffffff).astype("uint32")).'
         )
-        raise error(
-            ArgumentTypeError, function, "path", "of arrays below 64 bits or int64", part, cure
-        )
-    check_not_donated(function, "path", part)
-    _check_range(function, part, impl)
+        raise error(ArgumentTypeError, "path", "of arrays below 64 bits or int64", part, cure)
+    check_not_donated("path", part)
+    _check_range(part, impl)
     if isinstance(part, np.ndarray):
         part = array_counter(part)
         return part if impl.cipher else narrow(part)
     return part if impl.cipher else narrow(array_counter(part))
 
 
-def _check_range(function: str, part: Any, impl: Impl) -> None:
+def _check_range(part: Any, impl: Impl) -> None:
     # Only types that can leave the range are looked at, so that int32 ids are never
     # copied to the host.
     info = jax.numpy.iinfo(part.dtype)
@@ -163,32 +161,30 @@ def _check_range(function: str, part: Any, impl: Impl) -> None:
             wanted = f"of positions from {_power(lowest)} to {_power(end)} - 1"
             got = Words(f"{summary(part)} with others among them")
             cure = "" if impl.cipher else _NARROW_CURE
-            raise error(ArgumentValueError, function, "path", wanted, got, cure)
+            raise error(ArgumentValueError, "path", wanted, got, cure)
 
 
 def _power(number: int) -> str:
     return str(number) if number == 0 else f"{'-' * (number < 0)}2**{abs(number).bit_length() - 1}"
 
 
-def _bad_part(function: str, part: Any) -> ArgumentTypeError:
+def _bad_part(part: Any, told: str = "") -> ArgumentTypeError:
     wanted = "made of names, integers and integer arrays"
     if is_typed_key(part) and not part.shape:
-        cure = f"For a name made of it: ks.{function}(key, ks.fingerprint(part))."
+        cure = "For a name made of it: ks.{caller}(key, ks.fingerprint(part))."
     elif is_typed_key(part) or (isinstance(part, np.ndarray) and part.dtype.kind in "OSU"):
         cure = ""
     elif isinstance(part, (tuple, list)):
-        cure = f"For a path: ks.{function}(key, *path). For an array of positions: np.asarray(ids)."
+        cure = "For a path: ks.{caller}(key, *path). For an array of positions: np.asarray(ids)."
     elif getattr(part, "shape", None):
-        cure = f"For positions: ks.{function}(key, ids.astype('int32'))."
+        cure = "For positions: ks.{caller}(key, ids.astype('int32'))."
     elif isinstance(part, jax.Array):
-        cure = f"For a position: ks.{function}(key, i.astype('int32'))."  # int(i) fails under jit
+        cure = "For a position: ks.{caller}(key, i.astype('int32'))."  # int(i) fails under jit
     elif isinstance(part, float) or hasattr(part, "dtype"):
-        cure = f"For a position: ks.{function}(key, int(i))."
+        cure = "For a position: ks.{caller}(key, int(i))."
     else:
-        cure = f"For its text: ks.{function}(key, str(part))."
-    if function == "split_tree":
-        cure = "For keys of another type: {str(k): v for k, v in tree.items()}."
-    return error(ArgumentTypeError, function, "path", wanted, part, cure)
+        cure = "For its text: ks.{caller}(key, str(part))."
+    return error(ArgumentTypeError, "path", wanted, part, told or cure)
 
 
 def array_counter(ids: Any) -> Counter:

@@ -69,27 +69,25 @@ def parts(path: tuple[Any, ...]) -> tuple[Any, ...]:
     return tuple(parts)
 
 
-def plan(function: str, paths: tuple[tuple[Any, ...], ...], impl: Impl) -> Tree:
+def plan(paths: tuple[tuple[Any, ...], ...], impl: Impl, cure: str = "") -> Tree:
     """Check the static parts of paths, and merge the paths so that each key is made once.
 
+    `cure` is what to write where a part is none.
     What is asked for again is looked up: no name is hashed, and no tree is built, twice.
     """
     # To a dict 1, 1.0 and True are one, here they are not.
     plain = all(type(part) in _PLAIN for path in paths for part in path)
     known = plain and len(paths) <= _REMEMBERED
-    return (_plan if known else _plan.__wrapped__)(function, paths, impl)
+    return (_plan if known else _plan.__wrapped__)(paths, impl, cure)
 
 
 _PLAIN = frozenset((str, bytes, int))
 
 
 @functools.lru_cache(maxsize=64)
-def _plan(function: str, paths: tuple[tuple[Any, ...], ...], impl: Impl) -> Tree:
+def _plan(paths: tuple[tuple[Any, ...], ...], impl: Impl, cure: str) -> Tree:
     return grow(
-        [
-            tuple(step for part in path for step in scheme.counters(function, part, impl))
-            for path in paths
-        ]
+        [[step for part in path for step in scheme.counters(part, impl, cure)] for path in paths]
     )
 
 

@@ -16,24 +16,24 @@ from keystream._impl import Impl, is_key_dtype
 Body = Callable[..., Any]
 
 
-def one_key(function: str, key: Any, call: str) -> Impl:
+def one_key(key: Any, call: str) -> Impl:
     """Refuse all but one typed key, with the loop's call as it should be."""
-    impl = check_key(function, key, call=call)
-    check_key_in_context(function, impl, key)
+    impl = check_key(key, call=call)
+    check_key_in_context(impl, key)
     return impl
 
 
-def paired(function: str, body: Body) -> Body:
+def paired(body: Body) -> Body:
     """Hold what a body returns against `(carry, y)` and the carry that it was given."""
 
     def checked(before: Any, *args: Any) -> tuple[Any, Any]:
-        out = called(function, "body(key, carry, x)", body, *args)
+        out = called("body(key, carry, x)", body, *args)
         if not isinstance(out, (tuple, list)) or len(out) != 2:
             cure = "For a step without output: return carry, None."
-            raise error(BodyError, function, "body", "(carry, y)", out, cure, must="return")
+            raise error(BodyError, "body", "(carry, y)", out, cure, must="return")
         carry, y = out
-        _like(function, "a carry", before, carry)
-        check_arrays(function, "body", y, cls=BodyError, must="return")
+        _like("a carry", before, carry)
+        check_arrays("body", y, cls=BodyError, must="return")
         return carry, y
 
     return checked
@@ -61,22 +61,22 @@ class Steps:
         return last, jax.tree.unflatten(self._y_structure, ys)
 
 
-def next_value(function: str, body: Body, form: str, /, *args: Any) -> Any:
+def next_value(body: Body, form: str, /, *args: Any) -> Any:
     """Return what a body makes of the value that it is given last: one like it."""
-    out = called(function, form, body, *args)
-    _like(function, "a value", args[-1], out)
+    out = called(form, body, *args)
+    _like("a value", args[-1], out)
     return out
 
 
-def _like(function: str, returned: str, before: Any, after: Any) -> None:
+def _like(returned: str, before: Any, after: Any) -> None:
     """Refuse a value that a loop can't carry on with: another structure, shape or dtype."""
-    check_arrays(function, "body", after, cls=BodyError, must="return")
+    check_arrays("body", after, cls=BodyError, must="return")
     structures: list[Any] = [jax.tree.structure(tree) for tree in (before, after)]
     old, new = jax.tree.leaves(before), jax.tree.leaves(after)
     alike = structures[0] == structures[1]
     if not (alike and all(_fits(*pair) for pair in zip(old, new, strict=True))):
         wanted = f"{returned} like the one it was given ({_outline(before)})"
-        raise error(BodyError, function, "body", wanted, Words(_outline(after)), must="return")
+        raise error(BodyError, "body", wanted, Words(_outline(after)), must="return")
 
 
 def _fits(before: Any, after: Any) -> bool:

@@ -15,7 +15,7 @@ from keystream._checks.key import check_impl
 from keystream._checks.numbers import check_start
 from keystream._checks.tree import check_arrays
 from keystream._checks.values import check_not_donated, is_integer_dtype, is_traced, static_int
-from keystream._errors import ArgumentTypeError, ArgumentValueError, Words, error
+from keystream._errors import ArgumentTypeError, ArgumentValueError, Words, error, public
 from keystream._impl import Impl, is_typed_key
 from keystream._keys import children, program
 from keystream._keys.program import Function
@@ -24,6 +24,7 @@ from keystream._loops.body import next_value, one_key
 from keystream._types import C, Numbers, Position
 
 
+@public
 def fori_loop(
     lower: Position,
     upper: Position,
@@ -72,8 +73,8 @@ def fori_loop(
         >>> ks.fori_loop(0, 5, turn, 0, key=ks.key(42)).shape
         ()
     """
-    impl = one_key("fori_loop", key, "ks.fori_loop(lower, upper, body, init, key=key)")
-    check_arrays("fori_loop", "init", init)
+    impl = one_key(key, "ks.fori_loop(lower, upper, body, init, key=key)")
+    check_arrays("init", init)
     lower, upper = _bound("lower", lower, impl), _bound("upper", upper, impl)
     # A Python int has the dtype of the array beside it, unless that is an unsigned one.
     kinds = [np.dtype(getattr(bound, "dtype", np.int32)) for bound in (lower, upper)]
@@ -81,7 +82,7 @@ def fori_loop(
     unsigned = any(kind.kind == "u" for kind in kinds)
     if kinds[0] != kinds[1] and (unsigned or not plain):
         wanted, got = "of lower's dtype", Words(f"{kinds[1]} for {kinds[0]}")
-        raise error(ArgumentTypeError, "fori_loop", "upper", wanted, got)
+        raise error(ArgumentTypeError, "upper", wanted, got)
     turns = None
     if not is_traced(lower, upper):
         info = np.iinfo(jnp.result_type(int))
@@ -89,12 +90,12 @@ def fori_loop(
         turns = max(upper - lower, 0)
         if turns > info.max:
             wanted = f"at most {info.max} turns from lower"
-            raise error(ArgumentValueError, "fori_loop", "upper", wanted, upper)
+            raise error(ArgumentValueError, "upper", wanted, upper)
     leaves, structure = jax.tree.flatten(init)
 
     def turn(key: jax.Array, i: Any, val: list[Any]) -> list[Any]:
         before = jax.tree.unflatten(structure, val)
-        after = next_value("fori_loop", body, "body(key, i, val)", key, i, before)
+        after = next_value(body, "body(key, i, val)", key, i, before)
         return jax.tree.leaves(after)
 
     made = program.run(_make_fori, [turn], key, lower, upper, leaves, turns=turns)
@@ -112,7 +113,7 @@ def _make_fori(
     turns: int | None,
 ) -> list[Any]:
     """Count from `lower`; a static number of turns is what a loop is compiled for."""
-    wide = check_impl("fori_loop", key).cipher
+    wide = check_impl(key).cipher
 
     def turn(i: Any, val: list[Any]) -> list[Any]:
         counter = array_counter(jnp.asarray(i))
@@ -127,6 +128,7 @@ def _make_fori(
     return list(made)
 
 
+@public
 def while_loop(
     cond: Callable[[C], Any],
     body: Callable[[jax.Array, C], C],
@@ -171,19 +173,19 @@ def while_loop(
         >>> int(ks.while_loop(lambda val: val != 6, roll, 0, key=ks.key(42)))
         6
     """
-    impl = one_key("while_loop", key, "ks.while_loop(cond, body, init, key=key)")
-    check_arrays("while_loop", "init", init)
-    first = children.start_counter(check_start("while_loop", start, 1, impl), 1, impl)
+    impl = one_key(key, "ks.while_loop(cond, body, init, key=key)")
+    check_arrays("init", init)
+    first = children.start_counter(check_start(start, 1, impl), 1, impl)
     first = first or Counter(None, np.uint32(0))
 
     leaves, structure = jax.tree.flatten(init)
 
     def more(val: list[Any]) -> list[Any]:
-        return [call("while_loop", "cond(val)", cond, jax.tree.unflatten(structure, val))]
+        return [call("cond(val)", cond, jax.tree.unflatten(structure, val))]
 
     def turn(key: jax.Array, val: list[Any]) -> list[Any]:
         before = jax.tree.unflatten(structure, val)
-        return jax.tree.leaves(next_value("while_loop", body, "body(key, val)", key, before))
+        return jax.tree.leaves(next_value(body, "body(key, val)", key, before))
 
     first = widen(first) if impl.cipher else first
     made = program.run(_make_while, [more, turn], key, first, leaves)
@@ -215,19 +217,19 @@ def _bound(which: str, bound: Any, impl: Impl) -> Any:
     if number is None:
         array = isinstance(bound, (jax.Array, np.ndarray)) and not is_typed_key(bound)
         if not array or bound.shape or not is_integer_dtype(bound):
-            raise error(ArgumentTypeError, "fori_loop", which, "an integer scalar", bound)
+            raise error(ArgumentTypeError, which, "an integer scalar", bound)
         if is_traced(bound):
             return bound
-        check_not_donated("fori_loop", which, bound)
+        check_not_donated(which, bound)
         number = int(bound)
     if number < 0 and not impl.cipher:
         wanted = "zero or more for a key without a public cipher"
-        raise error(ArgumentValueError, "fori_loop", which, wanted, number)
+        raise error(ArgumentValueError, which, wanted, number)
     # Between static bounds JAX counts in its default integers, whatever the bounds are:
     # from 2**31 on a uint32 index would come out negative, and an int64 one cut.
     info = jnp.iinfo(jnp.result_type(int))
     if not info.min <= number <= info.max:
         wanted = f"an index that fits {info.dtype}"
         cure = "For positions up to 2**63: ks.while_loop(cond, body, init, key=key, start=lower)."
-        raise error(ArgumentValueError, "fori_loop", which, wanted, number, cure)
+        raise error(ArgumentValueError, which, wanted, number, cure)
     return bound if hasattr(bound, "dtype") and not isinstance(bound, np.generic) else number

@@ -14,7 +14,7 @@ from keystream._checks.calls import call_for_arrays
 from keystream._checks.key import check_draws_in_lanes
 from keystream._checks.numbers import check_batch_size, check_count, check_size, check_start
 from keystream._checks.tree import check_arrays
-from keystream._errors import ArgumentValueError, error
+from keystream._errors import ArgumentValueError, error, public
 from keystream._keys import children, program
 from keystream._keys.batches import fill
 from keystream._keys.program import Function, Leaves
@@ -23,6 +23,7 @@ from keystream._loops.body import Steps, one_key, paired
 from keystream._types import C, Numbers, Position, X, Y
 
 
+@public
 def scan(
     body: Callable[[jax.Array, C, X], tuple[C, Y]],
     init: C | Numbers,
@@ -82,11 +83,11 @@ def scan(
         >>> int(carry), ys.shape
         (6, (4,))
     """
-    impl = one_key("scan", key, "ks.scan(body, init, xs, key=key)")
-    check_arrays("scan", "init", init)
-    steps = _length("scan", xs, length)
-    first = children.start_counter(check_start("scan", start, steps, impl), steps, impl)
-    step = Steps(paired("scan", body), init, xs)
+    impl = one_key(key, "ks.scan(body, init, xs, key=key)")
+    check_arrays("init", init)
+    steps = _length(xs, length)
+    first = children.start_counter(check_start(start, steps, impl), steps, impl)
+    step = Steps(paired(body), init, xs)
     made = program.run(
         _make_scan,
         [step],
@@ -122,6 +123,7 @@ def _make_scan(
     return made
 
 
+@public
 def scan_carried(
     body: Callable[[jax.Array, C, X], tuple[C, Y]],
     init: C | Numbers,
@@ -173,10 +175,10 @@ def scan_carried(
         >>> key.shape, int(carry), ys.shape
         ((), 3, (3,))
     """
-    one_key("scan_carried", key, "ks.scan_carried(body, init, xs, key=key)")
-    check_arrays("scan_carried", "init", init)
-    steps = _length("scan_carried", xs, length)
-    step = Steps(paired("scan_carried", body), init, xs)
+    one_key(key, "ks.scan_carried(body, init, xs, key=key)")
+    check_arrays("init", init)
+    steps = _length(xs, length)
+    step = Steps(paired(body), init, xs)
     key, *made = program.run(
         _make_scan_carried,
         [step],
@@ -204,6 +206,7 @@ def _make_scan_carried(
     return key, carry, ys
 
 
+@public
 def map(  # noqa: A001 - the name that JAX users look for, as in `lax.map`
     body: Callable[[jax.Array, X], Y],
     xs: X | Numbers,
@@ -251,17 +254,17 @@ def map(  # noqa: A001 - the name that JAX users look for, as in `lax.map`
         >>> ks.map(noisy, jnp.zeros(6, int), key=ks.key(42), batch_size=4).shape
         (6,)
     """
-    impl = one_key("map", key, "ks.map(body, xs, key=key)")
-    steps = _length("map", xs, None)
+    impl = one_key(key, "ks.map(body, xs, key=key)")
+    steps = _length(xs, None, "For draws without inputs: ks.sample(sampler, key, n).")
     if batch_size is not None:
-        check_draws_in_lanes("map", impl, key)
-        batch_size = check_batch_size("map", batch_size)
-    first = children.start_counter(check_start("map", start, steps, impl), steps, impl)
+        check_draws_in_lanes(impl, key)
+        batch_size = check_batch_size(batch_size)
+    first = children.start_counter(check_start(start, steps, impl), steps, impl)
 
     first = children.two_words(key, first)
 
     def one(key: jax.Array, x: Any) -> Any:
-        return call_for_arrays("map", "body(key, x)", body, key, x)
+        return call_for_arrays("body(key, x)", body, key, x)
 
     if batch_size is None:
         step = Steps(lambda _, key, carry, x: (carry, one(key, x)), (), xs)
@@ -270,7 +273,7 @@ def map(  # noqa: A001 - the name that JAX users look for, as in `lax.map`
         return scanned
     inputs, structure = jax.tree.flatten(xs)
     if any(len(x) != steps for x in inputs):  # else the slices would be clamped
-        raise error(ArgumentValueError, "map", "xs", "of one leading length", xs)
+        raise error(ArgumentValueError, "xs", "of one leading length", xs)
     item = Leaves(lambda key, x: one(key, jax.tree.unflatten(structure, x)))
     made = program.run(_make_map, [item], key, first, inputs, length=steps, batch=batch_size)
     ys: Y = jax.tree.unflatten(item.structure, made)
@@ -297,19 +300,15 @@ def _make_map(
     return draw(0, length) if batch >= length else fill(draw, length, batch)
 
 
-def _length(function: str, xs: Any, length: Any) -> int:
+_WITHOUT_XS = "For steps without inputs: ks.{caller}(body, init, key=key, length=n)."
+
+
+def _length(xs: Any, length: Any, cure: str = _WITHOUT_XS) -> int:
     """Return how many steps to make; JAX holds that against the arrays."""
-    check_arrays(function, "xs", xs)
+    check_arrays("xs", xs)
     shapes = [jnp.shape(leaf) for leaf in jax.tree.leaves(xs)]
     if () in shapes or (length is None and not shapes):
-        wanted, cure = "of arrays with a leading length", _WITHOUT_XS[function == "map"]
-        raise error(ArgumentValueError, function, "xs", wanted, xs, cure.format(function))
-    steps = shapes[0][0] if length is None else check_count(function, "length", length)
-    check_size(function, (steps,), argument="length")
+        raise error(ArgumentValueError, "xs", "of arrays with a leading length", xs, cure)
+    steps = shapes[0][0] if length is None else check_count("length", length)
+    check_size((steps,), argument="length")
     return steps
-
-
-_WITHOUT_XS = (
-    "For steps without inputs: ks.{}(body, init, key=key, length=n).",
-    "For draws without inputs: ks.sample(sampler, key, n).",
-)

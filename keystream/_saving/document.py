@@ -92,7 +92,7 @@ class Source(NamedTuple):
     ) -> SavedError:
         """Word what is wrong with the document, or with one place in its tree."""
         argument = f"{self.argument} at {at}" if at else self.argument
-        return error(SavedError, self.function, argument, requirement, got, cure, must=must)
+        return error(SavedError, argument, requirement, got, cure, must=must)
 
 
 def differing(wanted: Iterable[Any], got: Iterable[Any]) -> Words:

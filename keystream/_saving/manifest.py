@@ -13,6 +13,7 @@ from keystream._errors import (
     ManifestError,
     Words,
     error,
+    public,
     summary,
 )
 from keystream._saving import canaries
@@ -42,6 +43,7 @@ READ: dict[str, Fact | Setting] = {**FACTS, **SETTINGS}
 ENTRIES: dict[str, Fact | Setting | Canary] = {**READ, **CANARIES}
 
 
+@public
 def manifest() -> dict[str, Any]:
     """Return a dict of what this program's numbers depend on besides its keys.
 
@@ -86,6 +88,7 @@ def manifest() -> dict[str, Any]:
     return _here()
 
 
+@public
 def check_manifest(manifest: Mapping[str, Any]) -> dict[str, Difference]:
     """Return what differs from a saved manifest; raise if other numbers would come.
 
@@ -142,9 +145,7 @@ def check_manifest(manifest: Mapping[str, Any]) -> dict[str, Difference]:
     if any(each.changes in ("keys", "draws") for each in found.values()):
         wanted = "the keys and draws of this program"
         got = Words(_describe(found))
-        raise error(
-            ManifestError, "check_manifest", "manifest", wanted, got, _cure(found), must="describe"
-        )
+        raise error(ManifestError, "manifest", wanted, got, _cure(found), must="describe")
     return found
 
 
@@ -168,19 +169,19 @@ def _check(manifest: object) -> dict[str, Any]:
     if not isinstance(manifest, Mapping):
         wanted = "a dict, as ks.manifest() returns"
         cure = "For its text: ks.check_manifest(json.loads(manifest))."
-        raise error(ArgumentTypeError, "check_manifest", "manifest", wanted, manifest, cure)
+        raise error(ArgumentTypeError, "manifest", wanted, manifest, cure)
     for name in (*REQUIRED, *CANARIES):
         if name not in manifest:
             wanted, got = f"the entry {name!r}", Words("none")
-            raise error(ArgumentValueError, "check_manifest", "manifest", wanted, got, must="hold")
+            raise error(ArgumentValueError, "manifest", wanted, got, must="hold")
     for name, value in manifest.items():
         if name in ENTRIES and not ENTRIES[name].fits(value):
             wanted = f"{name!r} as ks.manifest() returns it"
-            raise error(ArgumentTypeError, "check_manifest", "manifest", wanted, value, must="hold")
+            raise error(ArgumentTypeError, "manifest", wanted, value, must="hold")
     if not 1 <= manifest["manifest"] <= FORMAT:
         wanted, got = f"of format {FORMAT}", Words(f"format {manifest['manifest']}")
         cure = "For one of this keystream: ks.manifest()."
-        raise error(ArgumentValueError, "check_manifest", "manifest", wanted, got, cure)
+        raise error(ArgumentValueError, "manifest", wanted, got, cure)
     return dict(manifest)
 
 

@@ -8,12 +8,13 @@ from typing import Any, overload
 
 import numpy as np
 
-from keystream._errors import ArgumentTypeError, Words, error
+from keystream._errors import ArgumentTypeError, Words, error, public
 from keystream._saving.document import HEADER, Arrays, Source, read, seal, write
 from keystream._saving.tree import ANY, build, take
 from keystream._types import T
 
 
+@public
 def dumps(tree: Any, /) -> str:
     """Return a tree of keys and streams as text: JSON that says what it holds.
 
@@ -54,13 +55,14 @@ def dumps(tree: Any, /) -> str:
         >>> bool(ks.loads(text)["key"] == ks.key(42))
         True
     """
-    return json.dumps(seal(write(take("dumps", tree))))
+    return json.dumps(seal(write(take(tree))))
 
 
 @overload
 def loads(text: str, /, *, like: None = None) -> Any: ...
 @overload
 def loads(text: str, /, *, like: T) -> T: ...
+@public
 def loads(text: str, /, *, like: Any = None) -> Any:
     """Read back what `dumps` wrote: the same tree of keys and streams.
 
@@ -109,13 +111,14 @@ def loads(text: str, /, *, like: Any = None) -> Any:
     source = Source("loads", "text", "text")
     given: object = text
     if not isinstance(given, str):
-        raise error(ArgumentTypeError, "loads", "text", "a str", _type_of(given), cure)
+        raise error(ArgumentTypeError, "text", "a str", _type_of(given), cure)
     if text and not text.lstrip().startswith("{"):  # it may be where a document lies
         got = Words(f"{len(text)} characters that don't begin with a brace")
         raise source.fault("JSON as keystream writes it", got, cure)
     return build(source, read(source, text), ANY if like is None else like)
 
 
+@public
 def to_words(tree: Any, /) -> dict[str, Any]:
     """Return a tree of keys and streams as a flat dict of NumPy arrays, by name.
 
@@ -159,7 +162,7 @@ def to_words(tree: Any, /) -> dict[str, Any]:
         arrays[name] = words
         return name
 
-    node = take("to_words", tree)
+    node = take(tree)
     document = {**seal(write(node)), "tree": write(node, put)}
     return {HEADER: np.frombuffer(bytearray(json.dumps(document).encode()), np.uint8), **arrays}
 
@@ -168,6 +171,7 @@ def to_words(tree: Any, /) -> dict[str, Any]:
 def from_words(words: Mapping[str, Any], /, *, like: None = None) -> Any: ...
 @overload
 def from_words(words: Mapping[str, Any], /, *, like: T) -> T: ...
+@public
 def from_words(words: Mapping[str, Any], /, *, like: Any = None) -> Any:
     """Read back what `to_words` made: the same tree of keys and streams.
 
@@ -207,7 +211,7 @@ def from_words(words: Mapping[str, Any], /, *, like: Any = None) -> Any:
     given: object = words
     if not isinstance(given, Mapping):
         wanted, cure = "a mapping to arrays", "For a file: ks.from_words(np.load(path))."
-        raise error(ArgumentTypeError, "from_words", "words", wanted, _type_of(given), cure)
+        raise error(ArgumentTypeError, "words", wanted, _type_of(given), cure)
     source = Source("from_words", "words", f"bytes(words[{HEADER!r}])")
     arrays = Arrays(source, words)
     return build(source, read(source, arrays.text(), arrays), ANY if like is None else like)

@@ -77,55 +77,55 @@ def _label(entry: Any) -> str | None:
 # From trees to nodes.
 
 
-def take(function: str, tree: Any, place: str = "tree", depth: int = 0) -> Node:
+def take(tree: Any, place: str = "tree", depth: int = 0) -> Node:
     """Return the node of a tree; refuse what can't be saved, saying where it is."""
     if depth > DEPTH:
         wanted = f"at most {DEPTH} levels below the top"
-        raise error(ArgumentValueError, function, "tree", wanted, Words("more"))
+        raise error(ArgumentValueError, "tree", wanted, Words("more"))
     if tree is None:
         return None
     if is_typed_key(tree):
-        return _take_keys(function, tree, place)
+        return _take_keys(tree, place)
     if type(tree) is Stream:
-        return _take_stream(function, tree, place)
+        return _take_stream(tree, place)
     found = view(tree)
     if not isinstance(found, Container):
-        raise _not_ours(function, tree, place)
+        raise _not_ours(tree, place)
     for name in found.names if found.kind in BY_NAME else ():
         if write_name(name) is None:
             cure = "For their texts: {str(k): v for k, v in tree.items()}."
             wanted = "str in UTF-8, bytes or ints of 64 bits as its keys"
-            raise error(KeyTypeError, function, place, wanted, name, cure, must="have")
+            raise error(KeyTypeError, place, wanted, name, cure, must="have")
     places = [place + found.place(index) for index in range(len(found.below))]
     pairs = zip(found.below, places, strict=True)
     if found.kind == "streams":
-        return found._replace(below=tuple(_take_stream(function, *pair) for pair in pairs))
-    below = tuple(take(function, *pair, depth + 1) for pair in pairs)
+        return found._replace(below=tuple(_take_stream(*pair) for pair in pairs))
+    below = tuple(take(*pair, depth + 1) for pair in pairs)
     return found._replace(below=below)
 
 
-def _take_keys(function: str, keys: jax.Array, place: str) -> KeysNode:
-    check_impl(function, keys, argument=place)
-    _check_held(function, keys, place)
-    cure = f"Outside of jit: ks.{function}(tree)."
-    words = np.array(check_concrete(function, keys, cure, place))
+def _take_keys(keys: jax.Array, place: str) -> KeysNode:
+    check_impl(keys, argument=place)
+    _check_held(keys, place)
+    cure = "Outside of jit: ks.{caller}(tree)."
+    words = np.array(check_concrete(keys, cure, place))
     return KeysNode(str(jax.random.key_impl(keys)), keys.shape, words.reshape(-1))
 
 
-def _take_stream(function: str, stream: Any, place: str) -> StreamNode:
+def _take_stream(stream: Any, place: str) -> StreamNode:
     key, words = stream.tree_flatten()[0] if type(stream) is Stream else (stream, None)
     if not is_typed_key(key) or not _are_words(words, key):
         wanted, cure = "a Stream of a key and its position", "For a fresh one: ks.Stream(key)."
         got = Words(repr(stream)) if type(stream) is Stream else stream
-        raise error(KeyTypeError, function, place, wanted, got, cure)
-    keys = _take_keys(function, key, place)
-    _check_held(function, words, place)
+        raise error(KeyTypeError, place, wanted, got, cure)
+    keys = _take_keys(key, place)
+    _check_held(words, place)
     node = StreamNode(keys, positions(np.asarray(words)))
     end = end_of(keys.impl)
     if any(each >= end for each in node.positions):
         wanted = f"at positions below 2**{end.bit_length() - 1}"
         cure = "For a stream of its own: ks.Stream(ks.derive(key, 'more'))."
-        raise error(ArgumentValueError, function, place, wanted, Words("one beyond"), cure)
+        raise error(ArgumentValueError, place, wanted, Words("one beyond"), cure)
     return node
 
 
@@ -134,7 +134,7 @@ def _are_words(words: Any, key: jax.Array) -> bool:
     return known and words.shape == (*key.shape, 2)
 
 
-def _not_ours(function: str, leaf: Any, place: str) -> KeyTypeError:
+def _not_ours(leaf: Any, place: str) -> KeyTypeError:
     wanted = "a key, a key array, a Stream or Streams"
     cure = "For keys and other arrays in one file: np.savez(file, w=w, **ks.to_words(keys))."
     if isinstance(leaf, Iterator):
@@ -142,23 +142,23 @@ def _not_ours(function: str, leaf: Any, place: str) -> KeyTypeError:
     cure = legacy_cure(leaf) or cure
     abstract = isinstance(leaf, jax.ShapeDtypeStruct)
     got = Words(f"the ShapeDtypeStruct of {summary(leaf)}") if abstract else leaf
-    return error(KeyTypeError, function, place, wanted, got, cure)
+    return error(KeyTypeError, place, wanted, got, cure)
 
 
-def _check_held(function: str, array: Any, place: str) -> None:
+def _check_held(array: Any, place: str) -> None:
     """Refuse what this process can't copy to the host."""
     if is_traced(array):
-        cure = f"Outside of jit: ks.{function}(tree)."
-        raise error(KeyTypeError, function, place, "concrete", array, cure)
-    check_not_donated(function, place, array)
+        cure = "Outside of jit: ks.{caller}(tree)."
+        raise error(KeyTypeError, place, "concrete", array, cure)
+    check_not_donated(place, array)
     if isinstance(array, jax.Array) and not _is_held(array):
         wanted = "held by this process as a whole"
         got = Words(f"{summary(array)} with parts on other processes")
         cure = (
             "For this process's parts: "
-            f"ks.{function}([shard.data for shard in keys.addressable_shards])."
+            "ks.{caller}([shard.data for shard in keys.addressable_shards])."
         )
-        raise error(ArgumentValueError, function, place, wanted, got, cure)
+        raise error(ArgumentValueError, place, wanted, got, cure)
 
 
 def _is_held(array: jax.Array) -> bool:
@@ -190,7 +190,7 @@ def _build_keys(source: Source, node: KeysNode, at: str) -> jax.Array:
         which = "of " + ", ".join(n for n, each in _impl.IMPLS.items() if not each.refused)
         argument = f"{source.argument} at {at}" if at else source.argument
         got = Words(f"keys of {summary(node.impl)}")
-        raise error(KeyImplError, source.function, argument, which, got)
+        raise error(KeyImplError, argument, which, got)
     words = node.words.reshape(*node.shape, known.words)
     # Inside a traced function too they are constants.
     with jax.ensure_compile_time_eval():
@@ -214,7 +214,7 @@ def _build_container(source: Source, node: Container, like: Any, asked: Any, at:
         cure += f"ks.{source.function}({source.argument}, like=tree)."
         got = Words(f"None for {_describe(node)} at {at or 'the top'}")
         wanted = "a tree of the same structure"
-        raise error(SavedError, source.function, "like", wanted, got, cure)
+        raise error(SavedError, "like", wanted, got, cure)
     else:
         asked = node._replace(below=(ANY,) * len(node.below))
     order = [*range(len(node.below))]
@@ -283,7 +283,7 @@ def _check_alike(source: Source, node: Container, asked: Any, at: str) -> None:
 
 def _unlike(source: Source, at: str, wanted: str, got: str, *, must: str = "be") -> SavedError:
     cure = f"To see what was saved: json.loads({source.document})['tree']."
-    return error(SavedError, source.function, f"like{at}", wanted, Words(got), cure, must=must)
+    return error(SavedError, f"like{at}", wanted, Words(got), cure, must=must)
 
 
 def _describe(value: Any) -> str:

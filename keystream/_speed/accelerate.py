@@ -11,7 +11,7 @@ import numpy as np
 from jax.interpreters import mlir
 
 from keystream import _compat
-from keystream._errors import ArgumentTypeError, error
+from keystream._errors import ArgumentTypeError, error, public
 from keystream._speed import forms
 from keystream._speed.forms import FORMS, accelerated
 
@@ -26,6 +26,7 @@ above: list[Callable[[], None]] = []
 are under way."""
 
 
+@public
 def accelerate(enabled: bool = True, *, clear_caches: bool = False) -> bool:
     """Make large draws 2 to 5 times faster on CPU, with the same keys and bits.
 
@@ -93,7 +94,7 @@ def accelerate(enabled: bool = True, *, clear_caches: bool = False) -> bool:
 def _check_flag(argument: str, value: object) -> None:
     if not isinstance(value, (bool, np.bool_)):
         cure = "To switch it off again: ks.accelerate(False)."
-        raise error(ArgumentTypeError, "accelerate", argument, "True or False", value, cure)
+        raise error(ArgumentTypeError, argument, "True or False", value, cure)
 
 
 def _switch_on() -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from typing import Any, NamedTuple, NoReturn
 
@@ -12,7 +13,7 @@ from keystream import _impl
 from keystream._checks.key import check_concrete, check_key, check_key_in_context
 from keystream._checks.numbers import check_start
 from keystream._checks.values import is_traced
-from keystream._errors import ArgumentTypeError, ArgumentValueError, Words, error
+from keystream._errors import ArgumentTypeError, ArgumentValueError, Words, error, public
 from keystream._impl import NARROW_END, POSITIONS_END
 from keystream._keys import children, on_host
 from keystream._keys.scheme import Counter
@@ -22,6 +23,7 @@ BLOCK = 64
 """Keys that are made at a time: more are no cheaper each."""
 
 
+@public
 def iter_keys(key: jax.Array, /, *, start: Position = 0) -> Iterator[jax.Array]:
     """Return an iterator over the children of one key, for eager code.
 
@@ -68,13 +70,13 @@ def iter_keys(key: jax.Array, /, *, start: Position = 0) -> Iterator[jax.Array]:
         >>> bool(key == ks.derive(ks.key(42), 8))
         True
     """
-    impl = check_key("iter_keys", key, each="[ks.iter_keys(key) for key in keys]")
-    words = check_concrete("iter_keys", key, "Inside a traced function: ks.keys(key, n).")
+    impl = check_key(key, each="[ks.iter_keys(key) for key in keys]")
+    words = check_concrete(key, "Inside a traced function: ks.keys(key, n).")
     if is_traced(start):
         cure = "Inside a traced function: ks.keys(key, n, start=start)."
-        raise error(ArgumentTypeError, "iter_keys", "start", "concrete", start, cure)
-    check_key_in_context("iter_keys", impl, key)
-    first = int(check_start("iter_keys", start, 1, impl))
+        raise error(ArgumentTypeError, "start", "concrete", start, cure)
+    check_key_in_context(impl, key)
+    first = int(check_start(start, 1, impl))
     end = POSITIONS_END if impl.cipher else NARROW_END
     return KeyIterator(np.array(words), key.dtype, on_host.place_of(key), first, end)
 
@@ -112,18 +114,20 @@ class KeyIterator(Iterator[jax.Array]):
                     block.after.setdefault(block.end, self._made(block.end))
                 self._block = block.after[block.end]
 
+    @functools.partial(public, name="iter_keys")
     def __reduce__(self) -> NoReturn:
         # A copy would hand out the same keys once more.
         wanted, got = "one, not copied or pickled", Words("a copy")
         cure = "For a place that can be saved: ks.Stream(key)."
-        raise error(ArgumentTypeError, "iter_keys", "iterator", wanted, got, cure)
+        raise error(ArgumentTypeError, "iterator", wanted, got, cure)
 
+    @functools.partial(public, name="iter_keys")
     def _made(self, first: int) -> _Block:
         """Return the keys from a position on that are made in one go."""
         if first >= self._end:
             cure = "For keys of their own: ks.iter_keys(ks.derive(key, 'more'))."
             got = Words(f"a call after position {self._end - 1}")
-            raise error(ArgumentValueError, "iter_keys", "position", "below its end", got, cure)
+            raise error(ArgumentValueError, "position", "below its end", got, cure)
         count = min(BLOCK, self._end - first)
         places = np.uint64(first) + np.arange(count, dtype=np.uint64)
         hi, lo = (places >> np.uint64(32)).astype(np.uint32), places.astype(np.uint32)

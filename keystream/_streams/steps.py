@@ -60,7 +60,7 @@ def _moved(place: Counter, offset: Counter) -> jax.Array:
 
 
 def _own(place: Counter, key: jax.Array) -> Counter:
-    impl = check_impl("Stream", key)
+    impl = check_impl(key)
     return place if impl.cipher else narrow(place)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import jax
@@ -16,6 +17,7 @@ from keystream._errors import (
     KeyTypeError,
     Words,
     error,
+    public,
     summary,
 )
 from keystream._impl import NARROW_END, POSITIONS_END, Impl, is_typed_key
@@ -86,10 +88,12 @@ class Stream(Value):
     _words: Any
     _known: int | None
 
+    @public
     def __init__(self, key: jax.Array, /) -> None:
-        check_key_in_context("Stream", check_key("Stream", key), key)
+        check_key_in_context(check_key(key), key)
         _fill(self, *steps.begun(key), 0)
 
+    @public
     def next(self) -> tuple[jax.Array, Stream]:
         """Return the key at the position, and the stream one position further.
 
@@ -115,10 +119,11 @@ class Stream(Value):
             >>> bool(key == ks.derive(ks.key(42), 0)), stream.position
             (True, 1)
         """
-        after = self._after("Stream.next", 1, each="stream.next()")
+        after = self._after(1, each="stream.next()")
         use, key, words = steps.step(self._key, self._words)
         return use, make_stream(key, words, after)
 
+    @public
     def take(self, n: int, /) -> tuple[jax.Array, Stream]:
         """Return the next `n` keys as an array, and the stream `n` positions further.
 
@@ -147,14 +152,15 @@ class Stream(Value):
             >>> bool((keys == ks.keys(ks.key(42), 3)).all()), stream.position
             (True, 3)
         """
-        n = check_count("Stream.take", "n", n)
-        check_size("Stream.take", (n,), argument="n")
+        n = check_count("n", n)
+        check_size((n,), argument="n")
         known = 0 if is_symbolic(n) else n
-        after = self._after("Stream.take", known, "n", each="stream.take(n)")
+        after = self._after(known, "n", each="stream.take(n)")
         after = None if is_symbolic(n) else after
         keys, key, words = steps.take(self._key, self._words, n=n)
         return keys, make_stream(key, words, after)
 
+    @public
     def skip(self, n: Any, /) -> Stream:
         """Return the stream `n` positions further.
 
@@ -182,13 +188,14 @@ class Stream(Value):
             >>> stream.position == 2**40
             True
         """
-        n = check_start("Stream.skip", n, 1, steps.WIDE, argument="n")
+        n = check_start(n, 1, steps.WIDE, argument="n")
         known = 0 if is_traced(n) else n
-        after = self._after("Stream.skip", known, "n", each="stream.skip(n)")
+        after = self._after(known, "n", each="stream.skip(n)")
         after = None if is_traced(n) else after
         key, words = steps.skip(self._key, self._words, n)
         return make_stream(key, words, after)
 
+    @public
     def at(self, i: Position, /) -> jax.Array:
         """Return the key at position `i`, wherever the stream is.
 
@@ -216,32 +223,34 @@ class Stream(Value):
             >>> bool(stream.at(0) == ks.derive(ks.key(42), 0))
             True
         """
-        impl = self._impl("Stream.at", each="stream.at(i)")
-        check_key_in_context("Stream.at", impl, self._key, argument="stream")
+        impl = self._impl(each="stream.at(i)")
+        check_key_in_context(impl, self._key, argument="stream")
         if getattr(i, "shape", ()):
             # Under `jax.vmap` JAX cuts NumPy's int64 before it comes here.
             cure = "For an array of them: ks.derive(key, ids)."
             wanted = "an integer, static or traced"
-            raise error(ArgumentTypeError, "Stream.at", "i", wanted, i, cure)
-        i = check_start("Stream.at", i, 1, impl, argument="i")
+            raise error(ArgumentTypeError, "i", wanted, i, cure)
+        i = check_start(i, 1, impl, argument="i")
         counter = children.start_counter(i, 1, impl) or Counter(None, np.uint32(0))
         return children.eager_walk(self._key, (counter,))
 
     @property
+    @public
     def position(self) -> int:
         """The position of the next key: a Python int, known outside of tracing only."""
-        self._impl("Stream.position", each="stream.words")
+        self._impl(each="stream.words")
         known = self._place()
         if known is None:
             cure = "Inside a traced function: stream.words."
-            raise error(ArgumentTypeError, "Stream.position", "stream", "concrete", self, cure)
+            raise error(ArgumentTypeError, "stream", "concrete", self, cure)
         return known
 
     @property
+    @public
     def words(self) -> jax.Array:
         """The position in two words, high and low: uint32 of shape (2,), also under tracing."""
         if _is_donated(self):
-            raise _donated("Stream.words")
+            raise _donated()
         words: jax.Array = self._words
         return words
 
@@ -259,6 +268,7 @@ class Stream(Value):
         """Put leaves of any kind in place, unchecked, as JAX asks for."""
         return make_stream(*leaves)
 
+    @functools.partial(public, name="Stream")
     def __reduce__(self) -> tuple[Any, tuple[Any, ...]]:
         # Copies and pickles; JAX has its own words for an array that is gone or traced.
         _at_hand(self, "A stream doesn't change, so there is nothing to copy: stream.")
@@ -271,6 +281,7 @@ class Stream(Value):
     def __deepcopy__(self, _: object) -> Stream:
         return self.__copy__()
 
+    @functools.partial(public, name="Stream")
     def __eq__(self, other: object) -> bool:
         if type(other) is not Stream:
             return NotImplemented
@@ -286,26 +297,26 @@ class Stream(Value):
         place = self._place() if whole else None
         return f"Stream({summary(self._key)}, position={'...' if place is None else place})"
 
-    def _impl(self, function: str, *, each: str) -> Impl:
+    def _impl(self, *, each: str) -> Impl:
         """Refuse all but one stream; return the implementation of its key."""
         if not is_typed_key(self._key) or not _is_words(self._words):
             cure = "For a fresh one: ks.Stream(key)."
             got = Words(f"{summary(self._key)} and {summary(self._words)}")
             wanted = "a typed key and two uint32 words"
-            raise error(KeyTypeError, function, "stream", wanted, got, cure, must="hold")
+            raise error(KeyTypeError, "stream", wanted, got, cure, must="hold")
         if not _is_one(self):
             subject = "streams" if each.startswith("streams") else "stream"
             cure = f"For each of them: jax.vmap(lambda {subject}: {each})(several)."
             got = Words(f"several, {summary(self._key)}")
-            raise error(KeyTypeError, function, subject, "one", got, cure)
+            raise error(KeyTypeError, subject, "one", got, cure)
         if _is_donated(self):
-            raise _donated(function)
-        return check_impl(function, self._key, argument="stream")
+            raise _donated()
+        return check_impl(self._key, argument="stream")
 
-    def _after(self, function: str, step: int, argument: str = "step", *, each: str) -> int | None:
+    def _after(self, step: int, argument: str = "step", *, each: str) -> int | None:
         """Return the position `step` further, if it is known; refuse to leave the range."""
-        impl = self._impl(function, each=each)
-        check_key_in_context(function, impl, self._key, argument="stream")
+        impl = self._impl(each=each)
+        check_key_in_context(impl, self._key, argument="stream")
         place = self._place()
         end = POSITIONS_END if impl.cipher else NARROW_END
         if place is None or place + step < end:
@@ -313,7 +324,7 @@ class Stream(Value):
         wanted = f"such that the stream stays below 2**{end.bit_length() - 1}"
         got = Words(f"{step} from position {place}")
         cure = "For a stream of its own: ks.Stream(ks.derive(key, 'more'))."
-        raise error(ArgumentValueError, function, argument, wanted, got, cure)
+        raise error(ArgumentValueError, argument, wanted, got, cure)
 
     def _place(self) -> int | None:
         """Return the position, or None while it is traced; reads the device at most once."""
@@ -337,9 +348,9 @@ def _is_one(stream: Stream) -> bool:
 def _at_hand(stream: Stream, cure: str) -> None:
     """Refuse a stream that is donated or traced."""
     if _is_donated(stream):
-        raise _donated("Stream")
+        raise _donated()
     if is_traced(stream._key, stream._words):
-        raise error(ArgumentTypeError, "Stream", "stream", "concrete", stream, cure)
+        raise error(ArgumentTypeError, "stream", "concrete", stream, cure)
 
 
 def _equal(one: Any, other: Any) -> bool:
@@ -356,9 +367,9 @@ def _equal(one: Any, other: Any) -> bool:
     return bool(np.array_equal(jax.device_get(one), jax.device_get(other)))
 
 
-def _donated(function: str) -> ArgumentValueError:
+def _donated() -> ArgumentValueError:
     wanted = "one that wasn't donated (go on with the one that came back)"
-    return error(ArgumentValueError, function, "stream", wanted, Words("a donated one"))
+    return error(ArgumentValueError, "stream", wanted, Words("a donated one"))
 
 
 def _is_donated(stream: Stream) -> bool:

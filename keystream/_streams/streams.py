@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,6 +18,7 @@ from keystream._errors import (
     ArgumentTypeError,
     KeyTypeError,
     error,
+    public,
     summary,
     unknown_name,
 )
@@ -91,14 +93,15 @@ class Streams(Value):
     _names: tuple[str | bytes, ...]
     _streams: tuple[Any, ...]
 
+    @public
     def __init__(self, key: jax.Array, /, names: Any) -> None:
-        impl = check_key("Streams", key, names, call="ks.Streams(key, names)")
-        check_key_in_context("Streams", impl, key)
+        impl = check_key(key, names, call="ks.Streams(key, names)")
+        check_key_in_context(impl, key)
         if not isinstance(names, (tuple, list)):
             cure = "For a single one: ks.Streams(key, ('name',))."
-            raise error(ArgumentTypeError, "Streams", "names", "a tuple of names", names, cure)
-        known = check_names("Streams", names)
-        tree = key_tree.plan("Streams", tuple((name,) for name in known), impl)
+            raise error(ArgumentTypeError, "names", "a tuple of names", names, cure)
+        known = check_names(names)
+        tree = key_tree.plan(tuple((name,) for name in known), impl)
         set_attributes(self, _names=known, _streams=_begun(key, tree))
 
     @property
@@ -106,6 +109,7 @@ class Streams(Value):
         """The names, in the order in which they were given."""
         return self._names
 
+    @public
     def next(self, name: str | bytes, /) -> tuple[jax.Array, Streams]:
         """Return the next key of one stream, and the streams to go on with.
 
@@ -136,13 +140,14 @@ class Streams(Value):
             (1, 0)
         """
         index = self._index(name)
-        self._check_streams("Streams.next")
-        after = self._streams[index]._after("Streams.next", 1, each="streams.next(name)")
+        self._check_streams()
+        after = self._streams[index]._after(1, each="streams.next(name)")
         places = [stream._known for stream in self._streams]
         places[index] = after
         use, streams = _next(self._streams, index=index)
         return use, _made(self._names, tuple(map(_placed, streams, places)))
 
+    @functools.partial(public, name="Streams")
     def __getitem__(self, name: str | bytes) -> Stream:
         """Return the stream of one name, at its position.
 
@@ -171,9 +176,9 @@ class Streams(Value):
             True
         """
         index = self._index(name)
-        self._check_streams("Streams")
+        self._check_streams()
         stream: Stream = self._streams[index]
-        stream._impl("Streams", each="streams[name]")
+        stream._impl(each="streams[name]")
         return stream.skip(0)
 
     def __contains__(self, name: object) -> bool:
@@ -182,6 +187,7 @@ class Streams(Value):
     def __iter__(self) -> Iterator[str | bytes]:
         return iter(self._names)
 
+    @public
     def at(self, step: Position, /) -> dict[Any, jax.Array]:
         """Return a key for each name at one step, whatever the positions.
 
@@ -211,13 +217,13 @@ class Streams(Value):
             >>> bool(keys["dropout"] == ks.derive(ks.key(42), "dropout", 1000))
             True
         """
-        self._check_streams("Streams.at")
-        impls = [s._impl("Streams.at", each="streams.at(step)") for s in self._streams]
+        self._check_streams()
+        impls = [s._impl(each="streams.at(step)") for s in self._streams]
         for impl, stream in zip(impls, self._streams, strict=True):
-            check_key_in_context("Streams.at", impl, stream._key, argument="streams")
+            check_key_in_context(impl, stream._key, argument="streams")
         wide = all(impl.cipher for impl in impls)
         impl = _impl.IMPLS["threefry2x32" if wide else "rbg"]
-        step = check_start("Streams.at", step, 1, impl, argument="step")
+        step = check_start(step, 1, impl, argument="step")
         counter = children.start_counter(step, 1, impl) or Counter(None, np.uint32(0))
         keys = tuple(stream._key for stream in self._streams)
         if wide and keys and not is_traced(keys, counter):
@@ -268,19 +274,20 @@ class Streams(Value):
         shown = ", ".join(f"{n!r}: {s if isinstance(s, Stream) else summary(s)}" for n, s in pairs)
         return f"Streams({{{shown}}})"
 
+    @functools.partial(public, name="Streams")
     def _index(self, name: object) -> int:
-        known = check_name("Streams", name)
+        known = check_name(name)
         if known not in self._names:
-            raise unknown_name("Streams", "stream", known, self._names)
+            raise unknown_name("stream", known, self._names)
         return self._names.index(known)
 
-    def _check_streams(self, function: str) -> None:
+    def _check_streams(self) -> None:
         """Refuse what `jax.tree.map` with streams as leaves may have put in their place."""
         for stream in self._streams:
             if not isinstance(stream, Stream):
                 cure = "For fresh ones: ks.Streams(key, names)."
                 wanted = "a Stream for each name"
-                raise error(KeyTypeError, function, "streams", wanted, stream, cure, must="hold")
+                raise error(KeyTypeError, "streams", wanted, stream, cure, must="hold")
 
 
 def _made(names: tuple[str | bytes, ...], streams: tuple[Any, ...]) -> Streams:

@@ -18,7 +18,7 @@ import keystream as ks
 from keystream._audit.audit import subject_of
 from keystream._audit.reporting.report import Report
 from keystream._audit.values import SEVERITIES
-from keystream._errors import KeystreamError, summary
+from keystream._errors import KeystreamError, complete, summary
 from keystream.cli import _report
 from keystream.cli._audit import stages
 from keystream.cli._audit.target import (
@@ -102,7 +102,7 @@ def _audit(options: argparse.Namespace) -> Report | None:
             done = functools.partial(stage, "reading")
             return ks.audit(_report_end(fun, done, raised), *args, run=options.really, **kwargs)
     except (Exception, SystemExit) as problem:
-        own = isinstance(problem, KeystreamError) and str(problem).startswith("audit: ")
+        own = isinstance(problem, KeystreamError) and complete(problem, "audit").caller == "audit"
         if not own or problem in raised:
             traceback.print_exc()
             print(f"audit: {options.target} raised, so there is no report", file=sys.stderr)

@@ -9,26 +9,27 @@ import numpy as np
 
 from keystream._checks.key import check_concrete, check_key
 from keystream._checks.numbers import check_count
-from keystream._errors import ArgumentValueError, error
+from keystream._errors import ArgumentValueError, error, public
 
 ENTROPY_BITS = 256
 """All that SHA-256 gives: no implementation's key is wider."""
 
 
-def entropy(function: str, key: jax.Array, use: str) -> int:
+def entropy(key: jax.Array, use: str, rest: str = "") -> int:
     """Hash one key for one use into an int of 256 bits.
 
     The uses are kept apart by a prefix, since Python's `random`, NumPy's `RandomState` and
     torch all run a Mersenne Twister: from one int they would give one sequence.
     """
-    call = f"interop.{function}(key{', bits=32' if function == 'int_seed' else ''})"
-    check_key(function, key, each=f"[{call} for key in keys.ravel()]")
-    held = check_concrete(function, key, f"Outside of jit: {call}.")
+    call = f"interop.{{caller}}(key{rest})"
+    check_key(key, each=f"[{call} for key in keys.ravel()]")
+    held = check_concrete(key, f"Outside of jit: {call}.")
     prefix = f"keystream:1:interop:{use}:{jax.random.key_impl(key)}:".encode()
     digest = hashlib.sha256(prefix + np.asarray(held).astype(">u4").tobytes())
     return int.from_bytes(digest.digest(), "big")
 
 
+@public
 def int_seed(key: jax.Array, /, *, bits: int) -> int:
     """Return an int seed of so many bits, derived from one key.
 
@@ -65,7 +66,7 @@ def int_seed(key: jax.Array, /, *, bits: int) -> int:
         >>> interop.int_seed(ks.derive(ks.key(42), "shuffle"), bits=32)
         4194074044
     """
-    width = check_count("int_seed", "bits", bits, most=ENTROPY_BITS)
+    width = check_count("bits", bits, most=ENTROPY_BITS)
     if not width:
-        raise error(ArgumentValueError, "int_seed", "bits", "a count of 1 at least", width)
-    return entropy("int_seed", key, "int") & ((1 << width) - 1)
+        raise error(ArgumentValueError, "bits", "a count of 1 at least", width)
+    return entropy(key, "int", ", bits=32") & ((1 << width) - 1)

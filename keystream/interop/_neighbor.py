@@ -12,7 +12,7 @@ class NeighborMissingError(KeystreamError, ImportError):
     """A library that a conversion needs isn't installed, or can't be imported."""
 
 
-def neighbor(function: str, module: str, package: str) -> Any:
+def neighbor(module: str, package: str) -> Any:
     """Import a module of another library; where that fails, say how to install it."""
     try:
         return importlib.import_module(module)
@@ -20,12 +20,10 @@ def neighbor(function: str, module: str, package: str) -> Any:
         kind = "ImportError" if isinstance(reason, ImportError) else type(reason).__name__
         got = Words(f"{'an' if kind[0] in 'AEIOU' else 'a'} {kind} ({reason})")
         cure = f"In a shell: pip install '{package}'."
-        raise error(NeighborMissingError, function, module, "installed", got, cure) from reason
+        raise error(NeighborMissingError, module, "installed", got, cure) from reason
 
 
-def instance(
-    function: str, argument: str, value: object, cls: type, wanted: str, cure: str
-) -> None:
+def instance(argument: str, value: object, cls: type, wanted: str, cure: str) -> None:
     """Refuse what is no value of a class."""
     if not isinstance(value, cls):
-        raise error(ArgumentTypeError, function, argument, wanted, value, cure)
+        raise error(ArgumentTypeError, argument, wanted, value, cure)

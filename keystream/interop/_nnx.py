@@ -11,7 +11,7 @@ import numpy as np
 
 from keystream._checks.key import check_key
 from keystream._checks.values import is_traced
-from keystream._errors import ArgumentTypeError, ArgumentValueError, Words, error
+from keystream._errors import ArgumentTypeError, ArgumentValueError, Words, complete, error, public
 from keystream._impl import NARROW_END, concrete_words
 from keystream._streams.stream import Stream
 from keystream._streams.streams import Streams
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _PACKAGE = "flax>=0.12"
 
 
+@public
 def to_nnx(streams: Streams, /) -> nnx.Rngs:
     """Return the `nnx.Rngs` that hands out the keys of these streams, from here on.
 
@@ -65,19 +66,19 @@ def to_nnx(streams: Streams, /) -> nnx.Rngs:
         True
     """
     cure = "For fresh ones: ks.Streams(key, ('params', 'dropout'))."
-    instance("to_nnx", "streams", streams, Streams, "ks.Streams", cure)
+    instance("streams", streams, Streams, "ks.Streams", cure)
     for name in streams.names:
         if isinstance(name, bytes):
             wanted, cure = "streams whose names are str", "For its text: name.decode()."
-            raise error(ArgumentTypeError, "to_nnx", "streams", wanted, name, cure)
-    module = neighbor("to_nnx", "flax.nnx", _PACKAGE)
+            raise error(ArgumentTypeError, "streams", wanted, name, cure)
+    module = neighbor("flax.nnx", _PACKAGE)
     keys: dict[str, tuple[jax.Array, Any]] = {}
     for name, stream in zip(map(str, streams.names), streams._streams, strict=True):
         _refuse_taken(module, name)
         cure = (
             "For streams of their own: ks.Streams(ks.derive(key, 'more'), ('params', 'dropout'))."
         )
-        keys[name] = narrow("to_nnx", f"streams[{name!r}]", stream, NARROW_END, cure)
+        keys[name] = narrow(f"streams[{name!r}]", stream, NARROW_END, cure)
     rngs: nnx.Rngs = module.Rngs({name: key for name, (key, _) in keys.items()})
     for name, (_, count) in keys.items():
         rngs[name].count[...] = count
@@ -85,6 +86,7 @@ def to_nnx(streams: Streams, /) -> nnx.Rngs:
     return rngs
 
 
+@public
 def from_nnx(rngs: nnx.Rngs | nnx.RngStream, /) -> Streams:
     """Return the streams that hand out the keys of an `nnx.Rngs`, from here on.
 
@@ -126,19 +128,19 @@ def from_nnx(rngs: nnx.Rngs | nnx.RngStream, /) -> Streams:
         >>> rngs = nnx.Rngs(**ks.split(ks.key(42), ("params", "dropout")))  # doctest: +SKIP
         >>> text = ks.dumps(interop.from_nnx(rngs))  # doctest: +SKIP
     """
-    module = neighbor("from_nnx", "flax.nnx", _PACKAGE)
+    module = neighbor("flax.nnx", _PACKAGE)
     cure = "For fresh ones: nnx.Rngs(**ks.split(key, ('params', 'dropout')))."
     if isinstance(rngs, module.RngStream):
         named = [(rngs.tag, rngs)]
     else:
-        instance("from_nnx", "rngs", rngs, module.Rngs, "an nnx.Rngs", cure)
+        instance("rngs", rngs, module.Rngs, "an nnx.Rngs", cure)
         named = list(rngs.items())
     found: dict[str, Stream] = {}
     keys: dict[str, jax.Array] = {}
     for name, stream in named:
         keys[name] = stream.key[...]
         each = "jax.vmap(interop.from_nnx)(rngs)"
-        check_key("from_nnx", keys[name], argument=f"rngs[{name!r}]", each=each)
+        check_key(keys[name], argument=f"rngs[{name!r}]", each=each)
         found[name] = Stream(keys[name]).skip(stream.count[...])
     warn_shared("from_nnx", "rngs", keys)
     return Streams.tree_unflatten(tuple(found), tuple(found.values()))
@@ -148,25 +150,23 @@ def _refuse_taken(module: Any, name: str) -> None:
     if name in dir(module.Rngs) or name.startswith("_pytree__"):
         wanted = "streams whose names nnx.Rngs doesn't have for something else"
         cure = f"By another name: ks.Streams(key, ({'stream_' + name!r},))."
-        raise error(ArgumentValueError, "to_nnx", "streams", wanted, name, cure)
+        raise error(ArgumentValueError, "streams", wanted, name, cure)
 
 
-def narrow(
-    function: str, argument: str, stream: Stream, end: int, cure: str
-) -> tuple[jax.Array, Any]:
+def narrow(argument: str, stream: Stream, end: int, cure: str) -> tuple[jax.Array, Any]:
     """Return a stream's key and its position in one word; refuse one that needs more."""
-    instance(function, argument, stream, Stream, "a ks.Stream", "")
-    each = f"jax.vmap(interop.{function})(several)"
-    check_key(function, stream._key, argument=f"the key of {argument}", each=each)
+    instance(argument, stream, Stream, "a ks.Stream", "")
+    each = "jax.vmap(interop.{caller})(several)"
+    check_key(stream._key, argument=f"the key of {argument}", each=each)
     if not is_traced(stream.words) and stream.position >= end:
         wanted = f"at a position below 2**{end.bit_length() - 1}"
         got = Words(f"one at {stream.position}")
-        raise error(ArgumentValueError, function, argument, wanted, got, cure)
+        raise error(ArgumentValueError, argument, wanted, got, cure)
     key, words = jax.tree.leaves(stream.skip(0))  # a copy: the stream's own can be donated
     return key, words[1]
 
 
-def warn_shared(function: str, argument: str, keys: dict[str, jax.Array]) -> None:
+def warn_shared(caller: str, argument: str, keys: dict[str, jax.Array]) -> None:
     """Warn where two names have one key, if their words can be looked at."""
     if is_traced(*keys.values()):
         return
@@ -179,5 +179,5 @@ def warn_shared(function: str, argument: str, keys: dict[str, jax.Array]) -> Non
             wanted = "a key of its own for each name"
             got = Words(f"one key for {one!r} and {other!r}, which draw the same numbers")
             cure = f"For keys of their own: nnx.Rngs(**ks.split(key, ({one!r}, {other!r})))."
-            told = error(ArgumentValueError, function, argument, wanted, got, cure, must="hold")
-            warnings.warn(str(told), RuntimeWarning, stacklevel=3)
+            told = error(ArgumentValueError, argument, wanted, got, cure, must="hold")
+            warnings.warn(str(complete(told, caller)), RuntimeWarning, stacklevel=3)

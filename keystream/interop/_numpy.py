@@ -5,9 +5,11 @@ from __future__ import annotations
 import jax
 import numpy as np
 
+from keystream._errors import public
 from keystream.interop._entropy import entropy
 
 
+@public
 def seed_sequence(key: jax.Array, /) -> np.random.SeedSequence:
     """Return a `numpy.random.SeedSequence` with the whole of one key in it.
 
@@ -46,9 +48,10 @@ def seed_sequence(key: jax.Array, /) -> np.random.SeedSequence:
         M. E. O'Neill (2015), "Developing a seed_seq Alternative", pcg-random.org.
         R. Kern (2019), NEP 19, "Random number generator policy", numpy.org/neps.
     """
-    return np.random.SeedSequence(entropy("seed_sequence", key, "numpy"))
+    return np.random.SeedSequence(entropy(key, "numpy"))
 
 
+@public
 def numpy_generator(key: jax.Array, /) -> np.random.Generator:
     """Return a `numpy.random.Generator` (PCG64) seeded with the whole of one key.
 
@@ -87,5 +90,5 @@ def numpy_generator(key: jax.Array, /) -> np.random.Generator:
         M. E. O'Neill (2014), "PCG: A Family of Simple Fast Space-Efficient Statistically Good
         Algorithms for Random Number Generation", HMC-CS-2014-0905.
     """
-    seeds = np.random.SeedSequence(entropy("numpy_generator", key, "numpy"))
+    seeds = np.random.SeedSequence(entropy(key, "numpy"))
     return np.random.Generator(np.random.PCG64(seeds))

@@ -6,9 +6,11 @@ import random
 
 import jax
 
+from keystream._errors import public
 from keystream.interop._entropy import entropy
 
 
+@public
 def python_random(key: jax.Array, /) -> random.Random:
     """Return a `random.Random` of its own, seeded with the whole of one key.
 
@@ -43,4 +45,4 @@ def python_random(key: jax.Array, /) -> random.Random:
         M. Matsumoto, T. Nishimura (1998), "Mersenne Twister: a 623-dimensionally
         equidistributed uniform pseudo-random number generator", doi:10.1145/272991.272995.
     """
-    return random.Random(entropy("python_random", key, "python"))
+    return random.Random(entropy(key, "python"))

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from keystream._checks.key import check_key
-from keystream._errors import ArgumentValueError, Words, error
+from keystream._errors import ArgumentValueError, Words, error, public
 from keystream._streams.stream import Stream
 from keystream.interop._neighbor import instance, neighbor
 from keystream.interop._nnx import narrow
@@ -21,6 +21,7 @@ _END = 2**31
 """Its counter is an int32, or an int64 where 64-bit types are on: as wide as JAX's own."""
 
 
+@public
 def to_stateful(stream: Stream, /) -> StatefulPRNG:
     """Return JAX's stateful generator that goes on with the keys of a stream.
 
@@ -59,22 +60,21 @@ def to_stateful(stream: Stream, /) -> StatefulPRNG:
         True
     """
     cure = "For a fresh one: interop.to_stateful(ks.Stream(key))."
-    instance("to_stateful", "stream", stream, Stream, "a ks.Stream", cure)
+    instance("stream", stream, Stream, "a ks.Stream", cure)
     cure = "For a stream of its own: ks.Stream(ks.derive(key, 'more'))."
-    key, count = narrow("to_stateful", "stream", stream, _END, cure)
-    module = neighbor("to_stateful", "jax.experimental.random", "jax>=0.10")
+    key, count = narrow("stream", stream, _END, cure)
+    module = neighbor("jax.experimental.random", "jax>=0.10")
     try:
         counter = jax.new_ref(count.astype(jnp.result_type(int)))
     except ValueError as cause:  # A shard_map that runs at once has no place for one.
         wanted, got = "where a Ref can be made", Words("a shard_map that isn't compiled")
         cure = "To compile it: jax.jit(fun)(key)."
-        raise error(
-            ArgumentValueError, "to_stateful", "stream", wanted, got, cure, must="be converted"
-        ) from cause
+        raise error(ArgumentValueError, "stream", wanted, got, cure, must="be converted") from cause
     rng: StatefulPRNG = module.StatefulPRNG(key, counter)
     return rng
 
 
+@public
 def from_stateful(rng: StatefulPRNG, /) -> Stream:
     """Return the stream that goes on with the keys of JAX's stateful generator.
 
@@ -109,9 +109,9 @@ def from_stateful(rng: StatefulPRNG, /) -> Stream:
         >>> interop.from_stateful(rng).position
         6
     """
-    module = neighbor("from_stateful", "jax.experimental.random", "jax>=0.10")
+    module = neighbor("jax.experimental.random", "jax>=0.10")
     cure = "For a fresh one: interop.to_stateful(ks.Stream(key))."
-    instance("from_stateful", "rng", rng, module.StatefulPRNG, "a StatefulPRNG", cure)
+    instance("rng", rng, module.StatefulPRNG, "a StatefulPRNG", cure)
     key, counter = jax.tree.leaves(rng)
-    check_key("from_stateful", key, argument="rng", each="jax.vmap(interop.from_stateful)(rng)")
+    check_key(key, argument="rng", each="jax.vmap(interop.from_stateful)(rng)")
     return Stream(key).skip(counter[...].astype(np.uint32))

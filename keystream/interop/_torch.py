@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import jax
 import numpy as np
 
-from keystream._errors import Words, error
+from keystream._errors import Words, error, public
 from keystream.interop._entropy import entropy
 from keystream.interop._neighbor import NeighborMissingError, neighbor
 
@@ -21,6 +21,7 @@ _STATE_BYTES, _STATE_WORDS, _FIRST = 5056, 624, 3
 end what is left of a normal draw."""
 
 
+@public
 def torch_generator(key: jax.Array, /, *, device: Any = "cpu") -> torch.Generator:
     """Return a `torch.Generator` with the whole of one key in its state.
 
@@ -60,8 +61,8 @@ def torch_generator(key: jax.Array, /, *, device: Any = "cpu") -> torch.Generato
         M. Matsumoto, T. Nishimura (1998), "Mersenne Twister: a 623-dimensionally
         equidistributed uniform pseudo-random number generator", doi:10.1145/272991.272995.
     """
-    seed = entropy("torch_generator", key, "torch")
-    torch = neighbor("torch_generator", "torch", "torch")
+    seed = entropy(key, "torch")
+    torch = neighbor("torch", "torch")
     generator = torch.Generator(device=device)
     generator.manual_seed(seed & _MASK)
     if generator.device.type == "cpu":
@@ -85,5 +86,5 @@ def _fill(held: np.ndarray, seed: int) -> None:
         wanted = "one whose generator has 624 words where torch 2 has them"
         got = Words("another layout")
         cure = "For a seed of 64 bits: generator.manual_seed(interop.int_seed(key, bits=64))."
-        raise error(NeighborMissingError, "torch_generator", "torch", wanted, got, cure)
+        raise error(NeighborMissingError, "torch", wanted, got, cure)
     held.view(np.uint64)[_FIRST : _FIRST + _STATE_WORDS] = mersenne(seed)

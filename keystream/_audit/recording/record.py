@@ -18,7 +18,7 @@ import jax
 
 from keystream._audit.recording import compiled_ahead, install, recordings, waiting
 from keystream._audit.recording.recordings import Recording
-from keystream._errors import RecordingError, Words, error
+from keystream._errors import RecordingError, Words, complete, error
 
 
 @contextlib.contextmanager
@@ -35,7 +35,9 @@ def record_uses() -> Iterator[Recording]:
             got = Words(f"{jax.__version__} ({problem!r})")
             wanted = "a version whose rules can be replaced"
             cure = "To audit without running: ks.audit(fun, *args)."
-            raise error(RecordingError, "recording", "jax", wanted, got, cure) from problem
+            raise complete(
+                error(RecordingError, "jax", wanted, got, cure), "recording"
+            ) from problem
         recording = Recording()
         recordings.begin(recording)
         try:

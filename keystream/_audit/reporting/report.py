@@ -13,7 +13,9 @@ from keystream._errors import (
     KeyAuditError,
     RecordingError,
     Words,
+    complete,
     error,
+    public,
 )
 from keystream._value import Value, set_attributes
 
@@ -73,43 +75,44 @@ class Report(Value):
     @property
     def subject(self) -> str:
         """What was audited."""
-        return self._content_for("subject").subject
+        return self._content_for().subject
 
     @property
     def findings(self) -> tuple[Finding, ...]:
         """What was found, from the worst to the mildest, then by place."""
-        return self._content_for("findings").findings
+        return self._content_for().findings
 
     @property
     def silenced(self) -> tuple[Finding, ...]:
         """What was found, and is meant: a comment at its line says so, and why."""
-        return self._content_for("silenced").silenced
+        return self._content_for().silenced
 
     @property
     def counts(self) -> tuple[Count, ...]:
         """Draws, bits, splits and folds of each source line."""
-        return self._content_for("counts").counts
+        return self._content_for().counts
 
     @property
     def lineage(self) -> tuple[Branch, ...]:
         """The keys as trees, from their seeds and arguments to the draws."""
-        return self._content_for("lineage").lineage
+        return self._content_for().lineage
 
     @property
     def unseen(self) -> tuple[str, ...]:
         """What couldn't be looked at, and why."""
-        return self._content_for("unseen").unseen
+        return self._content_for().unseen
 
     @property
     def keys(self) -> int:
         """How many keys were followed."""
-        return self._content_for("keys").keys
+        return self._content_for().keys
 
     @property
     def ok(self) -> bool:
         """Is there no error? Warnings and notes are none."""
         return not self.at_least("error")
 
+    @public
     def at_least(self, level: Severity = "error") -> tuple[Finding, ...]:
         """Return the findings that are at least as bad as `level`.
 
@@ -122,9 +125,10 @@ class Report(Value):
         Raises:
             ArgumentValueError: `level` is none of "error", "warning" and "note".
         """
-        _check_level("Report.at_least", level)
-        return content.at_least(self._content_for("at_least").findings, level)
+        _check_level(level)
+        return content.at_least(self._content_for().findings, level)
 
+    @public
     def raise_if_found(self, level: Severity = "error") -> None:
         """Raise where there are findings at least as bad as `level`.
 
@@ -135,32 +139,33 @@ class Report(Value):
             KeyAuditError: There are some; `.report` is this report.
             ArgumentValueError: `level` is none of "error", "warning" and "note".
         """
-        _check_level("Report.raise_if_found", level)
-        whole = self._content_for("raise_if_found")
+        _check_level(level)
+        whole = self._content_for()
         found = content.at_least(whole.findings, level)
         if found:
             wanted = "free of errors" if level == "error" else f"free of {level}s and worse"
             got = Words(text.tally(found))
             told = "They are:\n\n" + text.write(whole._replace(findings=found))
-            raised = error(KeyAuditError, "audit", text.clean(whole.subject), wanted, got, told)
+            raised = error(KeyAuditError, text.clean(whole.subject), wanted, got, told)
+            complete(raised, "audit")
             raised.report = self
             raise raised
 
     def summary(self) -> Summary:
         """Return draws, bits, splits and folds of each source line, to print or to ask."""
-        return Summary(self._content_for("summary").counts)
+        return Summary(self._content_for().counts)
 
     def to_json(self) -> str:
         """Return all of it as JSON."""
-        return content.to_json(self._content_for("to_json"))
+        return content.to_json(self._content_for())
 
     def to_sarif(self) -> str:
         """Return the findings as SARIF 2.1.0, which CI services show beside the code."""
-        return sarif.write(self._content_for("to_sarif"))
+        return sarif.write(self._content_for())
 
     def to_html(self) -> str:
         """Return a page that needs nothing but itself: the findings, and the keys as a tree."""
-        return html.write(self._content_for("to_html"))
+        return html.write(self._content_for())
 
     def _repr_html_(self) -> str | None:
         # Of one that is still recording, its text is all that there is to show.
@@ -187,11 +192,11 @@ class Report(Value):
     def __reduce__(self) -> tuple[Any, ...]:
         return read, (_as_json(self),)
 
-    def _content_for(self, what: str) -> Content:
+    def _content_for(self) -> Content:
         if self._content is None:
             cure = "Ask it below the block: with ks.recording() as report: ..."
             got = Words("one that still records")
-            raise error(RecordingError, f"Report.{what}", "report", "complete", got, cure)
+            raise complete(error(RecordingError, "report", "complete", got, cure), "Report")
         return self._content
 
 
@@ -220,7 +225,7 @@ def make_report(
 def fill(empty: Report, full: Report) -> None:
     """Fill the report of a recording, once."""
     assert empty._content is None
-    set_attributes(empty, _content=full._content_for("subject"))
+    set_attributes(empty, _content=full._content_for())
 
 
 def read(written: str | None) -> Report:
@@ -232,8 +237,8 @@ def _as_json(report: Report) -> str | None:
     return None if report._content is None else content.to_json(report._content)
 
 
-def _check_level(function: str, level: object) -> None:
+def _check_level(level: object) -> None:
     if not isinstance(level, str) or level not in SEVERITIES:
         wanted = "'error', 'warning' or 'note'"
         cure = "For warnings and errors: report.raise_if_found('warning')."
-        raise error(ArgumentValueError, function, "level", wanted, level, cure)
+        raise error(ArgumentValueError, "level", wanted, level, cure)

@@ -110,7 +110,7 @@ def _import_error(where: str, problem: BaseException) -> TargetError:
 
 
 def _target_error(wanted: str, got: object, cure: str) -> TargetError:
-    return error(TargetError, "audit", "TARGET", wanted, got, cure)
+    return error(TargetError, "TARGET", wanted, got, cure)
 
 
 def _propose(inside: Any, where: str, before: list[str], name: str) -> str:
@@ -147,7 +147,7 @@ def collect_arguments(pairs: Sequence[tuple[str, str]]) -> dict[str, str]:
         if name in given:
             got = Words(f"{name!r} twice")
             cure = f"For the last one: --arg {shlex.quote(f'{name}={expression}')}"
-            raise error(TargetError, "audit", "--arg", "once for each name", got, cure, must="come")
+            raise error(TargetError, "--arg", "once for each name", got, cure, must="come")
         given[name] = expression
     return given
 
@@ -194,14 +194,14 @@ def _complete(signature: inspect.Signature, target: str, given: Mapping[str, str
             near = difflib.get_close_matches(name, named, 1)
             cure = f"Did you mean: --arg {near[0]}=..." if near else ""
             wanted = f"one of {', '.join(map(repr, named))}" if named else "left out"
-            raise error(TargetError, "audit", "--arg", wanted, name, cure)
+            raise error(TargetError, "--arg", wanted, name, cure)
     missing = [name for name, each in named.items() if each.default is each.empty]
     missing = [name for name in missing if name not in given]
     if missing:
         gives = " ".join(f'--arg "{name}={_example(name)}"' for name in missing)
         wanted = f"with an --arg for {', '.join(map(repr, missing))}"
         cure = f"For example: {COMMAND} {shlex.quote(target)} {gives}"
-        raise error(TargetError, "audit", "TARGET", wanted, called, cure, must="come")
+        raise error(TargetError, "TARGET", wanted, called, cure, must="come")
 
 
 def _example(name: str) -> str:
@@ -216,4 +216,4 @@ def _evaluate(name: str, expression: str) -> Any:
         got = Words(f"{expression!r}, which raised {type(problem).__name__}: {told}")
         wanted = "a Python expression of jax, jnp, np and ks"
         cure = f"For a key: --arg {name}=ks.key(0)"
-        raise error(TargetError, "audit", f"--arg {name}", wanted, got, cure) from problem
+        raise error(TargetError, f"--arg {name}", wanted, got, cure) from problem

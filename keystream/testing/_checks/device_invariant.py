@@ -11,7 +11,7 @@ import numpy as np
 from jax.sharding import AxisType
 
 from keystream import ArgumentTypeError, ArgumentValueError
-from keystream._errors import Words, error
+from keystream._errors import Words, error, public
 from keystream.testing import _arguments
 from keystream.testing._compare import first_difference, is_key, snapshot
 from keystream.testing._failures import DifferenceError
@@ -22,6 +22,7 @@ CHECK = "check_device_invariant"
 _CURE = 'Before JAX starts: os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count={}".'
 
 
+@public
 def check_device_invariant(
     fun: Callable[[jax.Array, jax.sharding.Mesh], Any],
     key: jax.Array,
@@ -85,9 +86,9 @@ def check_device_invariant(
         >>> counts = [n for n in (1, 1, 2, 4, 8) if n <= jax.device_count()]
         >>> testing.check_device_invariant(rows, ks.key(0), counts)
     """
-    _arguments.check_function(CHECK, "fun", fun)
-    _arguments.check_key(CHECK, key)
-    near = _arguments.tolerance(CHECK, ulps, atol, exact)
+    _arguments.check_function("fun", fun)
+    _arguments.check_key(key)
+    near = _arguments.tolerance(ulps, atol, exact)
     shapes = _shapes(device_counts, axis_names)
     first: Any = None
     for at, shape in enumerate(shapes):
@@ -104,34 +105,34 @@ def check_device_invariant(
         if told:
             told += _repeated(made, first)
             wanted = "the same on every mesh"
-            raise error(DifferenceError, CHECK, "fun", wanted, Words(told), must="give")
+            raise error(DifferenceError, "fun", wanted, Words(told), must="give")
 
 
 def _shapes(counts: Any, names: Any) -> list[tuple[int, ...]]:
     wanted = "a sequence of two or more numbers of devices, or shapes of meshes"
     if isinstance(names, str) or not isinstance(names, Sequence) or not names:
         cure = 'For one axis: axis_names=("data",).'
-        raise error(ArgumentTypeError, CHECK, "axis_names", "a tuple of str", names, cure)
+        raise error(ArgumentTypeError, "axis_names", "a tuple of str", names, cure)
     if not isinstance(counts, Sequence) or isinstance(counts, str):
-        raise error(ArgumentTypeError, CHECK, "device_counts", wanted, counts)
+        raise error(ArgumentTypeError, "device_counts", wanted, counts)
     shapes = []
     for count in counts:
         whole = isinstance(count, (int, np.integer)) and not isinstance(count, bool)
         shape = (count, *[1] * (len(names) - 1)) if whole else count
-        sizes = _arguments.counts(CHECK, "device_counts", shape)
+        sizes = _arguments.counts("device_counts", shape)
         if len(sizes) != len(names):
             cure = f"A name for each axis: axis_names={_names(len(sizes))}."
             fits = f"shapes of {len(names)} axes, as axis_names has"
-            raise error(ArgumentValueError, CHECK, "device_counts", fits, count, cure)
+            raise error(ArgumentValueError, "device_counts", fits, count, cure)
         shapes.append(sizes)
     if len(shapes) < 2:
-        raise error(ArgumentValueError, CHECK, "device_counts", wanted, counts)
+        raise error(ArgumentValueError, "device_counts", wanted, counts)
     most = max(map(math.prod, shapes))
     if most > jax.device_count():
         there = jax.device_count()
         wanted = f"at most {there}, the number of devices there {'is' if there == 1 else 'are'}"
         cure = _CURE.format(most)
-        raise error(ArgumentValueError, CHECK, "device_counts", wanted, most, cure)
+        raise error(ArgumentValueError, "device_counts", wanted, most, cure)
     return shapes
 
 
@@ -170,7 +171,7 @@ def _replicas(made: Any, name: str) -> None:
                 got = Words(f"others on device {first} than on device {device} at {where}, {name}")
                 cure = "An out_spec of P() says that all shards hold the same."
                 wanted = "equal copies where devices hold the same part"
-                raise error(DifferenceError, CHECK, "fun", wanted, got, cure, must="give")
+                raise error(DifferenceError, "fun", wanted, got, cure, must="give")
 
 
 def _repeated(made: Any, first: Any) -> str:

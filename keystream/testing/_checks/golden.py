@@ -10,7 +10,7 @@ from typing import Any
 
 import keystream as ks
 from keystream import ArgumentTypeError, ArgumentValueError, ManifestError
-from keystream._errors import Words, error, summary
+from keystream._errors import Words, error, public, summary
 from keystream.testing import _arguments
 from keystream.testing._checks import golden_file
 from keystream.testing._compare import by_path, first_by_path
@@ -28,6 +28,7 @@ _UPDATE = "To take the new value: pytest --keystream-update-golden."
 _FIRST = "To write it: pytest --keystream-update-golden."
 
 
+@public
 def check_golden(
     name: str,
     value: Any,
@@ -95,16 +96,16 @@ def check_golden(
     # The frame is the caller's: what is found beside its file doesn't depend on who runs it.
     beside = sys._getframe(1).f_globals.get("__file__") if path is None else None
     file = _file(name, path, beside)
-    near = _arguments.tolerance(CHECK, ulps, atol, exact)
+    near = _arguments.tolerance(ulps, atol, exact)
     if update is not None and not isinstance(update, bool):
-        raise error(ArgumentTypeError, CHECK, "update", "True, False or None", update)
+        raise error(ArgumentTypeError, "update", "True, False or None", update)
     wanted = os.environ.get(SWITCH, "0") not in ("", "0") if update is None else update
     leaves = golden_file.encode(value)
     if not file.exists():
         if wanted:
             return golden_file.write(file, name, leaves)
         got = Words(f"none at {file}")
-        raise error(GoldenError, CHECK, "value", "a golden file", got, _FIRST, must="have")
+        raise error(GoldenError, "value", "a golden file", got, _FIRST, must="have")
 
     try:
         held, manifest = golden_file.read(file)
@@ -118,21 +119,21 @@ def check_golden(
     if wanted:
         return golden_file.write(file, name, leaves)
     cure = f"{cause(manifest)} {_UPDATE}"
-    raise error(GoldenError, CHECK, "value", f"what {file} holds", Words(told), cure)
+    raise error(GoldenError, "value", f"what {file} holds", Words(told), cure)
 
 
 def _file(name: Any, path: Any, beside: str | None) -> Path:
     if not isinstance(name, str):
-        raise error(ArgumentTypeError, CHECK, "name", "a str", name)
+        raise error(ArgumentTypeError, "name", "a str", name)
     if not _NAME.fullmatch(name):
         wanted = "letters, digits, '_', '-' and '.', in folders by '/'"
-        raise error(ArgumentValueError, CHECK, "name", wanted, name)
+        raise error(ArgumentValueError, "name", wanted, name)
     if path is None and beside is None:
         cure = 'For a folder here: path="golden".'
         wanted = "given where the caller is no file"
-        raise error(ArgumentTypeError, CHECK, "path", wanted, None, cure)
+        raise error(ArgumentTypeError, "path", wanted, None, cure)
     if path is not None and not isinstance(path, (str, os.PathLike)):
-        raise error(ArgumentTypeError, CHECK, "path", "the name of a folder", path)
+        raise error(ArgumentTypeError, "path", "the name of a folder", path)
     folder = Path(path) if path is not None else Path(str(beside)).parent / FOLDER
     return folder / f"{name}.json"
 

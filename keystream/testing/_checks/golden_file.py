@@ -39,14 +39,12 @@ def encode(value: Any) -> dict[str, Any]:
     leaves = by_path(value)
     if not leaves:
         wanted = "at least one array, key, number or str"
-        raise error(ArgumentTypeError, CHECK, "value", wanted, value, must="hold")
+        raise error(ArgumentTypeError, "value", wanted, value, must="hold")
     size = sum(int(np.size(leaf)) for leaf in leaves.values())
     if size > MOST:
         cure = "For a part of it: value[:100]."
         wanted = f"at most {MOST:,} values"
-        raise error(
-            ArgumentValueError, CHECK, "value", wanted, Words(f"{size:,}"), cure, must="hold"
-        )
+        raise error(ArgumentValueError, "value", wanted, Words(f"{size:,}"), cure, must="hold")
     return {path: _encode(leaf) for path, leaf in leaves.items()}
 
 
@@ -55,14 +53,14 @@ def _encode(leaf: Any) -> dict[str, Any]:
         if type(leaf) is kind:
             return {"dtype": name, "values": _number(leaf)}
     if isinstance(leaf, jax.core.Tracer):
-        raise error(ArgumentTypeError, CHECK, "value", "concrete, outside of jit", leaf)
+        raise error(ArgumentTypeError, "value", "concrete, outside of jit", leaf)
     if is_key(leaf):
         dtype, held = f"{_KEY}{jax.random.key_impl(leaf)}>", np.asarray(jax.random.key_data(leaf))
         values = held.reshape(leaf.size, -1).tolist()
         return {"dtype": dtype, "shape": list(leaf.shape), "values": values}
     if not isinstance(leaf, (jax.Array, np.ndarray, np.generic)):
         wanted = "arrays, keys, numbers and str"
-        raise error(ArgumentTypeError, CHECK, "value", wanted, leaf, must="hold")
+        raise error(ArgumentTypeError, "value", wanted, leaf, must="hold")
     held = np.asarray(leaf)
     number = _converter(held.dtype)
     values = [number(each) for each in held.reshape(-1)]
@@ -79,7 +77,7 @@ def _converter(dtype: Any) -> Any:
     if _ulps.is_float(dtype):
         return lambda each: _number(float(each))
     wanted = "arrays of bools, integers, floats or complex numbers"
-    raise error(ArgumentTypeError, CHECK, "value", wanted, dtype, must="hold")
+    raise error(ArgumentTypeError, "value", wanted, dtype, must="hold")
 
 
 def _number(value: Any) -> Any:
@@ -130,4 +128,4 @@ def read(file: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         got = Words(f"a {type(raised).__name__} from it")
         cure = "To write it anew: pytest --keystream-update-golden."
         wanted = f"readable: {file} as keystream wrote it"
-        raise error(GoldenError, CHECK, "path", wanted, got, cure) from raised
+        raise error(GoldenError, "path", wanted, got, cure) from raised

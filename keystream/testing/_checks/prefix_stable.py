@@ -10,7 +10,7 @@ import jax
 import numpy as np
 
 from keystream import ArgumentTypeError, ArgumentValueError
-from keystream._errors import Words, error
+from keystream._errors import Words, error, public
 from keystream.testing import _arguments
 from keystream.testing._compare import Pair, Tolerance, first_difference, snapshot
 from keystream.testing._failures import DifferenceError
@@ -20,6 +20,7 @@ __tracebackhide__ = True  # pytest shows the line that calls the check
 CHECK = "check_prefix_stable"
 
 
+@public
 def check_prefix_stable(
     fun: Callable[..., Any],
     key: jax.Array,
@@ -80,15 +81,15 @@ def check_prefix_stable(
         ...     print(str(error).partition(", got")[0])
         check_prefix_stable: fun must give the same first items whatever their number
     """
-    _arguments.check_function(CHECK, "fun", fun)
-    _arguments.check_key(CHECK, key)
-    near = _arguments.tolerance(CHECK, ulps, atol, exact)
-    lengths = sorted(set(_arguments.counts(CHECK, "sizes", sizes, several=2)))
+    _arguments.check_function("fun", fun)
+    _arguments.check_key(key)
+    near = _arguments.tolerance(ulps, atol, exact)
+    lengths = sorted(set(_arguments.counts("sizes", sizes, several=2)))
     most = lengths[-1]
     if len(lengths) < 2:
-        raise error(ArgumentValueError, CHECK, "sizes", "of two different values", sizes)
+        raise error(ArgumentValueError, "sizes", "of two different values", sizes)
     begins = _starts(fun, most) if starts is None else starts
-    begins = _arguments.counts(CHECK, "starts", begins, least=0, several=0) if begins else ()
+    begins = _arguments.counts("starts", begins, least=0, several=0) if begins else ()
 
     whole = _run(fun, key, most, axis)
     for length in lengths[:-1]:
@@ -120,9 +121,9 @@ def _run(fun: Callable[..., Any], key: jax.Array, count: int, axis: int, **start
             got = Words(f"shape {shape} at {where}")
             wanted = f"{count} items along axis {axis} for n={count}"
             cure = "For items along another axis: axis=1."
-            raise error(DifferenceError, CHECK, "fun", wanted, got, cure, must="give")
+            raise error(DifferenceError, "fun", wanted, got, cure, must="give")
     if not jax.tree.leaves(made):
-        raise error(ArgumentTypeError, CHECK, "fun", "at least one array", made, must="return")
+        raise error(ArgumentTypeError, "fun", "at least one array", made, must="return")
     return snapshot(made)
 
 
@@ -140,4 +141,4 @@ def _demand(what: str, one: Any, other: Any, near: Tolerance, names: Pair) -> No
     if told:
         first = "first items" if "number" in what else "items"
         wanted = f"the same {first} {what}"
-        raise error(DifferenceError, CHECK, "fun", wanted, Words(told), must="give")
+        raise error(DifferenceError, "fun", wanted, Words(told), must="give")

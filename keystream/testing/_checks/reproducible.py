@@ -11,7 +11,7 @@ import numpy as np
 
 import keystream as ks
 from keystream import ArgumentTypeError, ArgumentValueError
-from keystream._errors import Words, error
+from keystream._errors import Words, error, public
 from keystream.testing import _arguments
 from keystream.testing._compare import EXACT, Pair, Tolerance, first_difference, snapshot
 from keystream.testing._failures import CheckError, DifferenceError
@@ -22,6 +22,7 @@ FORMS = ("again", "jit", "vmap", "map")
 CHECK = "check_reproducible"
 
 
+@public
 def check_reproducible(
     fun: Callable[..., Any],
     key: jax.Array,
@@ -96,13 +97,13 @@ def check_reproducible(
         ...     print(str(error).partition(", got")[0])
         check_reproducible: fun must give the same called again with the same key
     """
-    _arguments.check_function(CHECK, "fun", fun)
-    _arguments.check_key(CHECK, key)
-    near = _arguments.tolerance(CHECK, ulps, atol, exact)
-    lanes = _arguments.count(CHECK, "lanes", lanes, least=2)
+    _arguments.check_function("fun", fun)
+    _arguments.check_key(key)
+    near = _arguments.tolerance(ulps, atol, exact)
+    lanes = _arguments.count("lanes", lanes, least=2)
     if isinstance(forms, str) or not forms or any(form not in FORMS for form in forms):
         wanted = f"one or more of {', '.join(map(repr, FORMS))}"
-        raise error(ArgumentValueError, CHECK, "forms", wanted, forms, 'For one: forms=("jit",).')
+        raise error(ArgumentValueError, "forms", wanted, forms, 'For one: forms=("jit",).')
 
     # What a function returns may be a buffer that it writes again.
     first = snapshot(_call_watched(fun, key, args) if "again" in forms else fun(key, *args))
@@ -113,7 +114,7 @@ def check_reproducible(
     odd = [leaf for leaf in jax.tree.leaves(first) if not _is_array(leaf) and not _is_number(leaf)]
     if traced and odd:
         wanted = f"arrays, keys and numbers for the form {traced[0]!r}"
-        raise error(ArgumentTypeError, CHECK, "fun", wanted, odd[0], _UNTRACED, must="return")
+        raise error(ArgumentTypeError, "fun", wanted, odd[0], _UNTRACED, must="return")
     plain = unjit(fun)
     if "jit" in forms:
         if plain is not fun:
@@ -152,7 +153,7 @@ def _demand(what: str, one: Any, other: Any, near: Tolerance, names: Pair) -> No
     told = first_difference(one, other, near, names)
     if told:
         wanted = f"the same {what}"
-        raise error(DifferenceError, CHECK, "fun", wanted, Words(told), must="give")
+        raise error(DifferenceError, "fun", wanted, Words(told), must="give")
 
 
 def _call_watched(fun: Callable[..., Any], key: jax.Array, args: tuple[Any, ...]) -> Any:
@@ -163,7 +164,7 @@ def _call_watched(fun: Callable[..., Any], key: jax.Array, args: tuple[Any, ...]
         if state != before[name]:
             wanted, got = "from its key alone", Words(f"a draw from the hidden state of {name}")
             cure = "For a draw of the key: jax.random.normal(key, shape)."
-            raise error(CheckError, CHECK, "fun", wanted, got, cure, must="draw")
+            raise error(CheckError, "fun", wanted, got, cure, must="draw")
     return made
 
 
@@ -218,4 +219,4 @@ def _run_traced(form: str, run: Callable[[], Any]) -> Any:
         return run()
     except _UNTRACEABLE as raised:
         wanted, got = f"traceable for {form!r}", Words(f"a {type(raised).__name__}")
-        raise error(ArgumentTypeError, CHECK, "fun", wanted, got, _UNTRACED) from raised
+        raise error(ArgumentTypeError, "fun", wanted, got, _UNTRACED) from raised

@@ -7,7 +7,7 @@ from os import PathLike, path
 from typing import Any, NamedTuple
 
 from keystream import ArgumentTypeError, ArgumentValueError
-from keystream._errors import Words, error
+from keystream._errors import Words, error, public
 from keystream.testing import _arguments
 from keystream.testing._checks.saved import holds_objects, load_state, make_copier, save_state
 from keystream.testing._compare import EXACT, Pair, Tolerance, first_difference, snapshot
@@ -34,10 +34,11 @@ class Way(NamedTuple):
         if not isinstance(made, tuple) or len(made) != 2:
             cure = "For a step that returns its state alone: has_aux=False."
             wanted = "a pair (state, aux)"
-            raise error(ArgumentTypeError, CHECK, "step", wanted, made, cure, must="return")
+            raise error(ArgumentTypeError, "step", wanted, made, cure, must="return")
         return made
 
 
+@public
 def check_resumable(
     step: Callable[..., Any],
     state: Any,
@@ -120,8 +121,8 @@ def check_resumable(
         ...     print("just after it was loaded" in str(error))
         True
     """
-    _arguments.check_function(CHECK, "step", step)
-    near = Tolerance(*_arguments.tolerance(CHECK, ulps, atol, False)[:2])
+    _arguments.check_function("step", step)
+    near = Tolerance(*_arguments.tolerance(ulps, atol, False)[:2])
     length = _length(xs, num_steps)
     places = _places(save_at, length)
     write, read = _ways(save, load)
@@ -133,7 +134,7 @@ def check_resumable(
     def view(state: Any) -> Any:
         return _content(write(state)) if objects else state
 
-    fresh = fresh_object if objects else make_copier(CHECK, state, needed=save is None)
+    fresh = fresh_object if objects else make_copier(state, needed=save is None)
     way = Way(step, xs, has_aux, view)
 
     straight = _trajectory(way, fresh(), 0, length)
@@ -173,7 +174,7 @@ def _content(saved: Any) -> Any:
     if named or holds_objects(saved):
         wanted = "the content of a state that is a plain object, as arrays, keys, numbers or bytes"
         cure = "Of a file: save=lambda state: pathlib.Path(write(state)).read_bytes()."
-        raise error(ArgumentTypeError, CHECK, "save", wanted, saved, cure, must="return")
+        raise error(ArgumentTypeError, "save", wanted, saved, cure, must="return")
     return saved
 
 
@@ -187,26 +188,26 @@ def _demand(
         told = first_difference(one, other, near, names, "state")
     if told:
         must = "give" if argument == "step" else "return"
-        raise error(DifferenceError, CHECK, argument, what, Words(told), must=must)
+        raise error(DifferenceError, argument, what, Words(told), must=must)
 
 
 def _length(xs: Sequence[Any] | None, num_steps: int | None) -> int:
     if num_steps is None:
         length = 4 if xs is None else len(xs)
     else:
-        length = _arguments.count(CHECK, "num_steps", num_steps, least=2)
+        length = _arguments.count("num_steps", num_steps, least=2)
     if xs is not None and not 2 <= length <= len(xs):
         wanted = f"at least {max(2, length)} items, one for each step"
-        raise error(ArgumentValueError, CHECK, "xs", wanted, Words(f"{len(xs)}"), must="hold")
+        raise error(ArgumentValueError, "xs", wanted, Words(f"{len(xs)}"), must="hold")
     return length
 
 
 def _places(save_at: Sequence[int] | None, length: int) -> tuple[int, ...]:
     places = range(1, length) if save_at is None else save_at
-    chosen = _arguments.counts(CHECK, "save_at", places, least=0)
+    chosen = _arguments.counts("save_at", places, least=0)
     if max(chosen) >= length:
         wanted = f"numbers of steps below {length}, of which one is left"
-        raise error(ArgumentValueError, CHECK, "save_at", wanted, max(chosen))
+        raise error(ArgumentValueError, "save_at", wanted, max(chosen))
     return chosen
 
 
@@ -217,6 +218,6 @@ def _ways(save: Any, load: Any) -> tuple[Callable[[Any], Any], Callable[[Any], A
         if given is None:
             wanted = f"given where {other} is"
             cure = f"For what comes back as it is: {name}=lambda x: x."
-            raise error(ArgumentTypeError, CHECK, name, wanted, None, cure)
-        _arguments.check_function(CHECK, name, given)
+            raise error(ArgumentTypeError, name, wanted, None, cure)
+        _arguments.check_function(name, given)
     return save, load

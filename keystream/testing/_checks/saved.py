@@ -38,7 +38,7 @@ def load_state(saved: tuple[Any, ...]) -> Any:
     return jax.tree.unflatten(treedef, leaves)
 
 
-def make_copier(check: str, state: Any, *, needed: bool) -> Callable[[], Any]:
+def make_copier(state: Any, *, needed: bool) -> Callable[[], Any]:
     """Return a function that makes a state anew, which may then be donated or changed.
 
     Leaves of other types than can be written down stay as they are, unless they need to be.
@@ -47,7 +47,7 @@ def make_copier(check: str, state: Any, *, needed: bool) -> Callable[[], Any]:
         if needed and not _is_random(leaf) and not isinstance(leaf, PLAIN) and not _is_array(leaf):
             wanted = "arrays, keys, streams, numbers and str"
             cure = "For other states, both of: save=lambda state: ..., load=lambda saved: ..."
-            raise error(ArgumentTypeError, check, "state", wanted, leaf, cure, must="hold")
+            raise error(ArgumentTypeError, "state", wanted, leaf, cure, must="hold")
     leaves, treedef = jax.tree.flatten(state, is_leaf=_is_stream)
     saved = [
         (True, save_state(leaf)) if _is_random(leaf) or _is_array(leaf) else (False, leaf)

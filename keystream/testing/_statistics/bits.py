@@ -10,7 +10,7 @@ import numpy as np
 
 import keystream as ks
 from keystream import ArgumentTypeError, ArgumentValueError
-from keystream._errors import Words, error
+from keystream._errors import Words, error, public
 from keystream.testing import _arguments
 from keystream.testing._failures import DistributionError
 from keystream.testing._statistics import bit_tests
@@ -31,6 +31,7 @@ LEAST, MOST = 2**14, 2**26
 WIDTHS = ("uint8", "uint16", "uint32", "uint64")
 
 
+@public
 def check_uniform_bits(
     fun: Callable[..., Any],
     key: jax.Array,
@@ -96,22 +97,22 @@ def check_uniform_bits(
         Journal of Statistical Software 7 (birthday spacings).
     """
     name = "check_uniform_bits"
-    _arguments.check_key(name, key)
-    rule = read_rule(name, false_alarm, tests)
-    form = form_of(name, "fun", fun, key, args)
+    _arguments.check_key(key)
+    rule = read_rule(false_alarm, tests)
+    form = form_of("fun", fun, key, args)
     if np.dtype(form.dtype).name not in WIDTHS:
         got = Words(f"one that returns {np.dtype(form.dtype).name}")
         cure = (
             "For the bits of floats: lambda key: jax.lax.bitcast_convert_type(fun(key), 'uint32')."
         )
         wanted = f"a function that returns {', '.join(WIDTHS[:-1])} or {WIDTHS[-1]}"
-        raise error(ArgumentTypeError, name, "fun", wanted, got, cure)
-    calls = 1 if num is None else _arguments.count(name, "num", num, least=1, most=MOST)
+        raise error(ArgumentTypeError, "fun", wanted, got, cure)
+    calls = 1 if num is None else _arguments.count("num", num, least=1, most=MOST)
     width = np.dtype(form.dtype).itemsize
     if not LEAST <= calls * form.size * width <= MOST:
         wanted = f"such that there are {LEAST:,} to {MOST:,} bytes"
         got = Words(f"{calls:,} calls of {form.size * width:,} bytes")
-        raise error(ArgumentValueError, name, "num", wanted, got)
+        raise error(ArgumentValueError, "num", wanted, got)
 
     whole = compile_sampler(fun, args)
 

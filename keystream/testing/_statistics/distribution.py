@@ -10,7 +10,7 @@ import numpy as np
 
 import keystream as ks
 from keystream import ArgumentTypeError, ArgumentValueError
-from keystream._errors import Words, error
+from keystream._errors import Words, error, public
 from keystream.testing import _arguments
 from keystream.testing._failures import DistributionError
 from keystream.testing._statistics import tally, two_samples
@@ -26,6 +26,7 @@ LEAST, MOST, WIDEST = 256, 2**32, 4096
 NUM = 2**20
 
 
+@public
 def check_distribution(
     sampler: Callable[..., Any],
     key: jax.Array,
@@ -107,26 +108,27 @@ def check_distribution(
         Statistics & Probability Letters 77: ties broken at random. K. Pearson (1900), cells.
     """
     name = "check_distribution"
-    _arguments.check_key(name, key)
-    rule = read_rule(name, false_alarm, tests)
-    form = _form(name, "sampler", sampler, key, args)
-    num = _arguments.count(name, "num", num, least=LEAST, most=MOST)
+    _arguments.check_key(key)
+    rule = read_rule(false_alarm, tests)
+    form = _form("sampler", sampler, key, args)
+    num = _arguments.count("num", num, least=LEAST, most=MOST)
     if isinstance(reference, (np.ndarray, jax.Array, list)):
-        given = _given_draws(name, reference, form, ks.derive(key, name, "parts"))
+        given = _given_draws(reference, form, ks.derive(key, name, "parts"))
         num = min(num, len(given) // 10)
         both = TwoSamples(_draws_of(sampler, args, form, num), _part(given, num), form.shape, num)
         sentence = "sampler must draw as the reference does, and doesn't"
         return _conclude_both(name, both, key, rule, sentence)
     cells = int(np.clip(num // 64, 4, 256))
-    against = read_reference(name, reference, form, cells)
+    against = read_reference(reference, form, cells)
     one = OneSample(sampler, args, form, against, num, bool(independent))
     directions = len(tally.NAMES) * len(one.names)
-    shift = _shift(name, rule, directions, num)
+    shift = _shift(rule, directions, num)
     outcome = two_stage(one.look, key, name, num, rule)
     wrong = DistributionError, f"sampler must draw from {against.name}, and doesn't"
     return conclude(name, outcome, rule, (num, MORE * num, MORE * num), shift, wrong)
 
 
+@public
 def check_same_distribution(
     sampler: Callable[..., Any],
     other: Callable[..., Any],
@@ -187,14 +189,14 @@ def check_same_distribution(
         Waerden (1952), normal scores.
     """
     name = "check_same_distribution"
-    _arguments.check_key(name, key)
-    rule = read_rule(name, false_alarm, tests)
-    form = _form(name, "sampler", sampler, key, args)
-    second = _form(name, "other", other, key, args)
+    _arguments.check_key(key)
+    rule = read_rule(false_alarm, tests)
+    form = _form("sampler", sampler, key, args)
+    second = _form("other", other, key, args)
     if second.shape != form.shape:
         wanted = f"a sampler of draws of shape {form.shape}, as the first one's"
-        raise error(ArgumentValueError, name, "other", wanted, Words(f"shape {second.shape}"))
-    num = _arguments.count(name, "num", num, least=LEAST, most=MOST)
+        raise error(ArgumentValueError, "other", wanted, Words(f"shape {second.shape}"))
+    num = _arguments.count("num", num, least=LEAST, most=MOST)
     ones, others = _draws_of(sampler, args, form, num), _draws_of(other, args, second, num)
     sentence = "the two must draw from one distribution, and don't"
     both = TwoSamples(ones, others, form.shape, num)
@@ -205,29 +207,29 @@ def _conclude_both(
     name: str, both: TwoSamples, key: jax.Array, rule: Rule, sentence: str
 ) -> Evidence:
     directions = len(two_samples.NAMES) * len(both.names)
-    shift = _shift(name, rule, directions, both.num / 2)
+    shift = _shift(rule, directions, both.num / 2)
     outcome = two_stage(both.looker(), key, name, both.num, rule)
     wrong = DistributionError, sentence
     draws = (both.num, MORE * both.num, MORE * both.num)
     return conclude(name, outcome, rule, draws, shift, wrong)
 
 
-def _form(name: str, argument: str, sampler: Any, key: jax.Array, args: Any) -> Form:
-    form = form_of(name, argument, sampler, key, args)
+def _form(argument: str, sampler: Any, key: jax.Array, args: Any) -> Form:
+    form = form_of(argument, sampler, key, args)
     if form.size > WIDEST:
         wanted = f"a function that returns at most {WIDEST:,} numbers"
         got = Words(f"one that returns {form.size:,}")
         cure = "For some of them: lambda key: sampler(key).ravel()[:100]."
-        raise error(ArgumentValueError, name, argument, wanted, got, cure)
+        raise error(ArgumentValueError, argument, wanted, got, cure)
     return form
 
 
-def _shift(name: str, rule: Rule, directions: int, num: float) -> float:
+def _shift(rule: Rule, directions: int, num: float) -> float:
     reach = rule.reach(directions)
     if reach > np.sqrt(num):
         least = int(np.ceil(reach**2))
         wanted = f"at least {least:,} to find a shift of one standard deviation at this false_alarm"
-        raise error(ArgumentValueError, name, "num", wanted, int(num))
+        raise error(ArgumentValueError, "num", wanted, int(num))
     return float(reach / np.sqrt(num))
 
 
@@ -236,16 +238,16 @@ def _draws_of(sampler: Callable[..., Any], args: Any, form: Form, num: int) -> A
     return lambda key, _, wanted: chunks(sampler, key, wanted, args, form, size)
 
 
-def _given_draws(name: str, reference: Any, form: Form, key: jax.Array) -> np.ndarray:
+def _given_draws(reference: Any, form: Form, key: jax.Array) -> np.ndarray:
     """Return draws that were made elsewhere, as rows in an order of our own."""
     try:
         found = np.asarray(reference).astype(np.float64)
     except (TypeError, ValueError) as told:
         wanted = "an array of draws"
-        raise error(ArgumentTypeError, name, "reference", wanted, reference) from told
+        raise error(ArgumentTypeError, "reference", wanted, reference) from told
     if found.ndim == 0 or found.shape[1:] != form.shape or len(found) < 10 * LEAST:
         wanted = f"at least {10 * LEAST:,} draws of shape {form.shape} each"
-        raise error(ArgumentValueError, name, "reference", wanted, reference)
+        raise error(ArgumentValueError, "reference", wanted, reference)
     order = np.asarray(jax.random.permutation(key, len(found)))
     rows: np.ndarray = found.reshape(len(found), -1)[order]
     return rows

@@ -11,7 +11,7 @@ import numpy as np
 
 import keystream as ks
 from keystream import ArgumentValueError
-from keystream._errors import Words, error
+from keystream._errors import Words, error, public
 from keystream.testing import _arguments
 from keystream.testing._failures import DependenceError
 from keystream.testing._statistics import stream_tests
@@ -31,6 +31,7 @@ MOST = 2**24
 FEATURES = 8
 
 
+@public
 def check_independent(
     sampler: Callable[..., Any],
     key: jax.Array,
@@ -106,25 +107,25 @@ def check_independent(
         (2005), "Testing for complete independence in high dimensions", Biometrika 92.
     """
     name = "check_independent"
-    _arguments.check_key(name, key)
-    rule = read_rule(name, false_alarm, tests)
-    streams = _arguments.count(name, "num_streams", num_streams, least=2, most=8192)
+    _arguments.check_key(key)
+    rule = read_rule(false_alarm, tests)
+    streams = _arguments.count("num_streams", num_streams, least=2, most=8192)
     if derive is not None:
-        _arguments.check_function(name, "derive", derive)
-    steps = _arguments.counts(name, "lags", lags, several=0) if lags else ()
-    form = form_of(name, "sampler", sampler, key, args)
+        _arguments.check_function("derive", derive)
+    steps = _arguments.counts("lags", lags, several=0) if lags else ()
+    form = form_of("sampler", sampler, key, args)
     if num is None:
         if not form.shape or form.shape[0] < 64:
             wanted = "a function that returns at least 64 draws where num is None"
             got = Words(f"one that returns shape {form.shape}")
-            raise error(ArgumentValueError, name, "sampler", wanted, got)
+            raise error(ArgumentValueError, "sampler", wanted, got)
         length, width = form.shape[0], form.size // form.shape[0]
     else:
-        length = _arguments.count(name, "num", num, least=64, most=MOST)
+        length = _arguments.count("num", num, least=64, most=MOST)
         width = form.size
     if streams * length * width > MOST:
         wanted = f"such that num_streams * num * the size of a draw is at most {MOST:,}"
-        raise error(ArgumentValueError, name, "num", wanted, streams * length * width)
+        raise error(ArgumentValueError, "num", wanted, streams * length * width)
 
     draw = _make_drawer(sampler, args, num, (length, width))
     look = _Streams(draw, derive, streams, length, width, steps)
@@ -173,10 +174,7 @@ class _Streams(NamedTuple):
     def _keys(self, key: jax.Array) -> jax.Array:
         if self.derive is None:
             return ks.keys(key, self.streams)
-        made = [
-            _arguments.check_child("check_independent", self.derive(key, i))
-            for i in range(self.streams)
-        ]
+        made = [_arguments.check_child(self.derive(key, i)) for i in range(self.streams)]
         return jnp.stack(made)
 
     def _draws(self, keys: jax.Array) -> np.ndarray:

@@ -34,39 +34,39 @@ class Reference(NamedTuple):
     quantile: Callable[[float], Any] | None
 
 
-def read_reference(function: str, given: Any, form: Form, cells: int) -> Reference:
+def read_reference(given: Any, form: Form, cells: int) -> Reference:
     """Read a frozen distribution of scipy.stats, or a function that is a CDF."""
     even = np.linspace(0, 1, cells + 1)
     if isinstance(given, (stats.rv_continuous, stats.rv_discrete)):
         got = Words(f"scipy.stats.{given.name} without its parameters")
         cure = f"For its standard form: scipy.stats.{given.name}()."
-        raise error(ArgumentTypeError, function, "reference", _WANTED, got, cure)
+        raise error(ArgumentTypeError, "reference", _WANTED, got, cure)
     if hasattr(given, "cov_object") and hasattr(given, "mean"):
-        return Reference("multivariate normal", _whiten(function, given, form), even, False, None)
+        return Reference("multivariate normal", _whiten(given, form), even, False, None)
     if hasattr(given, "cdf") and hasattr(given, "support"):
         name = getattr(getattr(given, "dist", None), "name", type(given).__name__)
         if isinstance(getattr(given, "dist", None), stats.rv_discrete):
             cuts = _atom_cuts(given, cells) if np.shape(given.ppf(0.5)) == () else even
-            return Reference(name, _steps(function, given), cuts, True, getattr(given, "ppf", None))
-        smooth = _smooth_map(function, given, form)
+            return Reference(name, _steps(given), cuts, True, getattr(given, "ppf", None))
+        smooth = _smooth_map(given, form)
         return Reference(name, smooth, even, False, getattr(given, "ppf", None))
     if callable(given):
         if not jnp.issubdtype(form.dtype, jnp.floating):
             got = Words(f"a CDF for draws of {np.dtype(form.dtype).name}")
             cure = "For one: scipy.stats.rv_discrete(values=(numbers, chances))()."
             wanted = "a discrete distribution of scipy.stats where draws are no floats"
-            raise error(ArgumentTypeError, function, "reference", wanted, got, cure)
+            raise error(ArgumentTypeError, "reference", wanted, got, cure)
         name = getattr(given, "__name__", "the CDF")
-        return Reference(name, _check_cdf(function, given), even, False, None)
+        return Reference(name, _check_cdf(given), even, False, None)
     cure = "For draws of another sampler: check_same_distribution(sampler, other, key)."
-    raise error(ArgumentTypeError, function, "reference", _WANTED, given, cure)
+    raise error(ArgumentTypeError, "reference", _WANTED, given, cure)
 
 
 _WANTED = "a frozen distribution of scipy.stats, a CDF, or an array of draws"
 
 
-def _smooth_map(function: str, given: Any, form: Form) -> Uniform:
-    cdf, (low, high) = _check_cdf(function, given.cdf), given.support()
+def _smooth_map(given: Any, form: Form) -> Uniform:
+    cdf, (low, high) = _check_cdf(given.cdf), given.support()
     # A bound such as 0.1 isn't a float32: draws may end one step beyond it.
     step = 4 * _spacing(form.dtype)
     low = low - step * np.where(np.isfinite(low), np.abs(low), 0)
@@ -83,8 +83,8 @@ def _spacing(dtype: Any) -> float:
     return {2: 2.0**-7, 4: 2.0**-23}.get(np.dtype(dtype).itemsize, 2.0**-52)
 
 
-def _steps(function: str, given: Any) -> Uniform:
-    cdf = _check_cdf(function, given.cdf)
+def _steps(given: Any) -> Uniform:
+    cdf = _check_cdf(given.cdf)
 
     def uniform(draws: np.ndarray, ties: np.ndarray) -> np.ndarray:
         mass = given.pmf(draws)
@@ -94,7 +94,7 @@ def _steps(function: str, given: Any) -> Uniform:
     return uniform
 
 
-def _check_cdf(function: str, cdf: Callable[..., Any]) -> Uniform:
+def _check_cdf(cdf: Callable[..., Any]) -> Uniform:
     def uniform(draws: np.ndarray, ties: np.ndarray) -> np.ndarray:
         del ties
         try:
@@ -103,20 +103,20 @@ def _check_cdf(function: str, cdf: Callable[..., Any]) -> Uniform:
             lines = str(told).splitlines() or [""]
             got = Words(f"one that raises {type(told).__name__}: {lines[0][:100]}")
             cure = "For another sampler: check_same_distribution(sampler, other, key)."
-            raise error(ArgumentTypeError, function, "reference", _CDF, got, cure) from told
+            raise error(ArgumentTypeError, "reference", _CDF, got, cure) from told
         if found.shape != draws.shape:
             got = Words(f"one that turns shape {draws.shape} into {found.shape}")
-            raise error(ArgumentValueError, function, "reference", _CDF, got)
+            raise error(ArgumentValueError, "reference", _CDF, got)
         known = ~np.isnan(draws)
         values = found[known]
         if not (values >= -1e-6).all() or not (values <= 1 + 1e-6).all():
             got = Words("one with values that aren't probabilities")
-            raise error(ArgumentValueError, function, "reference", _CDF, got)
+            raise error(ArgumentValueError, "reference", _CDF, got)
         column, rises = draws[:, 0], found[:, 0]
         order = np.argsort(column[known[:, 0]])
         if (np.diff(rises[known[:, 0]][order]) < -1e-6).any():
             got = Words("one that falls")
-            raise error(ArgumentValueError, function, "reference", _CDF, got)
+            raise error(ArgumentValueError, "reference", _CDF, got)
         return np.where(known, np.clip(found, 0, 1), np.nan)
 
     return uniform
@@ -125,12 +125,12 @@ def _check_cdf(function: str, cdf: Callable[..., Any]) -> Uniform:
 _CDF = "a CDF: a rising function from arrays to probabilities of the same shape"
 
 
-def _whiten(function: str, given: Any, form: Form) -> Uniform:
+def _whiten(given: Any, form: Form) -> Uniform:
     size = np.size(given.mean)
     if form.shape != (size,) or given.cov_object.rank < size:
         wanted = f"of full rank and of {form.size} dimensions, as the draws are"
         got = Words(f"one of {size} dimensions and rank {given.cov_object.rank}")
-        raise error(ArgumentValueError, function, "reference", wanted, got)
+        raise error(ArgumentValueError, "reference", wanted, got)
 
     def uniform(draws: np.ndarray, ties: np.ndarray) -> np.ndarray:
         del ties

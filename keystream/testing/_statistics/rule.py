@@ -69,16 +69,16 @@ class Rule(NamedTuple):
         return float(optimize.brentq(short, 0.0, flag + confirm + 20.0))
 
 
-def read_rule(function: str, false_alarm: Any, tests: Any) -> Rule:
+def read_rule(false_alarm: Any, tests: Any) -> Rule:
     """Return the rule of a false-alarm rate and a number of tests."""
     wanted = "a probability between 0 and 1, both excluded"
     if isinstance(false_alarm, bool) or not isinstance(
         false_alarm, (int, float, np.integer, np.floating)
     ):
-        raise error(ArgumentTypeError, function, "false_alarm", wanted, false_alarm)
+        raise error(ArgumentTypeError, "false_alarm", wanted, false_alarm)
     if not 0 < false_alarm < 1:
-        raise error(ArgumentValueError, function, "false_alarm", wanted, float(false_alarm))
-    return Rule(float(false_alarm), _arguments.count(function, "tests", tests, least=1, most=10**9))
+        raise error(ArgumentValueError, "false_alarm", wanted, float(false_alarm))
+    return Rule(float(false_alarm), _arguments.count("tests", tests, least=1, most=10**9))
 
 
 class Reading(NamedTuple):

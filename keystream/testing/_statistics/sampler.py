@@ -34,25 +34,23 @@ class Form(NamedTuple):
         return math.prod(self.shape)
 
 
-def form_of(
-    function: str, argument: str, sampler: Callable[..., Any], key: jax.Array, args: Any
-) -> Form:
+def form_of(argument: str, sampler: Callable[..., Any], key: jax.Array, args: Any) -> Form:
     """Return what a sampler returns for one key: one array of numbers, by tracing it once."""
-    _arguments.check_function(function, argument, sampler)
+    _arguments.check_function(argument, sampler)
     wanted = "a function that returns one array of real numbers"
     cure = "For one leaf of several: lambda key: sampler(key)[0]."
     try:
         out = jax.eval_shape(lambda key: sampler(key, *args), key)
     except TypeError as told:
         got = Words(f"one that can't be called as sampler(key, *args): {_first_line(told)}")
-        raise error(ArgumentTypeError, function, argument, wanted, got) from told
+        raise error(ArgumentTypeError, argument, wanted, got) from told
     if not isinstance(out, jax.ShapeDtypeStruct):
         got = Words(f"one that returns {type(out).__name__}")
-        raise error(ArgumentTypeError, function, argument, wanted, got, cure)
+        raise error(ArgumentTypeError, argument, wanted, got, cure)
     kinds = (jnp.floating, jnp.integer, jnp.bool_)
     if not any(jnp.issubdtype(out.dtype, kind) for kind in kinds) or 0 in out.shape:
         got = Words(f"one that returns {out.dtype.name}[{','.join(map(str, out.shape))}]")
-        raise error(ArgumentTypeError, function, argument, wanted, got)
+        raise error(ArgumentTypeError, argument, wanted, got)
     return Form(tuple(out.shape), out.dtype)
 
 

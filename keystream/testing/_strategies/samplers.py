@@ -10,7 +10,7 @@ import jax
 from hypothesis import strategies as st
 
 from keystream import ArgumentTypeError
-from keystream._errors import error
+from keystream._errors import error, public
 
 
 class Sampler(functools.partial[Any]):
@@ -86,6 +86,7 @@ REJECT: dict[str, dict[str, st.SearchStrategy[Any]]] = {
 KINDS = {"exact": EXACT, "floats": FLOATS, "reject": REJECT}
 
 
+@public
 def samplers(*kinds: str) -> st.SearchStrategy[Callable[..., jax.Array]]:
     """Return a strategy for samplers of `jax.random` together with their arguments.
 
@@ -124,7 +125,7 @@ def samplers(*kinds: str) -> st.SearchStrategy[Callable[..., jax.Array]]:
     for kind in kinds:
         if kind not in KINDS:
             wanted = f"some of {', '.join(map(repr, KINDS))}"
-            raise error(ArgumentTypeError, "samplers", "kinds", wanted, kind)
+            raise error(ArgumentTypeError, "kinds", wanted, kind)
     rows = {name: row for kind in kinds or KINDS for name, row in KINDS[kind].items()}
     there = {name: row for name, row in rows.items() if hasattr(jax.random, name)}
     return st.sampled_from(sorted(there, key=list(rows).index)).flatmap(

@@ -13,7 +13,7 @@ from jax.sharding import AxisType
 
 import keystream as ks
 from keystream import ArgumentTypeError, ArgumentValueError
-from keystream._errors import error
+from keystream._errors import error, public
 
 Strategy = st.SearchStrategy[Any]
 
@@ -23,6 +23,7 @@ _WORDS = _USUAL | st.text(min_size=1, max_size=8)
 _SMALL = st.integers(0, 7)
 
 
+@public
 def seeds() -> Strategy:
     """Return a strategy for everything that `ks.key` takes for a seed.
 
@@ -58,6 +59,7 @@ def seeds() -> Strategy:
     return ints | _WORDS | st.binary(min_size=1, max_size=12) | lists | sequences
 
 
+@public
 def keys(*, impl: str | None = None) -> Strategy:
     """Return a strategy for single typed keys.
 
@@ -92,6 +94,7 @@ def keys(*, impl: str | None = None) -> Strategy:
     return build_shown("ks.key", ks.key, _SMALL | st.integers(0, 2**64 - 1), **given)
 
 
+@public
 def key_arrays(
     shape: tuple[int, ...] | Strategy | None = None, *, impl: str | None = None
 ) -> Strategy:
@@ -130,10 +133,11 @@ def key_arrays(
         shape = st.just(shape)
     elif not isinstance(shape, st.SearchStrategy):
         wanted = "a tuple of sizes or a strategy for such tuples"
-        raise error(ArgumentTypeError, "key_arrays", "shape", wanted, shape, "For 3: shape=(3,).")
+        raise error(ArgumentTypeError, "shape", wanted, shape, "For 3: shape=(3,).")
     return build_shown("ks.keys", ks.keys, keys(impl=impl), shape)
 
 
+@public
 def names() -> Strategy:
     """Return a strategy for the names that `ks.derive` and `ks.Streams` take.
 
@@ -163,6 +167,7 @@ def names() -> Strategy:
     return _WORDS | alike | st.binary(min_size=1, max_size=12)
 
 
+@public
 def paths(*, min_size: int = 0, max_size: int = 4) -> Strategy:
     """Return a strategy for the paths of names and integers that `ks.derive` takes.
 
@@ -196,12 +201,13 @@ def paths(*, min_size: int = 0, max_size: int = 4) -> Strategy:
     """
     if not 0 <= min_size <= max_size:
         wanted = "between 0 and max_size"
-        raise error(ArgumentValueError, "paths", "min_size", wanted, min_size)
+        raise error(ArgumentValueError, "min_size", wanted, min_size)
     edges = st.sampled_from([2**31, 2**32, 2**63 - 1, 2**63, -1, -(2**62), -(2**62) - 1])
     parts = _SMALL | names() | st.integers(-(2**70), 2**70) | edges
     return st.lists(parts, min_size=min_size, max_size=max_size).map(tuple)
 
 
+@public
 def meshes(
     axis_names: Sequence[str] = ("data", "model"), *, max_devices: int | None = None
 ) -> Strategy:
@@ -240,9 +246,9 @@ def meshes(
     if not texts or not axis_names:
         cls = ArgumentValueError if texts else ArgumentTypeError
         cure = 'For one axis: axis_names=("data",).'
-        raise error(cls, "meshes", "axis_names", "one or more names", axis_names, cure)
+        raise error(cls, "axis_names", "one or more names", axis_names, cure)
     if max_devices is not None and max_devices < 1:
-        raise error(ArgumentValueError, "meshes", "max_devices", "one or more", max_devices)
+        raise error(ArgumentValueError, "max_devices", "one or more", max_devices)
     return st.deferred(lambda: _meshes(tuple(axis_names), max_devices))
 
 
