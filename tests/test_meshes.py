@@ -380,8 +380,24 @@ def check(program: Program, layout: Layout, form: str, seed: int = 1) -> None:
 layouts = pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
 
 
-@layouts
-@pytest.mark.parametrize("name", PROGRAMS)
+FIRST = ("explicit", "mixed, over explicit")
+"""The layouts on which everything is tried at once; the others are slow but for a few programs."""
+ON_ALL = ("vmap", "scan", "sample placed")
+
+
+@pytest.mark.parametrize(
+    ("name", "layout"),
+    [
+        pytest.param(
+            name,
+            layout,
+            marks=[pytest.mark.slow] * (which not in FIRST and name not in ON_ALL),
+            id=f"{name}-{which}",
+        )
+        for name in PROGRAMS
+        for which, layout in LAYOUTS.items()
+    ],
+)
 def test_beside_arguments(name: str, layout: Layout) -> None:
     """Beside arguments on a mesh, whatever its axes, an item draws what it draws in the loop."""
     for form in PROGRAMS[name].forms(layout):
