@@ -59,7 +59,7 @@ def _mesh(shape: tuple[int, ...], kinds: tuple[AxisType, ...]) -> jax.sharding.M
 
 
 LAYOUTS = {
-    "explicit": Layout((8,), (E,), "d"),
+    "explicit": Layout((8,), (E,), "d", FORMS[::3]),
     "auto": Layout((8,), (A,), "d", FORMS[:1]),
     "explicit grid": Layout((4, 2), (E, E), ("d", "m"), FORMS[1:2]),
     "auto grid": Layout((4, 2), (A, A), "m", FORMS[3:]),
@@ -380,6 +380,7 @@ def check(program: Program, layout: Layout, form: str, seed: int = 1) -> None:
 layouts = pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
 
 
+MORE = {**LAYOUTS, "explicit, in other forms": Layout((8,), (E,), "d", FORMS[1:3])}
 FIRST = ("explicit", "mixed, over explicit")
 """The layouts on which everything is tried at once; the others are slow but for a few programs."""
 ON_ALL = ("vmap", "scan", "sample placed")
@@ -395,7 +396,7 @@ ON_ALL = ("vmap", "scan", "sample placed")
             id=f"{name}-{which}",
         )
         for name in PROGRAMS
-        for which, layout in LAYOUTS.items()
+        for which, layout in MORE.items()
     ],
 )
 def test_beside_arguments(name: str, layout: Layout) -> None:
