@@ -19,6 +19,7 @@ release = importlib.metadata.version("keystream")
 extensions = [
     "myst_nb",
     "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
     "sphinx.ext.napoleon",
     "sphinx_copybutton",
     "docstrings",
@@ -37,7 +38,11 @@ nb_execution_timeout = 600
 
 # A signature shows its types, one argument a line where it is long.
 autodoc_typehints = "signature"
+autosummary_generate = False
 autodoc_member_order = "bysource"
+autodoc_type_aliases = {
+    name: name for name in ("F", "Leaf", "Numbers", "Part", "Position", "Seed", "Shape")
+}
 python_maximum_signature_line_length = 100
 python_use_unqualified_type_names = True
 napoleon_numpy_docstring = False

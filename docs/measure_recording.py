@@ -20,7 +20,7 @@ import jax
 import jax.numpy as jnp
 
 import keystream as ks
-from keystream._audit.recorder.door import recorded
+from keystream._audit.recording.record import record_uses
 
 SIZES = (64, 256, 256, 256, 10)
 BATCH = 128
@@ -45,7 +45,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _first(call: Callable[[int], Any]) -> tuple[float, int]:
     jax.block_until_ready(call(0))
-    with recorded() as recording:
+    with record_uses() as recording:
         start = time.perf_counter()
         jax.block_until_ready(call(0))
         first = time.perf_counter() - start
@@ -58,7 +58,7 @@ def _ratios(call: Callable[[int], Any], rounds: int, steps: int) -> tuple[list[f
     ratios, plain = [], []
     for _ in range(rounds):
         plain.append(_time(call, steps))
-        with recorded():
+        with record_uses():
             ratios.append(_time(call, steps) / plain[-1])
     return ratios, statistics.median(plain)
 

@@ -12,7 +12,7 @@ from keystream._accelerate import accelerate as accelerate
 from keystream._agreement import check_distinct as check_distinct
 from keystream._agreement import check_replicated as check_replicated
 from keystream._audit.audit import audit as audit
-from keystream._audit.recording import recording as recording
+from keystream._audit.audit import recording as recording
 from keystream._batch import batched as batched
 from keystream._batch import vmap as vmap
 from keystream._common_seed import agree_on_seed as agree_on_seed
@@ -40,15 +40,15 @@ from keystream._errors import VaryingError as VaryingError
 from keystream._iterate import iter_keys as iter_keys
 from keystream._loop import fori_loop as fori_loop
 from keystream._loop import while_loop as while_loop
-from keystream._manifest import Difference as Difference
-from keystream._manifest import check_manifest as check_manifest
-from keystream._manifest import manifest as manifest
 from keystream._pmap import pmap as pmap
 from keystream._sample import sample as sample
-from keystream._save import dumps as dumps
-from keystream._save import from_words as from_words
-from keystream._save import loads as loads
-from keystream._save import to_words as to_words
+from keystream._saving.manifest import Difference as Difference
+from keystream._saving.manifest import check_manifest as check_manifest
+from keystream._saving.manifest import manifest as manifest
+from keystream._saving.save import dumps as dumps
+from keystream._saving.save import from_words as from_words
+from keystream._saving.save import loads as loads
+from keystream._saving.save import to_words as to_words
 from keystream._scan import map as map  # noqa: A004 - as in `lax.map`
 from keystream._scan import scan as scan
 from keystream._scan import scan_carried as scan_carried

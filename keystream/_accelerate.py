@@ -1,4 +1,4 @@
-"""The switch: which lowering of threefry2x32 JAX uses on CPU, in the whole process."""
+"""Switch the lowering of threefry2x32 that JAX uses on CPU, in the whole process."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Hashable
+from collections.abc import Hashable
 from typing import Any
 
 import jax
@@ -20,18 +20,19 @@ from keystream import (
 from keystream._called import bound, drawn, few_dims, over_keys
 from keystream._check_lanes import Mapped
 from keystream._errors import ArgumentTypeError, ArgumentValueError, Words, error
+from keystream._types import F, Position
 
 
 def vmap(
-    fun: Callable[..., Any],
+    fun: F,
     in_axes: Any = 0,
     out_axes: Any = 0,
     *,
-    start: Any = 0,
+    start: Position = 0,
     axis_name: Hashable | None = None,
     axis_size: int | None = None,
     spmd_axis_name: Any = None,
-) -> Callable[..., Any]:
+) -> F:
     """Return `fun(key, *args)` mapped over lanes, lane i with child i of the key.
 
     Reach for it as for `jax.vmap` where each lane draws. For draws without inputs use
@@ -119,7 +120,7 @@ def vmap(
             cure = "To have them side by side: ks.vmap(fun, out_axes=0)."
             raise error(ArgumentValueError, "vmap", "out_axes", wanted, got, cure) from cause
 
-    return mapped
+    return mapped  # type: ignore[return-value] # F, mapped
 
 
 def _per_argument(in_axes: Any, count: int) -> tuple[Any, ...]:
@@ -178,7 +179,7 @@ def _count_lanes(
     return sizes.pop(), mapped
 
 
-def batched(sampler: Callable[..., Any]) -> Callable[..., Any]:
+def batched(sampler: F) -> F:
     """Return a one-key sampler made to take a key array of any shape in front.
 
     Reach for it where the keys are at hand, as from `keys`, `derive` or `shard_keys`. For
@@ -223,4 +224,4 @@ def batched(sampler: Callable[..., Any]) -> Callable[..., Any]:
             few_dims("batched", "keys", keys.shape)
         return over_keys(bound("batched", sampler, args, kwargs), keys)
 
-    return call
+    return call  # type: ignore[return-value] # F, mapped

@@ -1,4 +1,4 @@
-"""A key and counters -> keys: what stands under every helper.
+"""Make keys from a key and counters, for every helper that makes keys.
 
 `child` is the only place where a key becomes another one. A counter below 2**32 is
 `jax.random.fold_in`, which every implementation has; one with a high word is a block of
@@ -20,7 +20,6 @@ from jax import lax
 # Pallas along): imported late, it makes JAX 0.12 compile every jitted function once more.
 from jax.extend.random import threefry2x32_p
 
-from keystream import _cipher
 from keystream._check import is_symbolic, is_traced, setting, size_of, static_int
 from keystream._impl import NARROW_END, Impl, accepted, wrap
 from keystream._scheme import Counter, advance, array_counter, narrow, widen
@@ -156,37 +155,13 @@ def _split_is_fold(key: jax.Array) -> bool:
     return bool(always or setting("jax_threefry_partitionable"))
 
 
-WRITTEN_OUT = 8
-"""Keys up to which XLA on a CPU runs a cipher that is written out in the calling thread."""
-
-
-def _make_tuple(key: jax.Array, num: int, plain: bool) -> tuple[jax.Array, ...]:
-    """Return the first children of one key, for a call of its own that XLA compiles."""
-    dtype = key.dtype
-    impl = accepted(dtype)
-    written = impl and impl.cipher and 0 < num <= WRITTEN_OUT
-    if not written or plain or setting("jax_disable_jit"):
-        return tuple(row(key, (num,), None))
-    # The same keys as those of `row`, without its loop over rounds: a microsecond or two.
-    lo = lax.iota(np.uint32, num)
-    first, second = jax.random.key_data(key)
-    block = _cipher.rounds((first, second), jnp.zeros_like(lo), lo)
-    # Without the barrier XLA would make the whole cipher once for each key.
-    words = lax.optimization_barrier(jnp.stack(block, axis=-1))
-    return tuple(wrap(words[i], dtype) for i in range(num))
-
-
-@functools.lru_cache(maxsize=2 * (UNPACK_LIMIT + 1))
-def _compiled_tuple(num: int, plain: bool) -> Callable[[jax.Array], tuple[jax.Array, ...]]:
-    return jax.jit(lambda key: _make_tuple(key, num, plain))
-
-
 def eager_tuple(key: jax.Array, num: int) -> tuple[jax.Array, ...]:
     """Return the first children of one key: compiled for each number, inlined in a trace."""
-    if isinstance(key, jax.core.Tracer):
-        return tuple(row(key, (num,), None))
-    # JAX's own checker of reused keys knows `split`, and not what it is made of.
-    return _compiled_tuple(num, bool(setting("jax_debug_key_reuse")))(key)
+    return (_make_tuple if is_traced(key) else _tuple)(key, num)
+
+
+def _make_tuple(key: jax.Array, num: int) -> tuple[jax.Array, ...]:
+    return tuple(row(key, (num,), None))
 
 
 def eager_walk(key: jax.Array, path: tuple[Any, ...]) -> jax.Array:
@@ -211,5 +186,6 @@ def two_words(key: jax.Array, counter: Any) -> Any:
     return widen(counter) if impl and impl.cipher else counter
 
 
+_tuple: Callable[..., tuple[jax.Array, ...]] = jax.jit(_make_tuple, static_argnums=1)
 _walk: Callable[..., jax.Array] = jax.jit(walk)
 _row: Callable[..., jax.Array] = jax.jit(row, static_argnums=1)

@@ -1,9 +1,6 @@
-"""The threefry2x32 cipher written out, for keys that are made eagerly.
+"""The threefry2x32 cipher written out, in NumPy or JAX.
 
-In NumPy it makes keys before anything is compiled. Compiled, XLA makes one small kernel of
-it, where on a CPU the primitive is a loop over rounds: a tuple of keys then comes a
-microsecond or two earlier. Inside `jit` keystream uses the primitive, which `accelerate`
-lowers to this.
+In NumPy it makes keys without a compilation; `accelerate` lowers JAX's primitive to it.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ on and reads what JAX doesn't publish; a function whose reading may fail says wh
 from __future__ import annotations
 
 import functools
+import pathlib
 import re
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
@@ -314,12 +315,19 @@ def is_transposed(ctx: Any) -> bool:
 # What was traced, and where.
 
 
-def open_jaxpr(jaxpr: Any) -> tuple[Any, Sequence[Any]]:
+class OpenJaxpr(NamedTuple):
+    """The equations of a jaxpr, and its constants."""
+
+    jaxpr: Any
+    consts: Sequence[Any]
+
+
+def open_jaxpr(jaxpr: Any) -> OpenJaxpr:
     """Return the equations of a jaxpr, closed or not, and its constants.
 
     Up to 0.11 a closed one is a class of its own, which holds an open one.
     """
-    return getattr(jaxpr, "jaxpr", jaxpr), getattr(jaxpr, "consts", ())
+    return OpenJaxpr(getattr(jaxpr, "jaxpr", jaxpr), getattr(jaxpr, "consts", ()))
 
 
 def rebuild(
@@ -402,6 +410,59 @@ def user_frames(source_info: Any) -> list[Frame]:
         inner = [frame for frame in frames(source_info.traceback) if frame in found]
         return inner[::-1]
     return found
+
+
+# Whose work a frame of JAX's is, by the names of its files and functions. Where another version
+# has other names, paths hold more frames, or less is told of them.
+
+_ASKED_FOR = frozenset((
+    "ad_checkpoint.py", "api.py", "blocked_sampler.py", "custom_batching.py",
+    "custom_derivatives.py", "pmap.py", "prng.py", "random.py", "shard_map.py",
+))  # fmt: skip
+"""Files that stand beside JAX's machinery, but do say what the user asked for."""
+
+
+def is_machinery(file: str) -> bool:
+    """Is this a file of JAX's that stands in every path, or only where something is compiled?"""
+    path = pathlib.PurePath(file)
+    if path.parent.name == "_src":
+        return path.name not in _ASKED_FOR
+    return path.parent.name in ("interpreters", "jaxlib")
+
+
+def ends_trace(frame: Frame) -> bool:
+    """Is this where JAX took the traceback of an equation?"""
+    return frame[2] == "current" and frame[0].endswith("source_info_util.py")
+
+
+def is_lowering(frame: Frame) -> bool:
+    """Is this a frame of JAX's lowering?"""
+    return frame[0].endswith("mlir.py")
+
+
+def is_eager_replay(frame: Frame) -> bool:
+    """Does JAX replay a checkpoint here, in a backward pass that isn't compiled?"""
+    return frame[0].endswith("ad_checkpoint.py") and "transpose" in frame[2]
+
+
+def is_backward_rule(frame: Frame) -> bool:
+    """Does JAX run a backward rule here?"""
+    return "_bwd" in frame[2] or "backward" in frame[2]
+
+
+def is_derivative_rule(frame: Frame) -> bool:
+    """Is this where JAX runs functions that have rules of derivatives?"""
+    return frame[0].endswith("custom_derivatives.py")
+
+
+def runs_all_branches(frame: Frame) -> bool:
+    """Does JAX run all branches of a `cond` here, as under `vmap`?"""
+    return frame[2] == "_cond_batching_rule"
+
+
+def is_compiled_call(problem: TypeError) -> bool:
+    """Does JAX say that a compiled function was called with values that aren't known?"""
+    return "a function lowered and compiled" in str(problem)
 
 
 def function_file(jaxpr: Any) -> str:

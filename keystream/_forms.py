@@ -1,4 +1,4 @@
-"""Which form each primitive of threefry2x32 is lowered by on an accelerated CPU, and where."""
+"""Choose how each primitive of threefry2x32 is lowered on an accelerated CPU."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Keys one after the other for eager code, many per dispatch."""
+"""Iterate over the keys of one key in eager code: `iter_keys`, many keys per dispatch."""
 
 from __future__ import annotations
 
@@ -12,16 +12,17 @@ from keystream import _check, _check_key, _children, _impl, _on_host
 from keystream._errors import ArgumentTypeError, ArgumentValueError, Words, error
 from keystream._impl import NARROW_END, POSITIONS_END
 from keystream._scheme import Counter
+from keystream._types import Position
 
 BLOCK = 64
 """Keys that are made at a time: more are no cheaper each."""
 
 
-def iter_keys(key: jax.Array, /, *, start: Any = 0) -> Iterator[jax.Array]:
+def iter_keys(key: jax.Array, /, *, start: Position = 0) -> Iterator[jax.Array]:
     """Return an iterator over the children of one key, for eager code.
 
-    Reach for it in a plain Python loop, such as one over batches or episodes, where a key
-    a turn is wanted and nothing else is known. Inside `jit` use `scan` or `keys`; where the
+    Reach for it in a plain Python loop, such as one over batches or episodes, where each
+    step wants one key and nothing else is known. Inside `jit` use `scan` or `keys`; where the
     place must be saved use `Stream`.
 
     `list(itertools.islice(ks.iter_keys(key, start=s), n)) == list(ks.keys(key, n, start=s))`.
@@ -35,7 +36,7 @@ def iter_keys(key: jax.Array, /, *, start: Any = 0) -> Iterator[jax.Array]:
         are committed to a device, or laid out over a mesh, where `key` is.
 
     Key use:
-        Consumes `key`; iterators over disjoint ranges of positions are one consumption.
+        Consumes `key`: use it again only for ranges of positions that don't overlap.
 
     Guarantees:
         The keys of threefry2x32 are made in NumPy, 64 at a time, and handed over to JAX by

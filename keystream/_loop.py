@@ -11,15 +11,23 @@ import numpy as np
 from jax import lax
 
 from keystream import _check, _check_key, _check_tree, _children, _program
-from keystream._body import Body, next_value, one_key
+from keystream._body import next_value, one_key
 from keystream._called import called
 from keystream._errors import ArgumentTypeError, ArgumentValueError, BodyError, Words, error
 from keystream._impl import Impl, is_typed_key
 from keystream._program import Function
 from keystream._scheme import Counter, advance, array_counter, narrow, widen
+from keystream._types import C, Numbers, Position
 
 
-def fori_loop(lower: Any, upper: Any, body: Body, init: Any, *, key: jax.Array) -> Any:
+def fori_loop(
+    lower: Position,
+    upper: Position,
+    body: Callable[[jax.Array, Any, C], C],
+    init: C | Numbers,
+    *,
+    key: jax.Array,
+) -> C:
     """Return the last value of a counted loop, turn i with child i of the key.
 
     Reach for it as for `lax.fori_loop`. With outputs per step use `scan`.
@@ -87,7 +95,8 @@ def fori_loop(lower: Any, upper: Any, body: Body, init: Any, *, key: jax.Array) 
         return jax.tree.leaves(after)
 
     made = _program.run(_make_fori, [turn], key, lower, upper, leaves, turns=turns)
-    return jax.tree.unflatten(structure, made)
+    last: C = jax.tree.unflatten(structure, made)
+    return last
 
 
 def _make_fori(
@@ -116,8 +125,13 @@ def _make_fori(
 
 
 def while_loop(
-    cond: Callable[[Any], Any], body: Body, init: Any, *, key: jax.Array, start: Any = 0
-) -> Any:
+    cond: Callable[[C], Any],
+    body: Callable[[jax.Array, C], C],
+    init: C | Numbers,
+    *,
+    key: jax.Array,
+    start: Position = 0,
+) -> C:
     """Return the last value of a conditional loop, turn i with child i of the key.
 
     Reach for it as for `lax.while_loop`: rejection, or iterating until converged.
@@ -178,7 +192,8 @@ def while_loop(
 
     first = widen(first) if impl.cipher else first
     made = _program.run(_make_while, [more, turn], key, first, leaves)
-    return jax.tree.unflatten(structure, made)
+    last: C = jax.tree.unflatten(structure, made)
+    return last
 
 
 def _make_while(

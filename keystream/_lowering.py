@@ -1,4 +1,4 @@
-"""What threefry2x32 is computed by on an accelerated CPU, as JAX functions.
+"""Compute threefry2x32 in one pass over memory, as JAX functions, on an accelerated CPU.
 
 Every round stands in one expression, which XLA turns into one pass over memory. That pass
 is a function of its own, which XLA must not inline: fused with the cipher that made its key

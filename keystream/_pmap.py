@@ -12,10 +12,11 @@ import numpy as np
 from keystream import _check_key, _children
 from keystream._called import drawn
 from keystream._errors import ArgumentValueError, error
+from keystream._types import F
 
 
 def pmap(
-    fun: Callable[..., Any],
+    fun: F,
     axis_name: Hashable = "devices",
     *,
     in_axes: Any = 0,
@@ -25,7 +26,7 @@ def pmap(
     backend: str | None = None,
     axis_size: int | None = None,
     donate_argnums: int | Iterable[int] = (),
-) -> Callable[..., Any]:
+) -> F:
     """Return `fun(key, *args)` mapped over devices, lane i with child i of the key.
 
     For programs that still use `jax.pmap`; new ones use `shard_map`.
@@ -110,7 +111,7 @@ def pmap(
         numbers = np.arange(lanes if axis_size is None else axis_size)
         return build(True, len(args))(key, numbers, *args)
 
-    return mapped
+    return mapped  # type: ignore[return-value] # F, mapped
 
 
 def _per_argument(in_axes: Any, count: int) -> tuple[Any, ...]:

@@ -1,10 +1,10 @@
-"""Items in lanes: draws of any shape, in batches and on a mesh."""
+"""Draw samples of any shape, each with its own key, in batches and on a mesh."""
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any, Concatenate, overload
 
 import jax
 import jax.numpy as jnp
@@ -16,20 +16,66 @@ from keystream._called import bound, few_dims, over_keys
 from keystream._placement import Placement
 from keystream._program import Function, Leaves
 from keystream._scheme import Counter, advance
+from keystream._types import Position, R, Shape
+
+if TYPE_CHECKING:
+    from keystream._types import P  # the site shows `P.args` as it is, unless it can evaluate it
 
 
+@overload
 def sample(
-    sampler: Callable[..., Any],
+    sampler: Callable[Concatenate[jax.Array, P], R],
     key: jax.Array,
-    shape: Any,
+    shape: Shape,
+    /,
+    *args: P.args,
+    **kwargs: P.kwargs,
+) -> R: ...
+@overload
+def sample(
+    sampler: Callable[..., R],
+    key: jax.Array,
+    shape: Shape,
     /,
     *args: Any,
-    start: Any = 0,
+    start: Position,
+    batch_size: int | None = ...,
+    out_sharding: Any = ...,
+    **kwargs: Any,
+) -> R: ...
+@overload
+def sample(
+    sampler: Callable[..., R],
+    key: jax.Array,
+    shape: Shape,
+    /,
+    *args: Any,
+    batch_size: int | None,
+    out_sharding: Any = ...,
+    **kwargs: Any,
+) -> R: ...
+@overload
+def sample(
+    sampler: Callable[..., R],
+    key: jax.Array,
+    shape: Shape,
+    /,
+    *args: Any,
+    out_sharding: Any,
+    **kwargs: Any,
+) -> R: ...
+def sample(  # type: ignore[misc] # a sampler's own `start=` isn't ours
+    sampler: Callable[..., Any],
+    key: jax.Array,
+    shape: Shape,
+    /,
+    *args: Any,
+    start: Position = 0,
     batch_size: int | None = None,
     out_sharding: Any = None,
     **kwargs: Any,
 ) -> Any:
-    """Draw for every place of a shape, place i with child i of the key.
+    """Draw samples of a shape, sample i with the key `ks.derive(key, i)`.
 
     Reach for it where each draw should stand on its own: the same number for item i
     however many are drawn, in whatever batches, on whatever mesh. For keys rather than
@@ -58,7 +104,7 @@ def sample(
         What the sampler returns, each array with `shape` in front.
 
     Key use:
-        Consumes `key`; calls over disjoint ranges of positions are one consumption.
+        Consumes `key`: use it again only for ranges of positions that don't overlap.
 
     Guarantees:
         Neither `shape`, `batch_size`, the mesh nor the number of processes changes a key

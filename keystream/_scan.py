@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -11,25 +12,26 @@ from jax import lax
 
 from keystream import _check, _check_key, _check_tree, _children, _program
 from keystream._batches import fill
-from keystream._body import Body, Steps, one_key, paired
+from keystream._body import Steps, one_key, paired
 from keystream._called import drawn
 from keystream._errors import ArgumentTypeError, ArgumentValueError, Words, error
 from keystream._program import Function, Leaves
 from keystream._scheme import Counter, advance
+from keystream._types import C, Numbers, Position, X, Y
 
 
 def scan(
-    body: Body,
-    init: Any,
-    xs: Any = None,
+    body: Callable[[jax.Array, C, X], tuple[C, Y]],
+    init: C | Numbers,
+    xs: X | Numbers = None,
     *,
     key: jax.Array,
     length: int | None = None,
-    start: Any = 0,
+    start: Position = 0,
     reverse: bool = False,
     unroll: int | bool = 1,
     _split_transpose: bool = False,
-) -> tuple[Any, Any]:
+) -> tuple[C, Y]:
     """Scan a body over items, item i with child i of the key; return `(carry, ys)`.
 
     Reach for it as for `lax.scan` when every step draws. Where the surviving key is
@@ -118,16 +120,16 @@ def _make_scan(
 
 
 def scan_carried(
-    body: Body,
-    init: Any,
-    xs: Any = None,
+    body: Callable[[jax.Array, C, X], tuple[C, Y]],
+    init: C | Numbers,
+    xs: X | Numbers = None,
     *,
     key: jax.Array,
     length: int | None = None,
     reverse: bool = False,
     unroll: int | bool = 1,
     _split_transpose: bool = False,
-) -> tuple[jax.Array, Any, Any]:
+) -> tuple[jax.Array, C, Y]:
     """Scan with the key riding in the carry; return `(key, carry, ys)`.
 
     Reach for it to match a loop that people write by hand, or to go on with the key that
@@ -200,13 +202,13 @@ def _make_scan_carried(
 
 
 def map(  # noqa: A001 - the name that JAX users look for, as in `lax.map`
-    body: Body,
-    xs: Any,
+    body: Callable[[jax.Array, X], Y],
+    xs: X | Numbers,
     *,
     key: jax.Array,
     batch_size: int | None = None,
-    start: Any = 0,
-) -> Any:
+    start: Position = 0,
+) -> Y:
     """Apply a body to one item after the other, item i with child i of the key.
 
     Reach for it as for `lax.map`: `vmap` is faster and holds everything at once,
@@ -262,11 +264,13 @@ def map(  # noqa: A001 - the name that JAX users look for, as in `lax.map`
     if batch_size is None:
         step = Steps(lambda _, key, carry, x: (carry, one(key, x)), (), xs)
         made = _program.run(_make_scan, [step], key, first, [], step.xs, length=steps)
-        return step.results(*made)[1]
+        scanned: Y = step.results(*made)[1]
+        return scanned
     inputs, structure = jax.tree.flatten(xs)
     item = Leaves(lambda key, x: one(key, jax.tree.unflatten(structure, x)))
     made = _program.run(_make_map, [item], key, first, inputs, length=steps, batch=batch_size)
-    return jax.tree.unflatten(item.structure, made)
+    ys: Y = jax.tree.unflatten(item.structure, made)
+    return ys
 
 
 def _make_map(

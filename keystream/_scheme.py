@@ -1,4 +1,4 @@
-"""Names and integers to counters: the frozen scheme, see `docs/scheme.md`.
+"""Turn names and integers into counters by the frozen scheme of `docs/scheme.md`.
 
 A counter is a 64-bit number in two uint32 words. For threefry2x32 the child of a key at a
 counter is one block of its cipher, and a block is a bijection of the counter, so different

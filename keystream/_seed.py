@@ -1,4 +1,4 @@
-"""What a person wrote -> a key."""
+"""Make a key from a seed: an int of any size, text, bytes, a list or a SeedSequence."""
 
 from __future__ import annotations
 
@@ -22,11 +22,12 @@ from keystream._errors import (
 )
 from keystream._impl import IMPLS, is_legacy_key, is_typed_key, wrap
 from keystream._scheme import encode
+from keystream._types import Seed
 
 _DIRECT_END = 2**64
 
 
-def key(seed: Any, *, impl: Any = None) -> jax.Array:
+def key(seed: Seed, *, impl: Any = None) -> jax.Array:
     """Make one typed key from whatever a person writes down as a seed.
 
     The one place where randomness enters a program; everything else is derived from the

@@ -31,6 +31,7 @@ from keystream._errors import (
     error,
 )
 from keystream._program import Function
+from keystream._types import F
 
 VARY = "keystream.vary:"
 """Begins the name of the scope that a mapped body runs in, before the axes of `vary`."""
@@ -39,7 +40,7 @@ _VARY = 'For one key on all shards: vary=(). For another on each: vary="data".'
 
 
 def shard_map(
-    fun: Callable[..., Any],
+    fun: F,
     *,
     out_specs: Any,
     in_specs: Any,
@@ -47,7 +48,7 @@ def shard_map(
     mesh: Any = None,
     axis_names: Any = frozenset(),
     check_vma: bool = True,
-) -> Callable[..., Any]:
+) -> F:
     """Return `fun(key, *args)` mapped over shards, shard i with child i of the key.
 
     Reach for it as for `jax.shard_map` where shards draw. `vary` says out loud over which
@@ -163,7 +164,7 @@ def shard_map(
                 raise
             raise worded from cause
 
-    return mapped
+    return mapped  # type: ignore[return-value] # F, mapped
 
 
 class _Body:

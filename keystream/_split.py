@@ -1,9 +1,9 @@
-"""Many children of one key: by number, by name, by leaf of a tree, by path."""
+"""Derive keys from one key: by number, by name, by leaf of a pytree, by path."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, overload
+from typing import Any, Literal, overload
 
 import jax
 import jax.numpy as jnp
@@ -13,10 +13,23 @@ from keystream import _check, _check_key, _check_tree, _children, _placement, _s
 from keystream._called import predicate
 from keystream._errors import ArgumentTypeError, ArgumentValueError, Words, error, summary
 from keystream._impl import Impl
+from keystream._types import K, L, Leaf, Part, Position, Shape
 
 
 @overload
-def split(key: jax.Array, /, num: int = 2) -> tuple[jax.Array, ...]: ...
+def split(key: jax.Array, /, num: Literal[2] = 2) -> tuple[jax.Array, jax.Array]: ...
+@overload
+def split(key: jax.Array, /, num: Literal[1]) -> tuple[jax.Array]: ...
+@overload
+def split(key: jax.Array, /, num: Literal[3]) -> tuple[jax.Array, jax.Array, jax.Array]: ...
+@overload
+def split(
+    key: jax.Array, /, num: Literal[4]
+) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]: ...
+@overload
+def split(key: jax.Array, /, num: int | np.integer[Any]) -> tuple[jax.Array, ...]: ...
+@overload
+def split(key: jax.Array, /, num: tuple[str, ...] | list[str]) -> dict[str, jax.Array]: ...
 @overload
 def split(
     key: jax.Array, /, num: tuple[str | bytes, ...] | list[str | bytes]
@@ -97,7 +110,9 @@ def _split_names(
     return dict(zip(distinct, _tree.tree_keys(key, tree), strict=True))
 
 
-def keys(key: jax.Array, /, shape: Any, *, start: Any = 0, out_sharding: Any = None) -> jax.Array:
+def keys(
+    key: jax.Array, /, shape: Shape, *, start: Position = 0, out_sharding: Any = None
+) -> jax.Array:
     """Return a key array of any shape: consecutive children of one key, in C order.
 
     Reach for it where many keys are mapped over or indexed. For a few keys to unpack use
@@ -120,7 +135,7 @@ def keys(key: jax.Array, /, shape: Any, *, start: Any = 0, out_sharding: Any = N
         A typed key array of that shape and of the implementation of `key`.
 
     Key use:
-        Consumes `key`; calls over disjoint ranges of positions are one consumption.
+        Consumes `key`: use it again only for ranges of positions that don't overlap.
 
     Guarantees:
         Neither `shape` nor `out_sharding` nor the number of devices or processes changes
@@ -157,7 +172,7 @@ def keys(key: jax.Array, /, shape: Any, *, start: Any = 0, out_sharding: Any = N
     return _placement.placed_keys("keys", key, sizes, first, out_sharding)
 
 
-def derive(key: jax.Array, /, *path: Any) -> jax.Array:
+def derive(key: jax.Array, /, *path: Part) -> jax.Array:
     """Derive the child of a key at a path of names, positions and arrays of positions.
 
     Reach for it to key something by what it is rather than by when it runs: a layer, an
@@ -228,6 +243,16 @@ def derive(key: jax.Array, /, *path: Any) -> jax.Array:
     return _children.eager_walk(key, tuple(steps))
 
 
+@overload
+def split_tree(
+    key: jax.Array, /, tree: Leaf, *, is_leaf: Callable[[Any], bool] | None = None
+) -> jax.Array: ...
+@overload
+def split_tree(key: jax.Array, /, tree: dict[K, L]) -> dict[K, jax.Array]: ...
+@overload
+def split_tree(
+    key: jax.Array, /, tree: Any, *, is_leaf: Callable[[Any], bool] | None = None
+) -> Any: ...
 def split_tree(
     key: jax.Array, /, tree: Any, *, is_leaf: Callable[[Any], bool] | None = None
 ) -> Any:

@@ -1,4 +1,4 @@
-"""A key and a position as one immutable value."""
+"""Hand out the keys of one key in order: `Stream`, a key and a position as one value."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from keystream._errors import (
 )
 from keystream._impl import NARROW_END, POSITIONS_END, Impl, is_typed_key
 from keystream._scheme import Counter
+from keystream._types import Position
 from keystream._value import Value, set_attributes
 
 
@@ -31,7 +32,7 @@ class Stream(Value):
     no state; for several streams that are told apart by name use `Streams`; for a plain
     Python loop that nothing is saved of `iter_keys`.
 
-    Item i is `ks.derive(key, i)`, whatever was asked for before:
+    Its item i, the key at position i, is `ks.derive(key, i)`, whatever was asked for before:
     `ks.Stream(key).skip(i).next()[0] == ks.Stream(key).at(i) == ks.derive(key, i)`.
 
     A stream is a pytree of two leaves, the key and `words`, so it goes through `jit`, `vmap`
@@ -134,7 +135,8 @@ class Stream(Value):
 
         Raises:
             ArgumentTypeError, ArgumentValueError: `n` is no count, or leaves the positions.
-            KeyTypeError: As for `next`.
+            KeyTypeError: Several streams at once (`jax.vmap` them), or leaves that are no
+                longer a key and a position.
 
         Example:
             >>> import keystream as ks
@@ -168,7 +170,8 @@ class Stream(Value):
 
         Raises:
             ArgumentTypeError, ArgumentValueError: `n` is no count, or leaves the positions.
-            KeyTypeError: As for `next`.
+            KeyTypeError: Several streams at once (`jax.vmap` them), or leaves that are no
+                longer a key and a position.
 
         Example:
             >>> import keystream as ks
@@ -183,7 +186,7 @@ class Stream(Value):
         key, words = _stream_steps.skip(self._key, self._words, n)
         return made(key, words, after)
 
-    def at(self, i: Any, /) -> jax.Array:
+    def at(self, i: Position, /) -> jax.Array:
         """Return the key at position `i`, wherever the stream is.
 
         Args:
@@ -201,7 +204,8 @@ class Stream(Value):
 
         Raises:
             ArgumentTypeError, ArgumentValueError: `i` is no position of the implementation.
-            KeyTypeError: As for `next`.
+            KeyTypeError: Several streams at once (`jax.vmap` them), or leaves that are no
+                longer a key and a position.
 
         Example:
             >>> import keystream as ks

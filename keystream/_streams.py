@@ -1,4 +1,4 @@
-"""Several streams under one key, told apart by name."""
+"""Hand out keys from several streams under one key, told apart by name: `Streams`."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from keystream._scheme import Counter
 from keystream._stream import Stream, made
 from keystream._stream_steps import make_begun
 from keystream._tree import Tree
+from keystream._types import Position
 from keystream._value import Value, set_attributes
 
 
@@ -33,11 +34,11 @@ class Streams(Value):
     stream use `Stream`. Where every step draws once of each name, `at(step)` needs no state:
     such a run resumes from its seed and step alone.
 
-    Item i of a name is `ks.derive(key, name, i)`.
+    Item i of a name, its key at position i, is `ks.derive(key, name, i)`.
 
     `name in streams` and `for name in streams` ask for the names, as of a dict. A pytree of
     the streams by name, two leaves each; the names are part of its structure.
-    It goes through the same transforms as `Stream`.
+    It goes through `jit`, `vmap`, `scan`, `remat`, `shard_map`, `device_put` and `tree.map`.
 
     Args:
         key: One typed key.
@@ -52,10 +53,13 @@ class Streams(Value):
         keys for it. `next` and `at` reach the same keys: use one of them for a name.
 
     Guarantees:
-        As for `Stream`, for each name; a call of `next`, `[name]` or `at` is one dispatch
-        eagerly, compiled once for each number of names (`next` for each place among them).
-        They are made as by `split`. `==` compares the names in their order, keys and
-        positions, as one bool.
+        The same keys eagerly and under every transform; a call of `next`, `[name]` or `at` is
+        one dispatch eagerly, compiled once for each number of names (`next` for each place
+        among them). `==` compares the names in their order, keys and positions, as one bool;
+        there is no hash. The buffers are its own: donating it deletes neither the caller's key
+        nor another stream. Each position lies in 0 ... 2**63 - 1, or 2**32 - 1 for
+        implementations without a public cipher: leaving that range raises eagerly; under
+        tracing it can't be seen, and positions count on modulo 2**64 (2**32).
 
     Raises:
         KeyTypeError, KeyImplError: Not one typed key, or refused.
@@ -150,7 +154,8 @@ class Streams(Value):
 
         Raises:
             UnknownNameError: There is no such name; proposes the nearest.
-            KeyTypeError: As for `next`.
+            KeyTypeError: Several streams at once (`jax.vmap` them), or leaves that are no
+                longer keys and positions.
 
         Example:
             >>> import keystream as ks
@@ -170,7 +175,7 @@ class Streams(Value):
     def __iter__(self) -> Iterator[str | bytes]:
         return iter(self._names)
 
-    def at(self, step: Any, /) -> dict[str | bytes, jax.Array]:
+    def at(self, step: Position, /) -> dict[Any, jax.Array]:
         """Return a key for each name at one step, whatever the positions.
 
         Args:
@@ -190,7 +195,8 @@ class Streams(Value):
         Raises:
             ArgumentTypeError, ArgumentValueError: `step` is no position of the
                 implementation.
-            KeyTypeError: As for `next`.
+            KeyTypeError: Several streams at once (`jax.vmap` them), or leaves that are no
+                longer keys and positions.
 
         Example:
             >>> import keystream as ks

@@ -1,4 +1,4 @@
-"""Paths that share their beginnings -> all their keys: of names, of the leaves of a tree.
+"""Make the keys of several paths at once: of names, or of the leaves of a tree.
 
 Eagerly the keys are made on the host, for which no structure is compiled. One of few keys
 that comes again and again gets a compiled call of its own, which is several times quicker.

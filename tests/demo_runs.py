@@ -13,8 +13,8 @@ import pytest
 
 import keystream as ks
 from keystream.cli import demo
-from keystream.cli._digits import STEPS
-from keystream.cli._outcome import Outcome
+from keystream.cli._demo.digits import STEPS
+from keystream.cli._demo.journal import Outcome
 
 MISSING = [name for name, module in demo.EXTRAS.items() if not importlib.util.find_spec(module)]
 needs_extras = pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)}")
@@ -39,7 +39,7 @@ def lines(journal: Path) -> list[dict]:
     return [json.loads(line) for line in journal.read_text().splitlines()]
 
 
-def steps(journal: Path) -> dict[int, dict]:
+def read_steps(journal: Path) -> dict[int, dict]:
     return {line["step"]: line for line in lines(journal) if "step" in line}
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from keystream.__main__ import main
-from keystream.cli import _stages
+from keystream.cli._audit import stages
 
 PROGRAM = """
 import functools
@@ -246,10 +246,10 @@ def test_stages_are_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     """On a terminal whoever waits is told what goes on; elsewhere nothing is written."""
     terminal = io.StringIO()
     monkeypatch.setattr(sys, "stderr", terminal)
-    monkeypatch.setattr(_stages, "DELAY", 0.01)
+    monkeypatch.setattr(stages, "DELAY", 0.01)
     for is_one in (False, True):
         monkeypatch.setattr(terminal, "isatty", lambda is_one=is_one: is_one, raising=False)
-        with _stages.shown("tracing") as stage:
+        with stages.show_stages("tracing") as stage:
             time.sleep(0.2)
             stage("reading")
             time.sleep(0.2)

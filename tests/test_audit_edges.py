@@ -171,8 +171,8 @@ def test_long_bodies(count: int) -> None:
 
         return lax.scan(body, key, None, length=3)[1]
 
-    from keystream._audit.reading.whole import read
-    from keystream._audit.trace import trace
+    from keystream._audit.jaxprs import trace
+    from keystream._audit.reading.program import read
 
     whole = read(*trace(chain, (TYPED,), {}))
     assert len(whole.reader.lineage.steps) < 10 * count

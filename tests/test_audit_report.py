@@ -12,7 +12,7 @@ from hypothesis import given
 
 import keystream as ks
 from keystream import _errors
-from keystream._audit.reporting import trees
+from keystream._audit.reporting import content
 from keystream._audit.reporting.report import Report, fill, make_report, read
 from keystream._audit.rules import RULES
 from keystream._audit.values import Branch, Count, Finding, Place
@@ -49,23 +49,23 @@ def test_ok():
 def test_lineage_follows_its_findings():
     """A branch marks the findings that it marked before they were put in order."""
     found = report(*made.FINDINGS, lineage=made.TREE)
-    before = [[made.FINDINGS[i] for i in row.findings] for row in trees.flatten(made.TREE)]
-    after = [[found.findings[i] for i in row.findings] for row in trees.flatten(found.lineage)]
+    before = [[made.FINDINGS[i] for i in row.findings] for row in content.flatten(made.TREE)]
+    after = [[found.findings[i] for i in row.findings] for row in content.flatten(found.lineage)]
     assert [set(each) for each in before] == [set(each) for each in after]
 
 
 @given(made.branches)
 def test_trees_as_rows(branch):
     """Trees become rows, parents first, and trees again."""
-    rows = trees.flatten((branch, branch))
+    rows = content.flatten((branch, branch))
     assert all(row.parent < place for place, row in enumerate(rows))
-    assert trees.grow(rows) == (branch, branch)
+    assert content.grow(rows) == (branch, branch)
 
 
 def test_deep_lineage():
     """A lineage ten thousand deep comes through every form, the page of which shows its top."""
     found = report(made.TWICE, lineage=made.staircase(10_000))
-    assert len(trees.flatten(read(found.to_json()).lineage)) == 20_001
+    assert len(content.flatten(read(found.to_json()).lineage)) == 20_001
     assert pickle.loads(pickle.dumps(found)) == found
     assert "fold_in(9999)" in found.to_html()
     assert found.to_sarif()

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 import keystream as ks
-from keystream._audit import run_lineage
-from keystream._audit.recorder.records import Record
+from keystream._audit.reading import records
+from keystream._audit.recording.recordings import Record
 
 KEY = jax.random.key(7)
 
@@ -132,7 +132,7 @@ def test_children_are_what_jax_makes(impl: str) -> None:
         (split, jax.random.split(key, 3)),
         (fold, jax.random.fold_in(key, 9)[None]),
     ):
-        made = run_lineage._children(record, run_lineage._numbers(record))
+        made = records._children(record, records._numbers(record))
         np.testing.assert_array_equal(made, jax.random.key_data(real))
 
 
@@ -144,7 +144,7 @@ def test_a_liar_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
             noise(use)
 
     assert ks.audit(right, run=True).ok
-    monkeypatch.setattr(run_lineage, "_nodes", lambda words, _: np.ones(len(words), np.uint64))
+    monkeypatch.setattr(records, "_nodes", lambda words, _: np.ones(len(words), np.uint64))
     assert not ks.audit(right, run=True).ok
 
 

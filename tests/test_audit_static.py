@@ -16,11 +16,11 @@ from hypothesis import given, settings
 
 import keystream as ks
 from keystream import _compat
-from keystream._audit import files
-from keystream._audit.judging.judge import judge
-from keystream._audit.reading import lineage, numbers
-from keystream._audit.reading.whole import read
-from keystream._audit.trace import trace
+from keystream._audit import places
+from keystream._audit.jaxprs import trace
+from keystream._audit.judging.traced import judge
+from keystream._audit.reading import equal_values, lineage
+from keystream._audit.reading.program import read
 
 pytestmark = pytest.mark.fast
 
@@ -102,9 +102,9 @@ def test_a_liar_is_caught_by_the_oracle(monkeypatch: pytest.MonkeyPatch) -> None
     """A lineage that takes all children of a key for one finds what isn't there."""
     program = Program((("split", 0, 1),), (1, 2))
     assert not rules(program, jax.random.key(0))
-    honest = lineage.mixed
+    honest = lineage.mix
     monkeypatch.setattr(
-        lineage, "mixed", lambda node, kind, number: honest(node, kind, np.zeros_like(number))
+        lineage, "mix", lambda node, kind, number: honest(node, kind, np.zeros_like(number))
     )
     words, _ = program(jax.random.key(0))
     assert (words[0] != words[1]).any()
@@ -114,7 +114,7 @@ def test_a_liar_is_caught_by_the_oracle(monkeypatch: pytest.MonkeyPatch) -> None
 @given(st.lists(st.integers(0, 2**64 - 1), min_size=2, max_size=50, unique=True), st.integers(0, 9))
 def test_nodes_of_one_parent_differ(children: list[int], kind: int) -> None:
     """Different children of one node are different nodes, whatever the kind."""
-    nodes = lineage.mixed(np.uint64(7), np.uint64(kind), np.asarray(children, np.uint64))
+    nodes = lineage.mix(np.uint64(7), np.uint64(kind), np.asarray(children, np.uint64))
     assert len(set(nodes.tolist())) == len(children)
 
 
@@ -134,7 +134,7 @@ def test_constants_are_what_jax_computes(one: int, other: int, shift: int) -> No
         return [*parts, jnp.clip(line, -5, 5), jnp.stack([a, b]), line[jnp.array(2)]]
 
     closed = jax.make_jaxpr(fun)()
-    binding = numbers.Binding(closed.jaxpr, consts=closed.consts)
+    binding = equal_values.Binding(closed.jaxpr, consts=closed.consts)
     for var, real in zip(closed.jaxpr.outvars, jax.jit(fun)(), strict=True):
         known = binding.constant(var)
         if known is not None:
@@ -146,7 +146,7 @@ def test_most_constants_are_found() -> None:
     """An index that is written into a program is known."""
     even = functools.partial(jax.lax.slice, jnp.arange(6), (0,), (6,), (2,))  # [::2], everywhere
     closed = jax.make_jaxpr(lambda: (even() * 2 + 1, jnp.int32(3) - 5))()
-    binding = numbers.Binding(closed.jaxpr, consts=closed.consts)
+    binding = equal_values.Binding(closed.jaxpr, consts=closed.consts)
     found = [binding.constant(var) for var in closed.jaxpr.outvars]
     assert [np.asarray(each).tolist() for each in found] == [[1, 5, 9], -2]
 
@@ -248,13 +248,13 @@ def test_deep_loops() -> None:
 def test_whose_code_a_file_is() -> None:
     """JAX's files are JAX's, ours are ours; what is only called alike is neither."""
     home = Path(jax.__file__).parent
-    assert files.is_jax(str(home / "_src" / "api.py"))
-    assert files.installed(str(home / "_src" / "api.py"))
-    assert not files.is_jax(str(home.with_name("jaxopt") / "loop.py"))
+    assert places.is_jax(str(home / "_src" / "api.py"))
+    assert places.is_installed(str(home / "_src" / "api.py"))
+    assert not places.is_jax(str(home.with_name("jaxopt") / "loop.py"))
     ours = Path(ks.__file__).parent
-    assert files.is_ours(str(ours / "_split.py"))
-    assert not files.is_ours(str(ours.with_name("keystream_examples") / "train.py"))
-    assert not files.installed(__file__)
+    assert places.is_ours(str(ours / "_split.py"))
+    assert not places.is_ours(str(ours.with_name("keystream_examples") / "train.py"))
+    assert not places.is_installed(__file__)
 
 
 # --- edges ------------------------------------------------------------------------------------

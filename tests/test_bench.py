@@ -32,7 +32,6 @@ from keystream.cli._bench import (
     helpers,
     machine,
     makers,
-    progress,
     reach,
     samplers,
     table,
@@ -541,7 +540,7 @@ def test_without_tqdm(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without tqdm the same is measured, without a bar."""
     monkeypatch.setattr(importlib.util, "find_spec", lambda _name: None)
     tasks = [Task(name, made_up) for name in "abc"]
-    assert list(progress.each_in_turn(tasks, "contest")) == tasks
+    assert list(bench.each_in_turn(tasks, "contest")) == tasks
 
 
 # --- the command -----------------------------------------------------------------------------

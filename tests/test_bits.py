@@ -13,9 +13,8 @@ import pytest
 import keystream as ks
 from keystream.__main__ import main
 from keystream.cli import bits
-from keystream.cli._layouts.blocks import WORDS
-from keystream.cli._layouts.catalogue import LAYOUTS
-from keystream.cli._layouts.reading import read, words
+from keystream.cli._bits.layouts import LAYOUTS, WORDS
+from keystream.cli._bits.reading import read, words
 from tests.commands import assert_refused
 from tests.layout_oracle import ORACLES
 

@@ -1,5 +1,6 @@
 """What is read of JAX: each function gives what it promises on the version that is installed."""
 
+import inspect
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -141,6 +142,19 @@ def test_nothing_traced_elsewhere() -> None:
     with jax.set_mesh(jax.make_mesh((8,), ("a",), AUTO)):
         seen.append(_compat.nothing_traced())
     assert seen == [True] * 3
+
+
+def test_frames_of_jax() -> None:
+    """Files of JAX that say what was asked for are told from its machinery."""
+    asked, machinery = map(inspect.getfile, (jax.random.split, jax.core.Tracer))
+    assert not _compat.is_machinery(asked)
+    assert _compat.is_machinery(machinery)
+    assert _compat.is_lowering((inspect.getfile(mlir.lower_fun), 1, "lower_fun"))
+    compiled = jax.jit(lambda x: x).lower(1.0).compile()
+    with pytest.raises(TypeError) as caught:
+        jax.jit(compiled)(1.0)
+    assert _compat.is_compiled_call(caught.value)
+    assert not _compat.is_compiled_call(TypeError("another"))
 
 
 def test_is_recording() -> None:

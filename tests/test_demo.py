@@ -16,10 +16,12 @@ from jax.sharding import NamedSharding
 
 import keystream as ks
 from keystream.__main__ import main, parser
-from keystream.cli import _checks, _options, demo
-from keystream.cli._digits import BATCH, KEEP, NOISE, STEPS, Digits, Drawn, draw, load
-from keystream.cli._evidence import Evidence, Run, shared_rows
-from keystream.cli._training import compiled, train
+from keystream.cli import demo
+from keystream.cli._demo import checks as claims
+from keystream.cli._demo.checks import Evidence, Run, shared_rows
+from keystream.cli._demo.digits import BATCH, KEEP, NOISE, STEPS, Digits, Drawn, draw, load
+from keystream.cli._demo.training import compile_epoch, train
+from keystream.cli._inputs import read_seed, write_seed
 from tests.commands import assert_refused
 from tests.demo_runs import MISSING, needs_extras
 
@@ -81,7 +83,7 @@ def digits() -> Digits:
 
 @pytest.fixture(scope="module")
 def pairs(digits: Digits) -> tuple[list[Run], list[Run]]:
-    programs = [compiled(digits, count) for count in (1, 2)]
+    programs = [compile_epoch(digits, count) for count in (1, 2)]
     return tuple(
         [train(p, ks.key(SEED), digits, epochs=2, by_place=by_place) for p in programs]
         for by_place in (False, True)
@@ -99,7 +101,7 @@ def mistaken(pairs: tuple[list[Run], list[Run]]) -> list[Run]:
 
 
 def verdicts(runs: Sequence[Run], mistaken: Sequence[Run]) -> list[bool | None]:
-    return [check.holds for check in _checks.all_checks(runs, mistaken, full=False)]
+    return [check.holds for check in claims.all_checks(runs, mistaken, full=False)]
 
 
 def test_true_runs_pass(runs: list[Run], mistaken: list[Run]) -> None:
@@ -179,20 +181,20 @@ def test_each_check_fails_its_liar(
 ) -> None:
     """A run that lies in one respect fails the check of that respect, and no other."""
     good = [dataclasses.replace(run, accuracy=0.95) for run in runs]
-    checks = _checks.all_checks([good[0], liar(good[1])], mistaken, full=True)
+    checks = claims.all_checks([good[0], liar(good[1])], mistaken, full=True)
     assert [i for i, check in enumerate(checks) if check.holds is not True] == [place]
     assert checks[place].holds is False
 
 
 def test_an_unseen_mistake_fails(runs: list[Run]) -> None:
     """A mistake that doesn't show on the devices fails the check that it is found."""
-    assert _checks.mistake_found(runs).holds is False
+    assert claims.check_mistake_found(runs).holds is False
 
 
 def test_a_device_that_disagrees_fails(runs: list[Run]) -> None:
     """Two versions within a single run fail, also where there is nothing else to compare."""
     liar = dataclasses.replace(runs[1], used=runs[1].used | {"noise": frozenset("ab")})
-    assert _checks.same_bits("noise", [liar]).holds is False
+    assert claims.check_same_bits("noise", [liar]).holds is False
 
 
 def test_one_device_count_is_not_judged(runs: list[Run], mistaken: list[Run]) -> None:
@@ -321,7 +323,7 @@ def test_seeds(text: str, value: int | str) -> None:
 def test_seeds_are_handed_on() -> None:
     """A worker reads the seed that was read, also above the length that Python converts."""
     for seed in (-3, 2**70, -(10**5000) - 7, "run 4"):
-        assert _options.seed(_options.written(seed)) == seed
+        assert read_seed(write_seed(seed)) == seed
 
 
 def test_missing_extras(

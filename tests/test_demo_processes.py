@@ -15,8 +15,9 @@ import pytest
 
 import keystream as ks
 from keystream.__main__ import main, parser
-from keystream.cli import _launch, _processes, _worker, demo
-from keystream.cli._digits import BATCH, load
+from keystream.cli import demo
+from keystream.cli._demo import launch, processes, worker
+from keystream.cli._demo.digits import BATCH, load
 from tests.commands import assert_refused
 from tests.demo_runs import (
     END,
@@ -28,8 +29,8 @@ from tests.demo_runs import (
     lines,
     moved,
     needs_extras,
+    read_steps,
     redrawn,
-    steps,
 )
 
 SEED = 2**70
@@ -44,9 +45,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def runs(folder: Path) -> _processes.Runs:
+def runs(folder: Path) -> processes.Runs:
     """One real process of eight devices, and then two of four that are joined."""
-    return _processes.train_all(folder, OPTIONS, load())
+    return processes.train_all(folder, OPTIONS, load())
 
 
 def journals(folder: Path) -> list[Path]:
@@ -60,7 +61,7 @@ def journals(folder: Path) -> list[Path]:
 @pytest.mark.usefixtures("runs")
 def test_two_processes_draw_what_one_does(folder: Path) -> None:
     """For every example and epoch one of the two drew it, and the same as one process alone."""
-    alone, *joined = map(steps, journals(folder))
+    alone, *joined = map(read_steps, journals(folder))
     assert [len(part) for part in (alone, *joined)] == [END] * 3
     for step, whole in alone.items():
         for what, rows in whole["rows"].items():
@@ -75,8 +76,8 @@ def test_keys_and_bits_are_those_of_the_loop(folder: Path) -> None:
     """Each process holds half of the keys and bits that are laid out, and they are right."""
     alone, *joined = (lines(path)[0]["rows"] for path in journals(folder))
     key = ks.key(SEED)
-    bits = [jax.random.bits(ks.derive(key, "bits", i)) for i in range(_worker.ITEMS)]
-    words = [jax.random.key_data(ks.derive(key, "keys", i)) for i in range(_worker.ITEMS)]
+    bits = [jax.random.bits(ks.derive(key, "bits", i)) for i in range(worker.ITEMS)]
+    words = [jax.random.key_data(ks.derive(key, "keys", i)) for i in range(worker.ITEMS)]
     for what, values in (("bits", bits), ("keys", words)):
         expected = {
             str(i): hashlib.sha256(np.asarray(value).tobytes()).hexdigest()[:16]
@@ -84,13 +85,13 @@ def test_keys_and_bits_are_those_of_the_loop(folder: Path) -> None:
         }
         assert alone[what] == expected
         assert joined[0][what] | joined[1][what] == expected
-        assert [len(part[what]) for part in joined] == [_worker.ITEMS // 2] * 2
+        assert [len(part[what]) for part in joined] == [worker.ITEMS // 2] * 2
 
 
 @pytest.mark.usefixtures("runs")
 def test_trained_weights_agree(folder: Path) -> None:
     """The weights are those of one process to 1e-4, and the streams are the same."""
-    alone, joined = (arrays(folder / run / _worker.CHECKPOINT) for run in ("alone", "joined"))
+    alone, joined = (arrays(folder / run / worker.CHECKPOINT) for run in ("alone", "joined"))
     for name in alone:
         if name.startswith("params/"):
             np.testing.assert_allclose(joined[name], alone[name], rtol=0, atol=1e-4)
@@ -100,11 +101,11 @@ def test_trained_weights_agree(folder: Path) -> None:
 # --- the checks, and their liars ---------------------------------------------------------------
 
 
-def verdicts(runs: _processes.Runs) -> list[bool | None]:
-    return [check.holds for check in _processes.all_checks(runs, OPTIONS)]
+def verdicts(runs: processes.Runs) -> list[bool | None]:
+    return [check.holds for check in processes.all_checks(runs, OPTIONS)]
 
 
-def test_true_runs_pass(runs: _processes.Runs) -> None:
+def test_true_runs_pass(runs: processes.Runs) -> None:
     """Of true runs every check but the one that wants a full training says yes."""
     assert verdicts(runs) == [True] * 7 + [None]
 
@@ -116,24 +117,24 @@ def noted(**notes: Any) -> Liar:
 @pytest.mark.parametrize(
     ("liar", "failed"),
     [
-        *((redrawn(what, frozenset("a")), [i]) for i, what in enumerate(_processes.DRAWN)),
-        *((redrawn(what, frozenset("ab")), [i]) for i, what in enumerate(_processes.DRAWN)),
+        *((redrawn(what, frozenset("a")), [i]) for i, what in enumerate(processes.DRAWN)),
+        *((redrawn(what, frozenset("ab")), [i]) for i, what in enumerate(processes.DRAWN)),
         (moved(2e-4), [5]),
         (noted(**{"copies-1": ["another"]}), [6]),
         (noted(**{"copies-1": []}), [6]),
     ],
 )
-def test_each_check_fails_its_liar(liar: Liar, failed: list[int], runs: _processes.Runs) -> None:
+def test_each_check_fails_its_liar(liar: Liar, failed: list[int], runs: processes.Runs) -> None:
     """Processes that lie in one respect fail the check of that respect, and no other."""
     lied = runs._replace(joined=liar(runs.joined))
     assert [i for i, holds in enumerate(verdicts(lied)) if holds is False] == failed
 
 
-def test_the_same_noise_on_two_processes_fails(runs: _processes.Runs) -> None:
+def test_the_same_noise_on_two_processes_fails(runs: processes.Runs) -> None:
     """A row that two examples share is found."""
     rows = runs.alone.journal.rows["noise"]
     liar = redrawn("noise", rows[min(rows)])
-    lied = _processes.Runs(liar(runs.alone), liar(runs.joined))
+    lied = processes.Runs(liar(runs.alone), liar(runs.joined))
     assert [i for i, holds in enumerate(verdicts(lied)) if holds is False] == [4]
 
 
@@ -154,10 +155,10 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[subprocess.Popen]:
     return found
 
 
-def pair(folder: Path, seeds: tuple[int | str, int | str], **more: int) -> list[_launch.Job]:
-    port = _launch.free_port()
+def pair(folder: Path, seeds: tuple[int | str, int | str], **more: int) -> list[launch.Job]:
+    port = launch.free_port()
     return [
-        _launch.job(
+        launch.job(
             f"process {index}",
             folder,
             argparse.Namespace(seed=seed, epochs=1),
@@ -185,8 +186,8 @@ def test_different_seeds(
     started: list[subprocess.Popen],
 ) -> None:
     """Processes with different seeds, numbers or texts, end in our error, and none is left."""
-    with pytest.raises(_launch.WorkerError, match=rf"^process \d ended with status 1: {told}"):
-        _launch.run_together(pair(tmp_path, seeds))
+    with pytest.raises(launch.WorkerError, match=rf"^process \d ended with status 1: {told}"):
+        launch.run_together(pair(tmp_path, seeds))
     assert len(started) == 2
     assert all(process.returncode is not None for process in started)
 
@@ -195,8 +196,8 @@ def test_a_process_that_is_killed(tmp_path: Path, started: list[subprocess.Popen
     """One that is killed ends the others too, long before JAX would."""
     begun = time.monotonic()
     told = r"^process 1 ended with status -9|^process 0 ended with status (1|-6):"
-    with pytest.raises(_launch.WorkerError, match=told):
-        _launch.run_together(pair(tmp_path, (1, 1), kill_after=2))
+    with pytest.raises(launch.WorkerError, match=told):
+        launch.run_together(pair(tmp_path, (1, 1), kill_after=2))
     assert time.monotonic() - begun < 80
     assert all(process.returncode is not None for process in started)
 
@@ -205,9 +206,9 @@ def test_a_process_that_takes_too_long(
     tmp_path: Path, started: list[subprocess.Popen], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Past the limit all are killed, and it is said which took too long."""
-    monkeypatch.setattr(_launch, "LIMIT", 0.5)
-    with pytest.raises(_launch.WorkerError, match=r"^process 0 took longer than 0\.5 s$"):
-        _launch.run_together(pair(tmp_path, (1, 1)))
+    monkeypatch.setattr(launch, "LIMIT", 0.5)
+    with pytest.raises(launch.WorkerError, match=r"^process 0 took longer than 0\.5 s$"):
+        launch.run_together(pair(tmp_path, (1, 1)))
     assert [process.returncode for process in started] == [-9, -9]
 
 
@@ -217,7 +218,7 @@ def test_a_process_that_takes_too_long(
 @pytest.mark.parametrize("honest", [True, False])
 def test_exit_status(
     honest: bool,
-    runs: _processes.Runs,
+    runs: processes.Runs,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -225,7 +226,7 @@ def test_exit_status(
     """The command tells of both runs, draws them, and exits with 1 where a check fails."""
     told = runs if honest else runs._replace(joined=redrawn("bits", frozenset("a"))(runs.joined))
     monkeypatch.setattr(demo, "simulate_devices", lambda: None)
-    monkeypatch.setattr(_processes, "train_all", lambda *_, **__: told)
+    monkeypatch.setattr(processes, "train_all", lambda *_, **__: told)
     picture = tmp_path / "x.svg"
     status = main(["demo", "--processes=2", "--epochs=2", f"--out={picture}"])
     printed = capsys.readouterr().out

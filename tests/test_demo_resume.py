@@ -15,8 +15,9 @@ import pytest
 
 import keystream as ks
 from keystream.__main__ import main
-from keystream.cli import _launch, _resume, _steps, _worker, demo
-from keystream.cli._digits import NOISE, STEPS, load
+from keystream.cli import demo
+from keystream.cli._demo import launch, resume, steps, worker
+from keystream.cli._demo.digits import NOISE, STEPS, load
 from tests.demo_runs import (
     DIED,
     END,
@@ -30,8 +31,8 @@ from tests.demo_runs import (
     lines,
     moved,
     needs_extras,
+    read_steps,
     redrawn,
-    steps,
 )
 
 SEED = 5
@@ -46,9 +47,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def runs(folder: Path) -> _resume.Runs:
+def runs(folder: Path) -> resume.Runs:
     """Five real processes, of which one is killed."""
-    return _resume.train_all(folder, OPTIONS, load())
+    return resume.train_all(folder, OPTIONS, load())
 
 
 # --- what is in the files --------------------------------------------------------------------
@@ -57,7 +58,7 @@ def runs(folder: Path) -> _resume.Runs:
 @pytest.mark.usefixtures("runs")
 def test_killed_and_resumed_equals_never_killed(folder: Path) -> None:
     """Killed by SIGKILL and started again: every array of the last checkpoint, bit for bit."""
-    whole, again = (arrays(folder / run / _worker.CHECKPOINT) for run in ("whole", "again"))
+    whole, again = (arrays(folder / run / worker.CHECKPOINT) for run in ("whole", "again"))
     assert whole.keys() == again.keys()
     assert len([name for name in whole if name.startswith(("params/", "velocity/"))]) == 12
     for name, array in whole.items():
@@ -66,7 +67,7 @@ def test_killed_and_resumed_equals_never_killed(folder: Path) -> None:
     assert int(whole["step"]) == END
     assert ks.from_words(again)["streams"]["step"].position == END
     # The files are no copies of each other's beginning: it was trained in between.
-    killed = arrays(folder / "killed" / _worker.CHECKPOINT)
+    killed = arrays(folder / "killed" / worker.CHECKPOINT)
     assert int(killed["step"]) == SAVED
     assert killed["params/last/bias"].tobytes() != whole["params/last/bias"].tobytes()
 
@@ -74,7 +75,7 @@ def test_killed_and_resumed_equals_never_killed(folder: Path) -> None:
 @pytest.mark.usefixtures("runs")
 def test_the_kill_is_real(folder: Path) -> None:
     """The killed run ends within an epoch, after steps that no checkpoint has; they come again."""
-    killed, again = (steps(folder / run / "journal-0.jsonl") for run in ("killed", "again"))
+    killed, again = (read_steps(folder / run / "journal-0.jsonl") for run in ("killed", "again"))
     assert sorted(killed) == list(range(DIED))
     assert SAVED % STEPS != 0
     assert DIED % STEPS != 0
@@ -87,7 +88,7 @@ def test_the_kill_is_real(folder: Path) -> None:
     assert last["step"] == DIED - 1
 
 
-def test_the_losses_are_those_of_the_run_never_killed(runs: _resume.Runs) -> None:
+def test_the_losses_are_those_of_the_run_never_killed(runs: resume.Runs) -> None:
     """Every loss, before the kill and after it, is the same number."""
     assert runs.again.journal.curve().tolist() == runs.whole.journal.curve().tolist()
     assert len(runs.whole.journal.losses) == END
@@ -97,11 +98,11 @@ def test_the_losses_are_those_of_the_run_never_killed(runs: _resume.Runs) -> Non
 def test_fewer_devices(folder: Path) -> None:
     """On two devices instead of eight: the same noise and masks, and weights to 1e-4."""
     whole, killed, fewer = (
-        steps(folder / run / "journal-0.jsonl") for run in ("whole", "killed", "fewer")
+        read_steps(folder / run / "journal-0.jsonl") for run in ("whole", "killed", "fewer")
     )
     for step in range(END):
         assert (fewer if step >= SAVED else killed)[step]["rows"] == whole[step]["rows"]
-    ends = [arrays(folder / run / _worker.CHECKPOINT) for run in ("whole", "fewer")]
+    ends = [arrays(folder / run / worker.CHECKPOINT) for run in ("whole", "fewer")]
     for name in ends[0]:
         if name.startswith(("params/", "velocity/")):
             np.testing.assert_allclose(ends[1][name], ends[0][name], rtol=0, atol=1e-4)
@@ -111,7 +112,7 @@ def test_fewer_devices(folder: Path) -> None:
     assert told == {"resumed_at": SAVED, "differences": {"devices": [8, 2, "nothing"]}}
 
 
-def test_what_was_used_is_what_the_keys_give(runs: _resume.Runs) -> None:
+def test_what_was_used_is_what_the_keys_give(runs: resume.Runs) -> None:
     """The noise of an example after the kill is that of a loop over `jax.random`."""
     key = ks.key(SEED)
     rows = runs.fewer.journal.rows["noise"]
@@ -128,16 +129,16 @@ def test_what_was_used_is_what_the_keys_give(runs: _resume.Runs) -> None:
 # --- the checks, and their liars ---------------------------------------------------------------
 
 
-def verdicts(runs: _resume.Runs) -> list[bool | None]:
-    return [check.holds for check in _resume.all_checks(runs, OPTIONS)]
+def verdicts(runs: resume.Runs) -> list[bool | None]:
+    return [check.holds for check in resume.all_checks(runs, OPTIONS)]
 
 
-def test_true_runs_pass(runs: _resume.Runs) -> None:
+def test_true_runs_pass(runs: resume.Runs) -> None:
     """Of true runs every check but the one that wants a full training says yes."""
     assert verdicts(runs) == [True] * 8 + [None]
 
 
-def test_forgotten_streams_fail(runs: _resume.Runs) -> None:
+def test_forgotten_streams_fail(runs: resume.Runs) -> None:
     """The run that started its streams over is unlike the others in all but its beginning."""
     liar = runs._replace(again=runs.forgot, fewer=runs.forgot)
     assert verdicts(liar) == [True, *[False] * 6, True, None]
@@ -160,7 +161,7 @@ def unkilled(known: Any) -> Any:
         ("killed", journal(unkilled), [0]),
         ("killed", end(step=DIED), [0]),
         ("again", moved(1e-9), [1]),
-        ("again", end(streams=ks.Streams(ks.key(SEED), _steps.NAMES)), [1]),
+        ("again", end(streams=ks.Streams(ks.key(SEED), steps.NAMES)), [1]),
         ("again", end(step=END - 1), [1]),
         ("again", journal(other_loss), [2]),
         ("fewer", redrawn("noise", frozenset({"another"})), [3]),
@@ -171,14 +172,14 @@ def unkilled(known: Any) -> Any:
     ],
 )
 def test_each_check_fails_its_liar(
-    name: str, liar: Liar, failed: list[int], runs: _resume.Runs
+    name: str, liar: Liar, failed: list[int], runs: resume.Runs
 ) -> None:
     """A run that lies in one respect fails the check of that respect, and no other."""
     lied = runs._replace(**{name: liar(getattr(runs, name))})
     assert [i for i, holds in enumerate(verdicts(lied)) if holds is False] == failed
 
 
-def test_noise_drawn_twice_and_an_unseen_mistake_fail(runs: _resume.Runs) -> None:
+def test_noise_drawn_twice_and_an_unseen_mistake_fail(runs: resume.Runs) -> None:
     """A row that two examples share fails, and so does a mistake that nothing shows."""
     (shared,) = runs.again.journal.rows["noise"][min(runs.again.journal.rows["noise"])]
     twice = redrawn("noise", frozenset({shared}))
@@ -193,14 +194,14 @@ def test_noise_drawn_twice_and_an_unseen_mistake_fail(runs: _resume.Runs) -> Non
 
 def command(monkeypatch: pytest.MonkeyPatch, train_all: Callable[..., Any], *arguments: str) -> int:
     monkeypatch.setattr(demo, "simulate_devices", lambda: None)
-    monkeypatch.setattr(_resume, "train_all", train_all)
+    monkeypatch.setattr(resume, "train_all", train_all)
     return main(["demo", "--resume", f"--epochs={EPOCHS}", *arguments])
 
 
 @pytest.mark.parametrize("honest", [True, False])
 def test_exit_status(
     honest: bool,
-    runs: _resume.Runs,
+    runs: resume.Runs,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -223,10 +224,10 @@ def test_a_worker_that_fails_is_told(
     """The last words of a worker that fails are the demo's, in one line, and its status is 1."""
     folder = tmp_path / "run"
     folder.mkdir()
-    (folder / _worker.CHECKPOINT).write_bytes(b"PK\x03\x04 cut off")
+    (folder / worker.CHECKPOINT).write_bytes(b"PK\x03\x04 cut off")
 
     def train_all(*_: Any, **__: Any) -> None:
-        _launch.run_together([_launch.job("the run", folder, OPTIONS, devices=2)])
+        launch.run_together([launch.job("the run", folder, OPTIONS, devices=2)])
 
     assert command(monkeypatch, train_all, f"--out={tmp_path / 'x.png'}") == 1
     said = capsys.readouterr().err.replace("\r", "\n").strip().splitlines()[-1]
@@ -236,8 +237,8 @@ def test_a_worker_that_fails_is_told(
 @pytest.mark.parametrize("epochs", [1, 2, 3, 7, 20, 21])
 def test_death_comes_in_the_middle(epochs: int) -> None:
     """However many epochs: within an epoch, steps after a checkpoint of that same epoch."""
-    died = _resume.death(epochs)
-    saved = died // _worker.EVERY * _worker.EVERY
+    died = resume.death(epochs)
+    saved = died // worker.EVERY * worker.EVERY
     assert saved < died < epochs * STEPS
     assert 0 < saved % STEPS < died % STEPS
     assert saved // STEPS == died // STEPS == epochs // 2

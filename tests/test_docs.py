@@ -199,6 +199,21 @@ def test_readme_is_short() -> None:
 
 
 @pytest.mark.fast
+def test_the_index_links_every_name() -> None:
+    """The index of the API lists each public name once, to be linked with its first line."""
+    page = (DOCS / "api" / "index.md").read_text()
+    listed = re.findall(r"^   (\w+)$", page.partition("## [Interop]")[0], re.MULTILINE)
+    assert sorted(listed) == sorted(set(PUBLIC) - {"SCHEME"})
+
+
+@pytest.mark.fast
+def test_links_show_titles() -> None:
+    """No link shows the name of a file in the place of a title."""
+    shown = {name_of(page): re.findall(r"\[[\w/-]+\.md\]", page.read_text()) for page in PAGES}
+    assert {name: found for name, found in shown.items() if found} == {}
+
+
+@pytest.mark.fast
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_links_resolve(page: pathlib.Path) -> None:
     """Every link of a page within the clone leads to a file, and to a heading that it has."""
@@ -218,11 +233,13 @@ def test_a_broken_link_is_noticed(tmp_path: pathlib.Path) -> None:
 
 @pytest.mark.fast
 def test_requirements_are_tested() -> None:
-    """The requirements are numbered without gaps, and each names tests that there are."""
-    page = (DOCS / "why.md").read_text()
-    numbered = re.split(r"^### (\d+)\. .*$", page, flags=re.MULTILINE)[1:]
-    assert [int(number) for number in numbered[::2]] == [*range(1, len(numbered) // 2 + 1)]
-    for text in numbered[1::2]:
+    """The requirements are numbered without gaps, and a table names tests that there are."""
+    heads = re.findall(r"^### (\d+\. .*)$", (DOCS / "why.md").read_text(), re.MULTILINE)
+    assert [int(head.partition(".")[0]) for head in heads] == [*range(1, len(heads) + 1)]
+    page = (DOCS / "how-tested.md").read_text()
+    rows = re.findall(r"^\| (\d+\. .*?) \| (.*) \|$", page, re.MULTILINE)
+    assert [head for head, _ in rows] == heads
+    for _, text in rows:
         named = re.findall(r"`(test_\w+\.py)(?:::(test_\w+))?`", text)
         assert named
         for file, test in named:

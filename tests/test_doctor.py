@@ -15,7 +15,9 @@ from jax.extend.random import threefry2x32_p
 
 import keystream as ks
 from keystream.__main__ import main
-from keystream.cli import _selftest, _settings, doctor
+from keystream._saving import settings
+from keystream.cli import doctor
+from keystream.cli._doctor import selftest
 
 ODD = {
     "jax_default_prng_impl": "rbg",
@@ -38,7 +40,7 @@ def test_sound_installation(capsys: pytest.CaptureFixture[str]) -> None:
     """Here every law holds, on eight devices, and the versions are told."""
     assert main(["doctor"]) == 0
     told = capsys.readouterr().out
-    assert told.count("  ok  ") == len(_selftest.LAWS)
+    assert told.count("  ok  ") == len(selftest.LAWS)
     assert "8 x cpu" in told
     assert f"  jax         {jax.__version__}\n" in told
     assert "All laws hold, and every setting is usual." in told
@@ -65,12 +67,12 @@ def test_odd_settings() -> None:
     assert "2 x cpu" in done.stdout
 
 
-@pytest.mark.parametrize("setting", _settings.SETTINGS, ids=lambda setting: setting.name)
-def test_settings_exist_and_are_usual(setting: _settings.Setting) -> None:
+@pytest.mark.parametrize("name", settings.SETTINGS | settings.UNRECORDED)
+def test_settings_exist_and_are_usual(name: str) -> None:
     """Each setting is one that JAX or XLA reads, and here it has its usual value."""
     newer = {"jax_accurate_erf_inv"}  # from jax 0.12 on
-    found = [reading for reading in _settings.readings() if reading.setting is setting]
-    assert found or setting.name in newer
+    found = [reading for reading in settings.read_settings() if reading.name == name]
+    assert found or name in newer
     assert not any(reading.odd for reading in found)
 
 
@@ -79,7 +81,7 @@ def test_an_odd_setting_says_what_to_do() -> None:
     jax.config.update("jax_random_seed_offset", 2)
     try:
         told = "\n".join(doctor.settings())
-        last = doctor.verdict([_selftest.Outcome("fine", "")])
+        last = doctor.verdict([selftest.Outcome("fine", "")])
     finally:
         jax.config.update("jax_random_seed_offset", 0)
     assert (
@@ -190,7 +192,7 @@ def backwards(batched: Callable[..., Any]) -> Callable[..., Any]:
 
 
 LIARS = [
-    ("frozen", "key", lambda key: lambda seed: key(seed if seed == _selftest.SEED else 0)),
+    ("frozen", "key", lambda key: lambda seed: key(seed if seed == selftest.SEED else 0)),
     ("frozen", "derive", first),
     ("position", "split", first),
     ("position", "keys", child_0_twice),
@@ -225,7 +227,7 @@ def test_each_law_fails_its_liar(
 ) -> None:
     """A subject that breaks a law is found wrong by the test of that law."""
     monkeypatch.setattr(ks, subject, liar(getattr(ks, subject)))
-    assert getattr(_selftest, law)()
+    assert getattr(selftest, law)()
 
 
 def test_another_cipher_fails(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -237,8 +239,8 @@ def test_another_cipher_fails(monkeypatch: pytest.MonkeyPatch) -> None:
             left, right = threefry2x32_p.bind(*words)
             return [left, right.at[2].add(1)]
 
-    monkeypatch.setattr(_selftest, "threefry2x32_p", Liar)
-    assert _selftest.cipher() == ["threefry2x32"]
+    monkeypatch.setattr(selftest, "threefry2x32_p", Liar)
+    assert selftest.cipher() == ["threefry2x32"]
 
 
 def test_a_broken_subject_exits_with_1(
@@ -255,8 +257,8 @@ def test_a_broken_subject_exits_with_1(
     told = capsys.readouterr().out
     assert "i gets child i (RuntimeError: no such loop)\n" in told
     assert "on all devices here (wrong: shard_keys)\n" in told
-    assert told.count("  ok  ") == len(_selftest.LAWS) - 2
-    assert f"2 of {len(_selftest.LAWS)} laws don't hold here: don't trust keys" in told
+    assert told.count("  ok  ") == len(selftest.LAWS) - 2
+    assert f"2 of {len(selftest.LAWS)} laws don't hold here: don't trust keys" in told
 
 
 # --- the frozen fingerprints, from the written scheme ----------------------------------------
@@ -290,7 +292,7 @@ def test_frozen_fingerprints_follow_the_scheme(name: str, counters: list[int]) -
         key = block(key, counter)
     words = np.array(key, "<u4").tobytes()
     digest = hashlib.sha256(b"keystream:fingerprint:threefry2x32:" + words).hexdigest()
-    assert _selftest.FROZEN[name][1] == f"threefry2x32:{digest[:16]}"
+    assert selftest.FROZEN[name][1] == f"threefry2x32:{digest[:16]}"
 
 
 def test_laws_without_docstrings(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -299,5 +301,5 @@ def test_laws_without_docstrings(monkeypatch: pytest.MonkeyPatch) -> None:
     def position() -> list[str]:
         return []
 
-    monkeypatch.setattr(_selftest, "LAWS", (position,))
-    assert list(_selftest.outcomes()) == [_selftest.Outcome("position", "")]
+    monkeypatch.setattr(selftest, "LAWS", (position,))
+    assert list(selftest.outcomes()) == [selftest.Outcome("position", "")]

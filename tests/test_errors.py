@@ -21,7 +21,8 @@ from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 
 import keystream as ks
-from keystream import _compat, _document, _errors, _processes, interop, testing
+from keystream import _compat, _errors, _processes, interop, testing
+from keystream._saving import tree
 from tests import versions
 
 HERE = Path(__file__).parent
@@ -225,7 +226,6 @@ def _same_traced(row):
             "inside(",
             "copy.",
             "gone.",
-            "ks.dumps(coll",
             "ks.shard_keys(key, abstract",
             "ks.check_",
             "ks.key(",
@@ -546,7 +546,7 @@ def test_unknown_implementation():
 def _parted():
     """Save a key as if parts of it were on other processes; tests/test_save_faults.py has such."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_document, "_is_held", lambda _: False)
+        patch.setattr(tree, "_is_held", lambda _: False)
         ks.dumps(ks.key(42))
 
 
@@ -605,7 +605,7 @@ def _other_torch():
 def _files():
     """Return the library's files, but for the command line and what pytest loads by its path."""
     home = Path(ks.__file__).parent
-    files = [*home.glob("_*.py"), *home.glob("_audit/**/*.py"), *home.glob("interop/*.py")]
+    files = [*home.glob("_*.py"), *home.glob("_*/**/*.py"), *home.glob("interop/*.py")]
     return sorted(file for file in files if file.name != "plugin.py")
 
 

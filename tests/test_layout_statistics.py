@@ -14,7 +14,7 @@ import pytest
 from scipy import stats
 
 import keystream as ks
-from keystream.cli._layouts.catalogue import LAYOUTS
+from keystream.cli._bits.layouts import LAYOUTS
 
 pytestmark = pytest.mark.slow
 

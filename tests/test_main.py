@@ -10,6 +10,8 @@ import pytest
 
 import keystream as ks
 from keystream.__main__ import COMMANDS, EXAMPLES, main, parser
+from keystream._audit.rules import RULES
+from keystream.cli import demo
 from tests.demo_runs import environment
 
 NAMES = [module.__name__.rpartition(".")[2] for module in COMMANDS]
@@ -110,6 +112,31 @@ def test_examples_run(line: str, tmp_path: Path) -> None:
     expected = int(" ".join(words(line)).startswith(FOUND))
     assert told.returncode == expected, told.stderr
     assert told.stdout or told.stderr
+
+
+def test_a_rule_is_explained(capsys: pytest.CaptureFixture[str]) -> None:
+    """`explain` prints all that the table says of a rule; the reports name that command."""
+    for rule in RULES.values():
+        command = rule.more.removeprefix("python -m keystream ").split()
+        assert main(command) == 0
+        told = capsys.readouterr().out
+        assert all(part in told for part in (rule.id, rule.title, rule.why, rule.cure))
+    assert main(["explain"]) == 0
+    assert capsys.readouterr().out.count("KS") == len(RULES)
+
+
+def test_an_unknown_rule(capsys: pytest.CaptureFixture[str]) -> None:
+    """A rule that there is none of is refused, with all that there are."""
+    told = refused(capsys, "explain", "KS99")
+    assert "must be one of KS00, KS01" in told
+    assert told.endswith("got 'KS99'. To list them: python -m keystream explain")
+
+
+def test_each_demo_has_a_picture_of_its_own() -> None:
+    """Where nothing is said, no kind of demo writes over the picture of another."""
+    kinds = ("demo", "demo --resume", "demo --processes 2")
+    paths = {demo.default_picture(parser().parse_args(kind.split())) for kind in kinds}
+    assert len(paths) == len(kinds)
 
 
 def refused(capsys: pytest.CaptureFixture[str], *given: str) -> str:

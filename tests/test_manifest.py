@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 
 import keystream as ks
-from keystream import _canaries, _manifest, _surroundings
+from keystream._saving import canaries, manifest, settings
 
 pytestmark = pytest.mark.fast
 
@@ -60,7 +60,8 @@ HARMLESS: dict[str, Any] = {
 @contextlib.contextmanager
 def setting(name: str, value: Any) -> Iterator[None]:
     """Change one of JAX's settings for a while, of those too that aren't attributes."""
-    before = _surroundings.read().get(name, getattr(jax.config, name, None))
+    before = settings.SETTINGS[name].read(name) if name in settings.SETTINGS else None
+    before = getattr(jax.config, name) if before is None else before
     jax.config.update(name, value)
     try:
         yield
@@ -94,7 +95,7 @@ def test_every_canary_is_drawn() -> None:
     """No canary is missing, and each is what its name says when it is called."""
     saved = ks.manifest()
     scope = {"jax": jax, "jnp": jax.numpy, "ks": ks, "key": ks.key(42)}
-    for name in _manifest.CANARIES:
+    for name in manifest.CANARIES:
         value = eval(name, scope)
         value = jax.random.key_data(value) if "key<" in str(value.dtype) else value
         wanted = np.ravel(np.asarray(value)).astype(saved[name] and type(saved[name][0]))
@@ -127,7 +128,8 @@ def test_setting(name: str) -> None:
 def test_every_setting_is_tried() -> None:
     """The table above holds each setting of the manifest, with its effect."""
     listed = {name: changes for name, (_, changes, _) in OTHER_SETTINGS.items()}
-    assert listed == {name: each.changes for name, each in _surroundings.SETTINGS.items()}
+    known = {name: each.changes for name, each in settings.SETTINGS.items()}
+    assert listed | {"XLA_FLAGS": "last digits"} == known
 
 
 @pytest.mark.parametrize(
@@ -198,7 +200,7 @@ def test_version_of_a_changed_draw() -> None:
     """Where a canary raises, the message says which versions differ as well."""
     saved = ks.manifest() | {"jax": "0.9.9", NORMAL: [0.5, 0.25, 1.0, 2.0]}
     message = told(saved)
-    assert f"other draws by {NORMAL} (saved [0.5, 0.25, 1, 2], now [" in message
+    assert f"other draws by {NORMAL} (saved [0.5, 0.25, 1.0, 2.0], now [" in message
     assert f"; perhaps other last digits by jax (saved '0.9.9', now '{jax.__version__}')" in message
     assert message.endswith(" To go on with the numbers of here: manifest = ks.manifest().")
 
@@ -252,7 +254,7 @@ def test_changed_key_is_found(name: str, monkeypatch: pytest.MonkeyPatch) -> Non
 def test_changed_derivation_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """Another derivation of a name raises."""
     saved = ks.manifest()
-    monkeypatch.setattr(_manifest, "derive", lambda key, part: ks.derive(key, part, 0))
+    monkeypatch.setattr(manifest, "derive", lambda key, part: ks.derive(key, part, 0))
     message = told(saved)
     assert 'other keys by ks.derive(key, "a name") (saved ' in message
     assert "ks.derive(key, 2**32 + 7) (saved " in message
@@ -292,7 +294,7 @@ def test_old_manifests(page: Path) -> None:
     """Manifests frozen with each JAX differ here in versions, places and new settings only."""
     saved = json.loads(page.read_text())
     found = ks.check_manifest(saved)
-    inexact = {name for name, each in _manifest.CANARIES.items() if not each.exact}
+    inexact = {name for name, each in manifest.CANARIES.items() if not each.exact}
     assert {n: each.changes for n, each in found.items() if n in inexact} == dict.fromkeys(
         inexact & set(found), "last digits"
     )
@@ -327,7 +329,7 @@ def test_entries_of_another_keystream() -> None:
     found = ks.check_manifest(extra)
     assert set(found) == {"jax_of_tomorrow", "note"}
     assert found["jax_of_tomorrow"] == (3, None, "nothing")
-    for name in set(saved) - set(_manifest.CANARIES) - set(_surroundings.REQUIRED):
+    for name in set(saved) - set(manifest.CANARIES) - set(settings.REQUIRED):
         here = saved[name]
         found = ks.check_manifest({n: v for n, v in saved.items() if n != name})
         assert found == ({name: (None, here, "nothing")} if here is not None else {}), name
@@ -343,7 +345,7 @@ def test_missing_setting_counts_as_usual() -> None:
     assert message.endswith('For what was saved: jax.config.update("jax_random_seed_offset", 0).')
 
 
-@pytest.mark.parametrize("name", sorted({"manifest", "scheme", *_manifest.CANARIES}))
+@pytest.mark.parametrize("name", sorted({"manifest", "scheme", *manifest.CANARIES}))
 def test_missing_entry_is_refused(name: str) -> None:
     """Without its format, its scheme or a canary a manifest shows nothing, and is refused."""
     saved = ks.manifest()
@@ -406,16 +408,16 @@ def test_flags_without_paths(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_tolerance() -> None:
     """The tolerance is wide for last digits and narrow for another draw: both ways by far."""
-    canary = _canaries.DRAWS[NORMAL]
+    canary = canaries.CANARIES[NORMAL]
     saved = ks.manifest()[NORMAL]
-    assert _canaries.change(canary, saved, [x + 1e-5 for x in saved]) == "last digits"
+    assert canary.change(saved, [x + 1e-5 for x in saved]) == "last digits"
     others = np.asarray(jax.random.normal(ks.key(43), (200, 4))).tolist()
-    assert {_canaries.change(canary, saved, other) for other in others} == {"draws"}
+    assert {canary.change(saved, other) for other in others} == {"draws"}
 
 
 def test_names_are_sorted_into_kinds() -> None:
     """No name is two things, and every change has one of the four names."""
-    groups = (_surroundings.FACTS, _surroundings.SETTINGS, _manifest.CANARIES)
+    groups = (settings.FACTS, settings.SETTINGS, manifest.CANARIES)
     names = [name for group in groups for name in group]
     assert len(names) == len(set(names))
     assert list(ks.manifest()) == names

@@ -13,7 +13,7 @@ import jax
 import pytest
 
 import keystream as ks
-from keystream.cli import _digits, _training
+from keystream.cli._demo import digits, training
 from tests.demo_runs import MISSING, needs_extras
 
 DOCS = pathlib.Path(__file__).parent.parent / "docs"
@@ -92,11 +92,11 @@ def test_the_tree_is_the_demos(monkeypatch: pytest.MonkeyPatch) -> None:
         jax.eval_shape(program.epoch, *args)
         raise Traced
 
-    digits = _digits.load()
-    program = _training.compiled(digits, 1)
+    images = digits.load()
+    program = training.compile_epoch(images, 1)
     monkeypatch.setattr(ks, "derive", seen)
     with pytest.raises(Traced):
-        _training.train(program._replace(epoch=epoch), ks.key(0), digits, epochs=1)
+        training.train(program._replace(epoch=epoch), ks.key(0), images, epochs=1)
     root = described(FOLDER / "key-tree-light.svg")
     parts["params"] += 1  # the name of a layer, by split_tree
     assert parts == {child["path"][0]: depth(child) for child in root["children"]}

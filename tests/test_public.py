@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
 import traceback
@@ -23,10 +24,10 @@ HIDDEN = {"cli"}
 
 def names_in(package: types.ModuleType) -> set[str]:
     """Return the names that the source of a package gives away, `import x as x`."""
-    source = Path(str(package.__file__)).read_text().splitlines()
-    lines = [line.partition("#")[0].split() for line in source if line.startswith("from keystream")]
-    names = {line[-1] for line in lines if line[-2] == "as"}
-    return {name for name in names if not name.startswith("_")}
+    body = ast.parse(Path(str(package.__file__)).read_text()).body
+    imports = [line for line in body if isinstance(line, ast.ImportFrom)]
+    names = [each for line in imports if "keystream" in str(line.module) for each in line.names]
+    return {each.name for each in names if each.asname == each.name and each.name[0] != "_"}
 
 
 @pytest.mark.fast

@@ -16,9 +16,9 @@ from jax.interpreters import mlir
 
 import keystream as ks
 from keystream import _compat
-from keystream._audit.recorder import tables
-from keystream._audit.recorder.door import recorded
-from keystream._audit.recorder.records import LANES_WAIT, REPLAY
+from keystream._audit.recording import install
+from keystream._audit.recording.call_paths import LANES_WAIT, REPLAY
+from keystream._audit.recording.record import record_uses
 from keystream._errors import RecordingError
 from tests.recorder_cases import CASES, IMPLS, KEY, Oracle, uses_of
 from tests.test_measure import _load
@@ -49,7 +49,7 @@ def test_every_use(name: str) -> None:
     """
     run = CASES[name][0]
     before = run(KEY)
-    with recorded() as recording:
+    with record_uses() as recording:
         during = run(KEY)
     after = run(KEY)
     assert uses_of(recording.records) == expected(name)
@@ -63,9 +63,9 @@ def test_every_use(name: str) -> None:
 def test_every_use_again(name: str) -> None:
     """A second recording holds the same, from programs that are compiled already."""
     run = CASES[name][0]
-    with recorded() as first:
+    with record_uses() as first:
         run(KEY)
-    with recorded() as second:
+    with record_uses() as second:
         run(KEY)
     assert uses_of(first.records) == uses_of(second.records) == expected(name)
 
@@ -77,7 +77,7 @@ def test_every_use_accelerated(name: str, before: bool) -> None:
     """Acceleration may be on before, or be switched on and off inside."""
     run, found = CASES[name][0], []
     ks.accelerate(before, clear_caches=True)
-    with recorded() as recording:
+    with record_uses() as recording:
         for enabled in (before, not before, before):
             ks.accelerate(enabled, clear_caches=True)
             start = len(recording.records)
@@ -100,7 +100,7 @@ def test_every_implementation(impl: str) -> None:
     oracle.fold_in(carry, 2)
     for run in (draw, jax.jit(draw)):
         before = run(key)
-        with recorded() as recording:
+        with record_uses() as recording:
             during = run(key)
         assert uses_of(recording.records) == oracle.uses
         assert {each.impl for each in recording.records} == {impl}
@@ -110,7 +110,7 @@ def test_every_implementation(impl: str) -> None:
 def test_what_a_record_says() -> None:
     """Widths, shapes, data and counters are told as they are."""
     keys = jax.random.split(KEY, 2)
-    with recorded() as recording:
+    with record_uses() as recording:
         jax.vmap(lambda key: jax.random.bits(key, (3,), "uint8"))(keys)
         jax.vmap(jax.random.fold_in)(keys, jnp.array([7, 9]))
         jax.random.key(11, impl="threefry2x32")
@@ -138,7 +138,7 @@ def test_place_eager() -> None:
         return jax.random.normal(KEY)
 
     for _ in range(2):  # compiled by the call, and before it
-        with recorded() as recording:
+        with record_uses() as recording:
             draw()
         [record] = recording.records
         assert places(record)[-1].endswith("draw")
@@ -164,7 +164,7 @@ def test_place_nested() -> None:
     def other_call() -> Any:
         return outer(KEY)
 
-    with recorded() as recording:
+    with record_uses() as recording:
         call()
         call()
         other_call()
@@ -197,7 +197,7 @@ def _scan_only(key: Any) -> Any:
 def test_executions(sampler: Any) -> None:
     """Two executions of one program are told apart, and records of one belong together."""
     run = jax.jit(sampler)
-    with recorded() as recording:
+    with record_uses() as recording:
         for _ in range(3):
             run(KEY)
     programs = Counter(each.program for each in recording.records)
@@ -208,7 +208,7 @@ def test_executions(sampler: Any) -> None:
 
 def test_two_algorithms() -> None:
     """What poisson does twice with one key stands at one line of the user, and two of JAX."""
-    with recorded() as recording:
+    with record_uses() as recording:
         jax.random.poisson(KEY, 3.0)
     word = jax.random.key_data(KEY).tolist()
     uses = [each for each in recording.records if each.words[0].tolist() == word]
@@ -227,20 +227,20 @@ def test_marks() -> None:
     def noisy(x: Any) -> Any:
         return jnp.sin(x * jax.random.uniform(KEY))
 
-    with recorded() as recording:
+    with record_uses() as recording:
         jax.jit(jax.grad(noisy))(0.5)
     assert recording.records
     assert any(REPLAY in each.path for each in recording.records)
-    with recorded() as recording:
+    with record_uses() as recording:
         jax.jit(jax.vmap(lambda key: jax.random.poisson(key, 3.0)))(jax.random.split(KEY, 3))
     assert all(LANES_WAIT in each.path for each in recording.records if each.kind == "bits")
 
 
 def test_nested() -> None:
     """An inner recording holds its part, the outer one everything."""
-    with recorded() as outer:
+    with record_uses() as outer:
         jax.random.bits(KEY)
-        with recorded() as inner:
+        with record_uses() as inner:
             jax.random.bits(KEY, (2,))
         jax.random.bits(KEY, (3,))
     assert [each.shape for each in outer.records] == [(), (2,), (3,)]
@@ -253,7 +253,7 @@ def test_threads() -> None:
     found: dict[int, Any] = {}
 
     def work(size: int) -> None:
-        with recorded() as recording:
+        with record_uses() as recording:
             begun.wait(60)
             jax.random.bits(KEY, (size,))
             jax.jit(lambda key: jax.random.split(key, size))(KEY)
@@ -274,7 +274,7 @@ def test_threads() -> None:
 
 def test_thread_within() -> None:
     """What a thread does that was started inside is recorded too."""
-    with recorded() as recording:
+    with record_uses() as recording:
         thread = threading.Thread(target=lambda: jax.random.bits(KEY))
         thread.start()
         thread.join(60)
@@ -290,7 +290,7 @@ def test_thread_of_a_large_program() -> None:
         return (noise @ noise @ noise).sum() + jax.random.normal(jax.random.split(key)[0])
 
     run = jax.jit(large)
-    with recorded() as recording:
+    with record_uses() as recording:
         thread = threading.Thread(target=lambda: [run(KEY) for _ in range(3)])
         thread.start()
         thread.join(60)
@@ -304,7 +304,7 @@ def test_ends_with_an_error() -> None:
     found = []
 
     def fail() -> None:
-        with recorded() as recording:
+        with record_uses() as recording:
             found.append(recording)
             jax.random.bits(KEY)
             raise ZeroDivisionError
@@ -320,11 +320,11 @@ def test_ends_with_an_error() -> None:
 
 def test_silent_without() -> None:
     """Programs compiled outside of recordings call nobody, also when rules have been replaced."""
-    with recorded():
+    with record_uses():
         pass
     text = jax.jit(jax.random.bits).lower(KEY).as_text()
     assert "callback" not in text
-    with recorded():
+    with record_uses():
         text = jax.jit(jax.random.bits).lower(KEY).as_text()
     assert "callback" in text
 
@@ -337,7 +337,7 @@ def test_compiled_ahead() -> None:
 
     drawing = jax.jit(ahead).lower(KEY).compile()
     plain = jax.jit(lambda x: x + 1).lower(1.0).compile()
-    with recorded() as recording:
+    with record_uses() as recording:
         drawing(KEY)
         plain(1.0)
         within = jax.jit(ahead).lower(KEY).compile()
@@ -346,7 +346,7 @@ def test_compiled_ahead() -> None:
     assert len(recording.records) == 1
     within(KEY)
     assert len(recording.records) == 1
-    with recorded() as another:
+    with record_uses() as another:
         drawing(KEY)
     assert another.unseen == recording.unseen
 
@@ -365,7 +365,7 @@ def test_exported_ahead() -> None:
         return drawing.call(words)
 
     for call in (later, jax.jit(later)):
-        with recorded() as recording:
+        with record_uses() as recording:
             call(words)
             plain.call(words)
         assert recording.unseen == ("exported ahead of time: ahead",)
@@ -373,7 +373,7 @@ def test_exported_ahead() -> None:
 
 def test_exported() -> None:
     """What is exported while recorded is the plain program, and that is said."""
-    with recorded() as recording:
+    with record_uses() as recording:
         made = jax.export.export(jax.jit(jax.random.bits))(jax.random.key_data(KEY))
     assert "callback" not in made.mlir_module()
     assert any("exported" in each for each in recording.unseen)
@@ -383,7 +383,7 @@ def test_other_versions(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where JAX keeps its rules otherwise, an error of ours says so, and nothing is switched."""
     monkeypatch.setattr(mlir, "_lowerings", {})
     monkeypatch.setattr(mlir, "_platform_specific_lowerings", {})
-    with pytest.raises(RecordingError) as caught, recorded():
+    with pytest.raises(RecordingError) as caught, record_uses():
         pass
     assert str(caught.value) == (
         "recording: jax must be a version whose rules can be replaced, got "
@@ -397,9 +397,9 @@ def test_other_versions(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_what_is_read_of_jax() -> None:
     """What JAX doesn't publish is there: tables of rules, devices of a program, tracebacks."""
-    for primitive in tables._wrapped():
+    for primitive in install._wrappers():
         assert _compat.lowerings(primitive)
-    with recorded() as recording:
+    with record_uses() as recording:
         jax.jit(jax.random.bits)(KEY)
     assert any(frame.file == __file__ for frame in recording.records[0].path)
 

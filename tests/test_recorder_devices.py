@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from jax import lax
 
-from keystream._audit.recorder.door import recorded
+from keystream._audit.recording.record import record_uses
 from tests.recorder_cases import KEY, Oracle, uses_of
 from tests.test_recorder import equal
 
@@ -44,7 +44,7 @@ def test_shard_map(check: bool, jit: bool) -> None:
     run = both(("a", "b"), P(("a", "b")), check=check)
     run = jax.jit(run) if jit else run
     before = run(keys)
-    with recorded() as recording:
+    with record_uses() as recording:
         during = run(keys)
     assert uses_of(recording.records) == oracle.uses
     assert equal(before, during)
@@ -61,7 +61,7 @@ def test_replicated() -> None:
     for i in range(8):
         oracle.bits(oracle.fold_in(KEY, i // 2), (1, 2))
     run = jax.jit(both(("a", "b"), P(), check=False))
-    with recorded() as recording:
+    with record_uses() as recording:
         run(KEY[None])
     assert uses_of(recording.records) == oracle.uses
     assert {each.shard for each in recording.records} == set(range(8))
@@ -73,7 +73,7 @@ def test_pmap() -> None:
     keys, oracle = jax.random.split(KEY, 8), Oracle()
     for key in keys:
         oracle.bits(key)
-    with recorded() as recording:
+    with record_uses() as recording:
         jax.pmap(jax.random.bits)(keys)
     assert uses_of(recording.records) == oracle.uses
     assert sorted(each.shard or 0 for each in recording.records) == list(range(8))
@@ -92,7 +92,7 @@ def test_executions() -> None:
     run = jax.jit(jax.shard_map(slow, mesh=mesh(8), in_specs=spec, out_specs=spec, check_vma=False))
     keys = jax.random.split(KEY, 8)
     for _ in range(2):
-        with recorded() as recording:
+        with record_uses() as recording:
             for _ in range(10):
                 run(keys)
         programs = Counter(each.program for each in recording.records)
@@ -110,7 +110,7 @@ def test_sharded_automatically(jit: bool) -> None:
     run = jax.vmap(lambda key: jax.random.bits(key, (3,)))
     run = jax.jit(run) if jit else run
     before = run(keys)
-    with recorded() as recording:
+    with record_uses() as recording:
         during = run(keys)
     assert uses_of(recording.records) == oracle.uses
     assert len(recording.records) == 1
@@ -127,7 +127,7 @@ def test_partly_manual() -> None:
         jax.shard_map(draw, mesh=mesh(4, 2), in_specs=P("a"), out_specs=P("a"), axis_names={"a"})
     )
     before = run(keys)
-    with recorded() as recording:
+    with record_uses() as recording:
         during = run(keys)
     assert set(uses_of(recording.records)) == set(oracle.uses)
     assert equal(before, during)
@@ -139,12 +139,12 @@ def test_under_a_mesh(kind: Any) -> None:
     shards = jax.make_mesh((8,), ("a",), (kind,))
 
     def body(key: Any) -> Any:
-        with recorded():
+        with record_uses():
             pass
         return jax.random.bits(key, (1,))
 
     with jax.set_mesh(shards):
-        with recorded() as recording:
+        with record_uses() as recording:
             jax.random.bits(KEY)
         assert len(recording.records) == 1
         jax.jit(jax.shard_map(body, in_specs=P(), out_specs=P("a"), check_vma=False))(KEY)

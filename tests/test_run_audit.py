@@ -111,7 +111,7 @@ def test_another_keystream(tmp_path: Path) -> None:
     """A package of the program's own by the name of keystream is named, not taken for ours."""
     (tmp_path / "keystream.py").write_text("import jax\n")
     (tmp_path / "train.py").write_text("import keystream\n")
-    launcher = Path(ks.__file__).parent / "cli" / "_launcher.py"
+    launcher = Path(ks.__file__).parent / "cli" / "_run" / "launcher.py"
     code, _, said = _run(launcher, "--audit", "text", "", "--", "train.py", folder=tmp_path)
     assert code == 1
     assert said == f"audit: not audited, keystream is {tmp_path / 'keystream.py'}\n"

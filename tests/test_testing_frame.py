@@ -69,7 +69,7 @@ def _private(file: Path) -> list[str]:
 
 def test_public_names_alone() -> None:
     """The kit imports public names of keystream alone, and what words errors and names."""
-    assert {file.name: _private(file) for file in FOLDER.glob("*.py") if _private(file)} == {}
+    assert {str(file): _private(file) for file in FOLDER.rglob("*.py") if _private(file)} == {}
 
 
 def test_a_private_import_is_noticed(tmp_path: Path) -> None:

@@ -16,7 +16,8 @@ from hypothesis.extra import numpy as hnp
 
 import keystream as ks
 from keystream import _compat, testing
-from keystream.testing import _golden_file, _ulps
+from keystream.testing import _ulps
+from keystream.testing._checks import golden_file
 from keystream.testing._compare import EXACT, Tolerance, first_difference
 
 KEY = ks.key(0)
@@ -166,8 +167,8 @@ DTYPES = ("bool", "int8", "uint64", "int64", "float16", "float32", "float64", "c
 )
 def test_nothing_is_lost(value: np.ndarray[Any, Any]) -> None:
     """Whatever an array holds comes back from JSON bit for bit, NaN and zeros too."""
-    leaves = json.loads(json.dumps(_golden_file.encode({"x": value}), allow_nan=False))
-    (back,) = _golden_file.decode(leaves).values()
+    leaves = json.loads(json.dumps(golden_file.encode({"x": value}), allow_nan=False))
+    (back,) = golden_file.decode(leaves).values()
     assert (back.dtype, back.shape) == (value.dtype, value.shape)
     assert first_difference(value, back, EXACT, PAIR) is None
 
@@ -181,8 +182,8 @@ def test_nothing_is_lost_of_the_rest() -> None:
         "python": [True, 2**70, 0.1, float("nan"), complex(1, -0.0), "text ü"],
         "stream": ks.Stream(KEY),
     }
-    leaves = json.loads(json.dumps(_golden_file.encode(value), allow_nan=False))
-    back = _golden_file.decode(leaves)
+    leaves = json.loads(json.dumps(golden_file.encode(value), allow_nan=False))
+    back = golden_file.decode(leaves)
     for (path, leaf), other in zip(
         jax.tree_util.tree_leaves_with_path(value), back.values(), strict=True
     ):

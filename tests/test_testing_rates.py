@@ -12,7 +12,7 @@ from scipy import stats
 
 import keystream as ks
 from keystream import testing
-from keystream.testing._statistics import Rule
+from keystream.testing._statistics.rule import Rule
 
 pytestmark = pytest.mark.outside
 LOOSE = 1e-3

@@ -16,8 +16,8 @@ from scipy import stats
 
 import keystream as ks
 from keystream import testing
-from keystream.testing import _tally
-from keystream.testing._statistics import Reading, Rule, two_stage
+from keystream.testing._statistics import tally
+from keystream.testing._statistics.rule import Reading, Rule, two_stage
 
 pytestmark = pytest.mark.slow
 
@@ -194,19 +194,17 @@ def test_liar(name):
 
 def test_too_even():
     """A grid is no sample: its cells are told to be more even than chance."""
-    far, cuts = _tally.far_tail(FEW), np.linspace(0, 1, 257)
+    far, cuts = tally.far_tail(FEW), np.linspace(0, 1, 257)
     grid = (np.arange(FEW)[:, None] + 0.5) / FEW
-    p = _tally.p_values(_tally.tally(grid, far, cuts), far, cuts)[:, 0]
-    assert dict(zip(_tally.NAMES, p, strict=True))["cells"] < 1e-12
+    p = tally.p_values(tally.tally(grid, far, cuts), far, cuts)[:, 0]
+    assert dict(zip(tally.NAMES, p, strict=True))["cells"] < 1e-12
     assert p[:-1].min() > 0.1
 
 
 def test_two_values():
     """Counts that hit what is expected exactly are no sign of anything in two cells."""
     half = np.repeat([0.25, 0.75], 512)[:, None]
-    p = _tally.p_values(
-        _tally.tally(half, 0.01, np.array([0, 0.5, 1])), 0.01, np.array([0, 0.5, 1])
-    )
+    p = tally.p_values(tally.tally(half, 0.01, np.array([0, 0.5, 1])), 0.01, np.array([0, 0.5, 1]))
     assert p[-2:].min() == 1
 
 

@@ -97,9 +97,9 @@ def test_samplers_table() -> None:
     for name in ("bits", "normal", "binomial"):
         found = find(testing.samplers(), lambda s, name=name: s.name == name, settings=quiet)
         assert found.func is getattr(jax.random, name)
-    from keystream.testing import _samplers
+    from keystream.testing._strategies import samplers
 
-    for rows in _samplers.KINDS.values():
+    for rows in samplers.KINDS.values():
         assert all(hasattr(jax.random, name) for name in rows)
 
 

@@ -122,6 +122,31 @@ def test_checked(check: Check, short: str, tmp_path: Path) -> None:
 WRONG = (
     "ks.scan(lambda key, carry, x: (carry, x), 0.0, length=3)",
     "ks.fingerprint('key')",
+    "ks.scan(lambda key, carry, x: carry, jnp.zeros(3), jnp.zeros(3), key=ks.key(42))",
+    "ks.scan(lambda carry, x: (carry, x), jnp.zeros(3), jnp.zeros(3), key=ks.key(42))",
+    "ks.scan(returns_text, jnp.zeros(3), jnp.zeros(3), key=ks.key(42))",
+    "ks.scan(step, ks.Stream(ks.key(42)), jnp.zeros(3), key=ks.key(42))",
+    "ks.scan(step, jnp.zeros(3), jnp.zeros(3), key=ks.key(42), start=1.5)",
+    "ks.scan(step, 0.0, jnp.zeros(3), key=ks.key(42))[0] + 'text'",
+    "ks.fori_loop(0.0, 3, go, jnp.zeros(3), key=ks.key(42))",
+    "ks.fori_loop(0, 3, step, jnp.zeros(3), key=ks.key(42))",
+    "ks.while_loop(lambda val: True, step, jnp.zeros(3), key=ks.key(42))",
+    "ks.map(step, jnp.zeros(3), key=ks.key(42))",
+    "ks.vmap(keyless)",
+    "ks.vmap(step)(ks.key(42), jnp.zeros(3))",
+    "ks.batched(step)(ks.keys(ks.key(42), 3), jnp.zeros(3), 'text')",
+    "ks.pmap(step)(ks.key(42), jnp.zeros(3), jnp.zeros(3)).shape",
+    "ks.sample(step, ks.key(42), 3, jnp.zeros(3))",
+    "ks.sample(jax.random.normal, ks.key(42), 3, dtyp='float32')",
+    "ks.sample(jax.random.normal, ks.key(42), 3, start=1.5)",
+    "ks.sample(jax.random.normal, ks.key(42), 3.0)",
+    "a, b, c = ks.split(ks.key(42))",
+    "ks.split(ks.key(42), 'params')",
+    "ks.split(ks.key(42), ('params', 'dropout'))[0]",
+    "ks.key(1.5)",
+    "ks.derive(ks.key(42), 1.5)",
+    "ks.Stream(ks.key(42)).at(1.5)",
+    "ks.loads('', like=ks.Stream(ks.key(42))).shape",
     "ks.split()",
     "ks.spilt(ks.key(42))",
     "ks.Stream(42)",
@@ -133,11 +158,38 @@ WRONG = (
 )
 
 
+RIGHT = """\
+import jax
+import jax.numpy as jnp
+import keystream as ks
+from jax import Array
+
+
+def step(key: Array, carry: Array, x: Array) -> tuple[Array, Array]:
+    return carry + x, jax.random.normal(key)
+
+
+def go(key: Array, i: int, val: Array) -> Array:
+    return val + jax.random.normal(key)
+
+
+def returns_text(key: Array, carry: Array, x: Array) -> tuple[str, Array]:
+    return "carry", x
+
+
+def keyless() -> Array:
+    return jnp.zeros(3)
+
+
+ks.split(ks.key(42))
+"""
+
+
 @pytest.mark.parametrize("check", CHECKERS)
 def test_wrong_calls(check: Check, tmp_path: Path) -> None:
     """Both find every wrong call and type on its line, and nothing on a line that is right."""
-    program = "\n".join(["import keystream as ks", *WRONG, "ks.split(ks.key(42))"])
-    status, said = check(program + "\n", tmp_path)
+    status, said = check("\n".join([RIGHT, *WRONG, ""]), tmp_path)
     assert status == 1
     lines = {int(number) for number in re.findall(r"program\.py:(\d+)", said)}
-    assert lines == set(range(2, 2 + len(WRONG)))
+    first = RIGHT.count("\n") + 2
+    assert lines == set(range(first, first + len(WRONG)))

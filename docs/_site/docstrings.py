@@ -20,6 +20,9 @@ JAX_TOO = {"fori_loop", "map", "pmap", "scan", "shard_map", "split", "vmap", "wh
 WORDS = {"key", "keys"} | JAX_TOO
 """Public names that, standing alone, may mean an argument, or what JAX has by that name."""
 
+ALIAS = re.compile(r"[\w.~]*TypeAliasForwardRef\('(\w+)'\)")
+"""How autodoc writes a type alias that stands in a union."""
+
 WHOLE = ("attribute", "data", "property")
 """What has one sentence and no sections; napoleon would take a colon in it for a type's."""
 
@@ -62,6 +65,14 @@ def after(app: Any, what: str, name: str, value: Any, options: Any, lines: list[
         lines.clear()
 
 
+def signature(
+    app: Any, what: str, name: str, value: Any, options: Any, arguments: str | None, returned: str
+) -> tuple[str | None, str]:
+    """Write the aliases in a signature as the source does."""
+    del app, what, name, value, options
+    return arguments and ALIAS.sub(r"\1", arguments), returned
+
+
 class Private(SphinxTransform):
     """Leave out the module of a value that one is given and doesn't import."""
 
@@ -78,5 +89,6 @@ def setup(app: Any) -> dict[str, bool]:
     """Join the build, around napoleon."""
     app.connect("autodoc-process-docstring", before, priority=400)
     app.connect("autodoc-process-docstring", after, priority=600)
+    app.connect("autodoc-process-signature", signature)
     app.add_transform(Private)
     return {"parallel_read_safe": True}

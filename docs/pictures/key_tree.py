@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 import keystream as ks
 import look
-from keystream.cli._digits import BATCH, LAYERS, load
+from keystream.cli._demo.digits import BATCH, LAYERS, load
 
 SEED = 0
 """The demo's default."""

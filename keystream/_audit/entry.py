@@ -1,4 +1,4 @@
-"""What pytest loads wherever keystream is installed: the way to the plugins, without JAX.
+"""Load the pytest plugins wherever keystream is installed, without importing JAX.
 
 An entry point that lies inside of a package imports the package, and `keystream` imports JAX:
 seconds for each run of pytest that has nothing to do with keys, and before any `conftest.py`

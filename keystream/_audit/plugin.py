@@ -1,4 +1,4 @@
-"""The pytest plugin: tests are recorded, and fail where they use a key wrongly.
+"""The pytest plugin: record tests, and fail those that use a key wrongly.
 
 It is loaded by `keystream_pytest` (see `entry.py`) wherever keystream is installed, so it
 imports pytest and the standard library, and nothing of keystream before the first test that
@@ -98,7 +98,7 @@ class Plugin:
             yield
         finally:
             self._end()
-        told = self._report and _verdict().failure(self._report, self._level)
+        told = self._report and _text().failure(self._report, self._level)
         if told:
             self._raised = pytest.fail.Exception(told, pytrace=False)
             raise self._raised
@@ -110,10 +110,10 @@ class Plugin:
         """Put what was found into pytest's report, which may go to another process."""
         told = yield
         if self._report and (call.when == "call" or told.failed):
-            setattr(told, FACTS, _verdict().facts(self._report, self._level))
+            setattr(told, FACTS, _text().facts(self._report, self._level))
             # A unittest.TestCase reports a failure of its own in the place of ours.
             ours = call.excinfo is not None and call.excinfo.value is self._raised
-            if not ours and (text := _verdict().section(self._report)):
+            if not ours and (text := _text().section(self._report)):
                 told.sections.append(("audit of keys", text))
         return told
 
@@ -137,7 +137,7 @@ class Plugin:
 
     def _begin(self) -> None:
         if self._level is not None and self._span is None and self._report is None:
-            self._span = importlib.import_module("keystream._audit.span").Span(self._subject)
+            self._span = importlib.import_module("keystream._audit.conclude").Span(self._subject)
 
     def _end(self) -> None:
         span, self._span = self._span, None
@@ -176,8 +176,8 @@ def _refuse(argument: str, wanted: str, got: str) -> NoReturn:
     pytest.fail(str(words.error(cls, "audit_keys", argument, wanted, got, cure)), pytrace=False)
 
 
-def _verdict() -> Any:
-    return importlib.import_module("keystream._audit.reporting.verdict")
+def _text() -> Any:
+    return importlib.import_module("keystream._audit.reporting.text")
 
 
 def tally(facts: Sequence[dict[str, Any]]) -> str:

@@ -23,9 +23,9 @@ class Rule(NamedTuple):
     """The heading in docs/audit.md."""
 
     @property
-    def docs(self) -> str:
-        """Where the rule is explained."""
-        return f"docs/audit.md#{self.anchor}"
+    def more(self) -> str:
+        """The command that explains the rule."""
+        return f"python -m keystream explain {self.id}"
 
 
 _ROWS = (

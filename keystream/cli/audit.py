@@ -19,7 +19,14 @@ from keystream._audit.audit import subject_of
 from keystream._audit.reporting.report import Report
 from keystream._audit.values import SEVERITIES
 from keystream._errors import KeystreamError, summary
-from keystream.cli import _arguments, _reports, _stages, _target
+from keystream.cli import _report
+from keystream.cli._audit import stages
+from keystream.cli._audit.target import (
+    collect_arguments,
+    evaluate_arguments,
+    find_function,
+    read_argument,
+)
 
 EPILOG = """\
 TARGET is module:function or path/to/file.py:function; Class.method works too. Without --run
@@ -51,12 +58,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         dest="arg",
-        type=_arguments.argument,
+        type=read_argument,
         metavar="NAME=EXPR",
         help="an argument of the function, as a Python expression that is evaluated",
     )
     parser.add_argument("--run", action="store_true", dest="really", help="call the function")
-    _reports.options(parser, "", "standard output")
+    _report.options(parser, "", "standard output")
     parser.add_argument(
         "--level",
         choices=SEVERITIES,
@@ -75,25 +82,25 @@ def run(options: argparse.Namespace) -> int:
     sys.argv = [options.target.rpartition(":")[0]]  # the options are ours, not the function's
     try:
         with aside:
-            report = _report(options)
+            report = _audit(options)
     finally:
         sys.argv = before
     if report is None:
         return 2
-    _reports.show(report, form, options.output, stdout)
+    _report.show(report, form, options.output, stdout)
     return int(bool(report.at_least(options.level)))
 
 
-def _report(options: argparse.Namespace) -> Report | None:
+def _audit(options: argparse.Namespace) -> Report | None:
     """Audit, or say what is in the way."""
     raised: list[Exception] = []
     try:
-        given = _arguments.distinct(options.arg)
-        fun = _target.function(options.target)
-        args, kwargs = _arguments.call(fun, options.target, given)
-        with _stages.shown("running" if options.really else "tracing") as stage:
+        given = collect_arguments(options.arg)
+        fun = find_function(options.target)
+        args, kwargs = evaluate_arguments(fun, options.target, given)
+        with stages.show_stages("running" if options.really else "tracing") as stage:
             done = functools.partial(stage, "reading")
-            return ks.audit(_ending(fun, done, raised), *args, run=options.really, **kwargs)
+            return ks.audit(_report_end(fun, done, raised), *args, run=options.really, **kwargs)
     except (Exception, SystemExit) as problem:
         own = isinstance(problem, KeystreamError) and str(problem).startswith("audit: ")
         if not own or problem in raised:
@@ -110,7 +117,7 @@ _RUN = "ks.audit(fun, *args, run=True)"
 """The cure of what can't be traced."""
 
 
-def _ending(
+def _report_end(
     fun: Callable[..., Any], done: Callable[[], None], raised: list[Exception]
 ) -> Callable[..., Any]:
     """Return a function that comes back where this one ends the program, and tells `done`.

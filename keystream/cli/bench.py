@@ -12,7 +12,7 @@ import importlib.util
 import json
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +29,9 @@ from keystream.cli._bench import (
     table,
 )
 from keystream.cli._bench.contest import QUICK, Effort
-from keystream.cli._bench.options import LETTERS, conflict, json_path, letters, picture_path
-from keystream.cli._bench.progress import each_in_turn
 from keystream.cli._bench.result import Result, Task, to_json
+from keystream.cli._inputs import bad_value, output_file
+from keystream.cli._style import FORMATS
 
 CASES: Mapping[str, tuple[str, Callable[[Effort], list[Task]]]] = {
     "a": ("1,000 normals in eager code", draws.few),
@@ -43,6 +43,8 @@ CASES: Mapping[str, tuple[str, Callable[[Effort], list[Task]]]] = {
     "g": ("beside the floor, a constant fill, and NumPy", floors.floor),
     "h": ("noise: the same function compiled twice", floors.noise),
 }
+DRAWN = "cd"
+"""The cases of which there is a picture."""
 FORMAT = 1
 """Of the JSON document."""
 
@@ -57,7 +59,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--only",
         type=letters,
-        default=tuple(LETTERS),
+        default=tuple(CASES),
         metavar="a,c",
         help="the cases to measure (default: all)",
     )
@@ -65,11 +67,37 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--quick", action="store_true", help="small sizes, few repetitions: for a look"
     )
     parser.add_argument(
-        "--json", type=json_path, metavar="FILE", help="where to write every number"
+        "--json",
+        type=output_file("--json bench.json", (".json",)),
+        metavar="FILE",
+        help="where to write every number",
     )
     parser.add_argument(
-        "--plot", type=picture_path, metavar="FILE", help="where to write a picture"
+        "--plot",
+        type=output_file("--plot bench.png", FORMATS),
+        metavar="FILE",
+        help="where to write a picture",
     )
+
+
+def letters(text: str) -> tuple[str, ...]:
+    """Read `a,c`: cases, in their own order."""
+    words = [word.strip() for word in text.split(",")]
+    if any(len(word) != 1 or word not in CASES for word in words) or len(set(words)) < len(words):
+        rule = f"be different letters out of {', '.join(CASES)}"
+        raise bad_value(text, rule, "For example: --only a,c")
+    return tuple(sorted(words))
+
+
+def conflict(options: argparse.Namespace) -> str | None:
+    """Say what is wrong with options that are each right, or None."""
+    if options.plot and not set(DRAWN) & set(options.only):
+        chosen = ",".join(options.only)
+        return (
+            f"--plot must come with one of the cases {', '.join(DRAWN)}, got --only {chosen}. "
+            f"For example: --only {','.join(sorted((*options.only, DRAWN[0])))}"
+        )
+    return None
 
 
 def run(options: argparse.Namespace) -> int:
@@ -123,6 +151,20 @@ def measure(chosen: Sequence[str], effort: Effort) -> list[Result]:
         print("\n".join(["", head, *table.lines(letter, found)]), flush=True)
         results += found
     return results
+
+
+def each_in_turn(tasks: Sequence[Task], unit: str) -> Iterator[Task]:
+    """Hand out tasks, and show how many are done and which one is running."""
+    if not importlib.util.find_spec("tqdm"):
+        yield from tasks
+        return
+    from tqdm import tqdm  # noqa: PLC0415 - an extra
+
+    with tqdm(total=len(tasks), unit=unit, leave=False, disable=None) as bar:
+        for task in tasks:
+            bar.set_description(task.label)
+            yield task
+            bar.update()
 
 
 def document(

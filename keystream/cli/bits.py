@@ -20,9 +20,9 @@ import jax
 import keystream as ks
 from keystream import _compat
 from keystream._errors import KeystreamError
-from keystream.cli import _options
-from keystream.cli._layouts.catalogue import LAYOUTS, Layout
-from keystream.cli._layouts.reading import read
+from keystream.cli._bits.layouts import LAYOUTS, Layout
+from keystream.cli._bits.reading import read
+from keystream.cli._inputs import bad_value, read_seed
 
 IMPLS = tuple(filter(_compat.has_impl, ("threefry2x32", "threefry4x32", "philox4x32")))
 """Whose keys draw alike in lanes; rbg and unsafe_rbg keys don't."""
@@ -53,7 +53,7 @@ def layout(text: str) -> Layout:
     near = difflib.get_close_matches(text, LAYOUTS, 1)
     cure = f"Did you mean: --layout {near[0]}" if near else "To see what they are: --list"
     known = ", ".join(map(repr, LAYOUTS))
-    raise argparse.ArgumentTypeError(f"must be one of {known}, got {text!r}. {cure}")
+    raise bad_value(text, f"be one of {known}", cure)
 
 
 def size(text: str) -> int:
@@ -61,10 +61,8 @@ def size(text: str) -> int:
     found = re.fullmatch(r"([0-9]+)([KMGT]?)", text)
     number = int(found[1]) * UNITS[found[2]] if found else 0
     if not number or number % 4:
-        raise argparse.ArgumentTypeError(
-            f"must be a count of bytes that 4 divides, with K, M, G or T, got {text!r}. "
-            "For a gibibyte: --bytes 1G"
-        )
+        rule = "be a count of bytes that 4 divides, with K, M, G or T"
+        raise bad_value(text, rule, "For a gibibyte: --bytes 1G")
     return number
 
 
@@ -76,7 +74,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--list", action="store_true", help="show the layouts")
     parser.add_argument(
         "--seed",
-        type=_options.seed,
+        type=read_seed,
         default=0,
         metavar="SEED",
         help="an integer of any size, or a text (default: 0)",

@@ -19,22 +19,21 @@ from pathlib import Path
 import jax
 
 import keystream as ks
-from keystream.cli import _checks, _processes, _resume
-from keystream.cli._digits import Digits, load
-from keystream.cli._evidence import Run
-from keystream.cli._launch import WorkerError
-from keystream.cli._options import (
+from keystream.cli._demo import processes, resume
+from keystream.cli._demo.checks import Check, Run, all_checks, losses_apart
+from keystream.cli._demo.digits import Digits, load
+from keystream.cli._demo.launch import WorkerError
+from keystream.cli._demo.options import (
     DEVICES,
     EPOCHS,
     conflict,
     device_counts,
     epoch_count,
-    picture_path,
     process_count,
-    seed,
-    written,
 )
-from keystream.cli._training import compiled, simulate_devices, train
+from keystream.cli._demo.training import compile_epoch, simulate_devices, train
+from keystream.cli._inputs import output_file, read_seed, write_seed
+from keystream.cli._style import FORMATS
 
 EXTRAS = {"scikit-learn": "sklearn", "matplotlib": "matplotlib", "tqdm": "tqdm"}
 
@@ -66,14 +65,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help=f"passes over the data (default: {EPOCHS})",
     )
     parser.add_argument(
-        "--seed", type=seed, default=0, metavar="S", help="an integer or a text (default: 0)"
+        "--seed", type=read_seed, default=0, metavar="S", help="an integer or a text (default: 0)"
     )
     parser.add_argument(
         "--out",
-        type=picture_path,
-        default="keystream-demo.png",
+        type=output_file("--out demo.png", FORMATS),
         metavar="FILE",
-        help="where to write the picture (default: keystream-demo.png)",
+        help="where to write the picture (default: keystream-demo.png, with -resume or -processes)",
     )
 
 
@@ -87,27 +85,34 @@ def run(options: argparse.Namespace) -> int:
     if wrong := conflict(options):
         print(f"demo: {wrong}", file=sys.stderr)
         return 2
+    options.out = options.out or default_picture(options)
     simulate_devices()
     digits = load()
     print(introduction(options, ks.key(options.seed), digits), flush=True)
-    mode = _resume if options.resume else _processes if options.processes else sys.modules[__name__]
+    mode = resume if options.resume else processes if options.processes else sys.modules[__name__]
     try:
         lines, checks = mode.play(options, digits)
     except WorkerError as error:
         print(f"demo: {error}", file=sys.stderr)
         return 1
-    print("\n".join([*lines, "", "checked:", *map(told, checks)]))
+    print("\n".join([*lines, "", "checked:", *map(check_line, checks)]))
     print(f"\npicture: {options.out}")
     return int(any(check.holds is False for check in checks))
 
 
-def play(options: argparse.Namespace, digits: Digits) -> tuple[list[str], list[_checks.Check]]:
+def default_picture(options: argparse.Namespace) -> Path:
+    """Return where the picture goes if nothing is said: each kind of demo has its own file."""
+    kind = "-resume" if options.resume else "-processes" if options.processes else ""
+    return Path(f"keystream-demo{kind}.png")
+
+
+def play(options: argparse.Namespace, digits: Digits) -> tuple[list[str], list[Check]]:
     """Train on each device count, draw the picture, and return what is told."""
     runs, mistaken = train_all(
         ks.key(options.seed), digits, options.devices or DEVICES, options.epochs
     )
     draw_picture(options.out, runs, mistaken)
-    checks = _checks.all_checks(runs, mistaken, full=options.epochs >= EPOCHS)
+    checks = all_checks(runs, mistaken, full=options.epochs >= EPOCHS)
     return table(runs, mistaken), checks
 
 
@@ -117,7 +122,7 @@ def introduction(options: argparse.Namespace, key: jax.Array, digits: Digits) ->
     begun = options.seed if isinstance(options.seed, int) else repr(options.seed)
     return (
         f"{total:,} handwritten digits: {learn:,} to learn from, {held_out:,} held out\n"
-        f"seed {written(begun)}, epochs {options.epochs}, "
+        f"seed {write_seed(begun)}, epochs {options.epochs}, "
         f"key {ks.fingerprint(key)}, scheme {ks.SCHEME}"
     )
 
@@ -133,7 +138,7 @@ def train_all(
     with tqdm(total=2 * len(devices) * epochs, unit="epoch", leave=False) as bar:
         for count in devices:
             bar.set_description(f"training on {count} device{'s' if count > 1 else ''}")
-            program = compiled(digits, count)
+            program = compile_epoch(digits, count)
             for by_place, done in ((False, runs), (True, mistaken)):
                 done.append(
                     train(program, key, digits, epochs=epochs, by_place=by_place, tick=bar.update)
@@ -148,12 +153,12 @@ def table(runs: Sequence[Run], mistaken: Sequence[Run]) -> list[str]:
         shared = f"{wrong.shared:,} rows of noise on several devices"
         lines.append(f"{right.devices:7}   {right.accuracy:8.1%}   {wrong.accuracy:.1%}, {shared}")
     if len(runs) > 1:
-        apart, worse = _checks.losses_apart(runs), _checks.losses_apart(mistaken)
+        apart, worse = losses_apart(runs), losses_apart(mistaken)
         lines.append(f"losses at most {apart:.1e} apart, by mistake {worse:.1e}")
     return lines
 
 
-def told(check: _checks.Check) -> str:
+def check_line(check: Check) -> str:
     """Return the line of a check."""
     word = {True: "ok", False: "FAILED", None: "-"}[check.holds]
     return f"  {word:6}  {check.claim} ({check.measured})"
@@ -161,6 +166,6 @@ def told(check: _checks.Check) -> str:
 
 def draw_picture(path: Path, runs: Sequence[Run], mistaken: Sequence[Run]) -> None:
     """Write the picture; matplotlib is only loaded now."""
-    from keystream.cli import _picture  # noqa: PLC0415 - an extra, asked for by then
+    from keystream.cli._demo import pictures  # noqa: PLC0415 - an extra, asked for by then
 
-    _picture.draw(path, runs, mistaken)
+    pictures.draw_noise(path, runs, mistaken)

@@ -14,7 +14,8 @@ from importlib import metadata
 import jax
 
 import keystream as ks
-from keystream.cli import _selftest, _settings
+from keystream._saving.settings import read_settings
+from keystream.cli._doctor import selftest
 
 DISTRIBUTIONS = ("keystream", "jax", "jaxlib", "numpy")
 
@@ -30,8 +31,8 @@ def run(options: argparse.Namespace) -> int:  # noqa: ARG001 - as every command
     print("\n".join(["", "devices", *devices()]), flush=True)
     print("\nself-test", flush=True)
     found = []
-    for outcome in _selftest.outcomes():
-        print(told(outcome), flush=True)
+    for outcome in selftest.outcomes():
+        print(outcome_line(outcome), flush=True)
         found.append(outcome)
     print(f"\n{verdict(found)}")
     return int(any(outcome.trouble for outcome in found))
@@ -65,24 +66,24 @@ def devices() -> list[str]:
 def settings() -> list[str]:
     """Return a line for each setting; for the unusual ones also what to do about them."""
     lines = []
-    for setting, value, odd in _settings.readings():
+    for name, setting, value, odd in read_settings():
         mark = "UNUSUAL" if odd else "usual"
-        lines.append(f"  {mark:9}{setting.name} = {value}")
+        lines.append(f"  {mark:9}{name} = {value}")
         if odd:
             lines += [f"{'':11}{setting.effect}", f"{'':11}{setting.advice}"]
     return lines
 
 
-def told(outcome: _selftest.Outcome) -> str:
+def outcome_line(outcome: selftest.Outcome) -> str:
     """Return the line of one law."""
     if outcome.trouble:
         return f"  FAILED   {outcome.claim} ({outcome.trouble})"
     return f"  ok       {outcome.claim}"
 
 
-def verdict(found: Sequence[_selftest.Outcome]) -> str:
+def verdict(found: Sequence[selftest.Outcome]) -> str:
     """Return the last line: is all well, and if not, what now?"""
-    odd = [reading.setting.name for reading in _settings.readings() if reading.odd]
+    odd = [reading.name for reading in read_settings() if reading.odd]
     failed = sum(bool(outcome.trouble) for outcome in found)
     if failed:
         return (

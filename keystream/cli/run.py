@@ -9,7 +9,8 @@ import re
 import sys
 from pathlib import Path
 
-from keystream.cli import _launcher, _reports
+from keystream.cli import _report
+from keystream.cli._run import launcher
 
 EPILOG = """\
 The program runs as `python program.py args` would run it, in a process that has imported
@@ -40,7 +41,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--audit", action="store_true", help="record which keys it uses, and tell key bugs"
     )
-    _reports.options(parser, "audit-", "standard error")
+    _report.options(parser, "audit-", "standard error")
     parser.add_argument(
         "-m", dest="module", action="store_true", help="PROGRAM is a module, as in python -m"
     )
@@ -84,7 +85,7 @@ def run(options: argparse.Namespace) -> int:
         switches += ["--audit", options.audit_format or "text", str(options.audit_output or "")]
     kind = "-m" if options.module else "--"
     rest = after_program(options.words, options.program, options.args)
-    told = [str(_launcher.__file__), *switches, kind, options.program, *rest]
+    told = [str(launcher.__file__), *switches, kind, options.program, *rest]
     sys.stdout.flush()
     sys.stderr.flush()
     os.execv(sys.executable, [sys.executable, *interpreter_options(sys.orig_argv), *told])

@@ -1,9 +1,9 @@
-"""Two results that should be one: the first place where they differ, in words."""
+"""Compare two results that should be equal, and say where they differ first."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
 import jax
 import jax.numpy as jnp
@@ -36,6 +36,11 @@ class Leaf(NamedTuple):
     kind: str
     """What it is, apart from its values: dtype and shape; "" if any will do."""
     source: Any
+
+
+def is_key(value: Any) -> TypeGuard[jax.Array]:
+    """Is it a typed key or an array of them?"""
+    return isinstance(value, jax.Array) and jnp.issubdtype(value.dtype, jax.dtypes.prng_key)
 
 
 def first_difference(
@@ -75,7 +80,7 @@ def snapshot(tree: Any) -> Any:
             return leaf.copy()
         if not isinstance(leaf, jax.Array):
             return leaf
-        if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+        if is_key(leaf):
             words = jnp.array(jax.random.key_data(leaf))
             return jax.random.wrap_key_data(words, impl=jax.random.key_impl(leaf))
         return np.array(leaf)
@@ -100,7 +105,7 @@ def _leaves(one: Any, other: Any, tolerance: Tolerance, names: Pair, where: str)
 
 
 def _leaf(value: Any) -> Leaf:
-    if isinstance(value, jax.Array) and jnp.issubdtype(value.dtype, jax.dtypes.prng_key):
+    if is_key(value):
         return Leaf(np.asarray(jax.random.key_data(value)), summary(value), value)
     if isinstance(value, (bool, int, float, complex)):
         wide = isinstance(value, int) and value.bit_length() > 63
@@ -120,7 +125,7 @@ def _arrays(one: Leaf, other: Leaf, tolerance: Tolerance, names: Pair, where: st
         common = first.dtype if one.kind else second.dtype
         first, second = first.astype(common), second.astype(common)
 
-    differs, steps = _differing(first, second, tolerance)
+    differs, steps = _compare_arrays(first, second, tolerance)
     if isinstance(one.source, jax.Array) and first.ndim > one.source.ndim:
         differs = np.asarray(differs.any(-1))  # the words of a key
     count = int(differs.sum())
@@ -128,16 +133,16 @@ def _arrays(one: Leaf, other: Leaf, tolerance: Tolerance, names: Pair, where: st
         return None
     index = tuple(int(i) for i in np.argwhere(differs)[0])
     values = " and ".join(
-        f"{_shown(leaf, held, index)} {name}"
+        f"{_show(leaf, held, index)} {name}"
         for leaf, held, name in zip((one, other), (first, second), names, strict=True)
     )
     place = f"{where}[{', '.join(map(str, index))}]" if index else where
-    apart = "" if steps is None else f", {_apart(float(steps[index]))} apart"
+    apart = "" if steps is None else f", {_steps_apart(float(steps[index]))} apart"
     more = f"; {count:,} of {differs.size:,} differ" if differs.size > 1 else ""
     return f"{values} at {place}{apart}{more}"
 
 
-def _differing(
+def _compare_arrays(
     one: np.ndarray, other: np.ndarray, tolerance: Tolerance
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """Return where arrays of one type differ, and by how many ulps if they are floats."""
@@ -156,14 +161,14 @@ def _differing(
     return (steps > tolerance.ulps) & ~near, steps
 
 
-def _shown(leaf: Leaf, held: np.ndarray, index: tuple[int, ...]) -> str:
+def _show(leaf: Leaf, held: np.ndarray, index: tuple[int, ...]) -> str:
     source = leaf.source
-    if isinstance(source, jax.Array) and jnp.issubdtype(source.dtype, jax.dtypes.prng_key):
+    if is_key(source):
         return f"key {ks.fingerprint(source[index])}"
     return str(held[index])
 
 
-def _apart(steps: float) -> str:
+def _steps_apart(steps: float) -> str:
     return (
         f"{steps:,.0f} ulp{'' if steps == 1 else 's'}" if np.isfinite(steps) else "infinitely far"
     )

@@ -1,4 +1,4 @@
-"""The packages that the kit needs besides keystream's own, asked for before anything else."""
+"""Refuse to import the kit where a package of its extra is missing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a check raises when what it looked at isn't so: AssertionErrors, for pytest to show."""
+"""Define what the checks raise: AssertionErrors, which pytest shows as failed tests."""
 
 from __future__ import annotations
 
@@ -15,3 +15,11 @@ class DifferenceError(CheckError):
 
 class GoldenError(CheckError):
     """A value isn't what its golden file holds, or there is no such file."""
+
+
+class DistributionError(CheckError):
+    """Draws that don't follow the distribution that they should."""
+
+
+class DependenceError(CheckError):
+    """Streams that should be independent of each other and aren't."""

@@ -1,4 +1,4 @@
-"""How far two floats lie apart, counted in floats of their type."""
+"""Count how many floats lie between two floats of one type."""
 
 from __future__ import annotations
 

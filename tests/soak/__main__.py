@@ -17,7 +17,7 @@ import jax
 from tqdm import tqdm
 
 import keystream as ks
-from keystream.cli._layouts.catalogue import LAYOUTS
+from keystream.cli._bits.layouts import LAYOUTS
 from tests.soak import batteries, feed, journal, plan, sources, table, testu01
 
 EPILOG = """\

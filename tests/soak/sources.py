@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 import keystream as ks
-from keystream.cli._layouts import catalogue, reading
+from keystream.cli._bits import layouts, reading
 
 SPAN = 2**32
 """Words between the beginnings of two tests of one seed: 16 GiB, more than any test reads."""
@@ -18,8 +18,8 @@ def words(name: str, seed: int, number: int, *, reverse: bool) -> Iterator[np.nd
     """Return the words that test `number` of a battery reads, without end."""
     if name in LIARS:
         made = LIARS[name](seed + 1000 * number)
-        return map(reading.reversed_bits, made) if reverse else made
-    layout = catalogue.LAYOUTS[name]
+        return map(reading.reverse_bits, made) if reverse else made
+    layout = layouts.LAYOUTS[name]
     return reading.read(layout, ks.key(seed), number * SPAN, reverse=reverse)
 
 

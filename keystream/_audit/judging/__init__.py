@@ -1,1 +1,1 @@
-"""From what is done with keys to findings: the rules."""
+"""Judge what is done with keys by the rules KS01 to KS16: findings."""

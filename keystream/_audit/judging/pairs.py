@@ -1,4 +1,10 @@
-"""Two uses of one key, of which one is too many: KS01 to KS06, KS09 and KS13."""
+"""Judge pairs of uses of one key, of which one is too many: KS01 to KS06, KS09 and KS13.
+
+Uses are grouped by the node of their key (see `lineage`): one node is one key, however it was
+made. Two uses of a group are looked at as the user wrote them (`view`), which says what was done
+twice: one key was drawn from twice, or its parent was split twice, and so on up to the root. The
+place where their two ways part says which rule it is.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +14,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from keystream._audit.judging.taken import Seen, Taken, View
-from keystream._audit.judging.wording import Findings
-from keystream._audit.reading.body import Use
-from keystream._audit.reading.lineage import CHILD, FOLD, Handles, Lineage, Step
+from keystream._audit.judging.findings import Findings
+from keystream._audit.judging.view import KeyUse, View, WrittenUse
+from keystream._audit.reading.lineage import CHILD, FOLD, Act, Handles, Lineage, Origin, Step, Use
 from keystream._audit.values import Severity
 
 MANY = 8
@@ -25,7 +30,7 @@ DEEPEST = 8
 
 
 class Pairs:
-    """Compares uses of one key."""
+    """Compares uses of one key, pair by pair."""
 
     def __init__(
         self,
@@ -39,37 +44,37 @@ class Pairs:
         self.order = {id(use): place for place, use in enumerate(uses)}
         # Steps that are added from here on repeat others, for choices.
         led_on = [step for step, marks in zip(lineage.steps, used, strict=True) if marks.any()]
-        self.split = {step.where for step in led_on if step.what == "split"}
+        self.split = {step.where for step in led_on if step.origin is Origin.SPLIT}
         """Where a key is split into children of which one is used."""
-        self.counted = {s.where for s in led_on if s.what == "split" and s.kind == CHILD}
+        self.counted = {s.where for s in led_on if s.origin is Origin.SPLIT and s.kind == CHILD}
         """The same, of children that folds could make."""
         self.unknown = {step.where for step in led_on if step.kind == FOLD}
         """Where a child is made that is used, by a number that the program alone doesn't tell."""
 
-    def look(self) -> None:
+    def judge_all(self) -> None:
         """Compare all that is done with each key."""
-        for shared in self.shared():
-            kinds: dict[str, list[Seen]] = collections.defaultdict(list)
+        for shared in self.group_by_key():
+            done: dict[Act, list[KeyUse]] = collections.defaultdict(list)
             for seen in shared:
-                kinds[seen.use.what].append(seen)
-            draws = self.view.without_repeats(kinds["draw"], self._repeated)[:MANY]
+                done[seen.use.act].append(seen)
+            draws = self.view.drop_repeats(done[Act.DRAW], self._add_repeat)[:MANY]
             for place, first in enumerate(draws):
                 others = [*draws[place + 1 :]]
-                for kind in ("split", "fold", "name"):
-                    others += kinds[kind][:MANY]
+                for act in (Act.SPLIT, Act.FOLD, Act.NAME):
+                    others += done[act][:MANY]
                 for second in others:
                     self.compare(first, second)
-            splits = [seen for seen in kinds["split"] if seen.use.where in self.counted]
-            folds = [seen for seen in kinds["fold"] if seen.use.where in self.unknown]
+            splits = [seen for seen in done[Act.SPLIT] if seen.use.where in self.counted]
+            folds = [seen for seen in done[Act.FOLD] if seen.use.where in self.unknown]
             for pair in itertools.product(splits[:MANY], folds[:MANY]):
-                self._may_meet(*pair)
+                self._add_possible_child(*pair)
 
-    def shared(self) -> Iterator[list[Seen]]:
+    def group_by_key(self) -> Iterator[list[KeyUse]]:
         """Yield what is done with each key with which several things are done."""
         entries = [
             (self.lineage.nodes(handles), handles, place, maybe)
             for place, use in enumerate(self.uses)
-            for maybe, handles in self._meant(use)
+            for maybe, handles in self._keys_of(use)
         ]
         if not entries:
             return
@@ -79,13 +84,17 @@ class Pairs:
         maybes = np.concatenate([np.full(len(entry[0]), entry[3]) for entry in entries])
         order = np.argsort(nodes, kind="stable")
         borders = np.flatnonzero(np.diff(nodes[order])) + 1
-        for group in np.split(order, borders) if len(order) < 1 << 16 else _large(order, borders):
+        for group in (
+            np.split(order, borders) if len(order) < 1 << 16 else _large_groups(order, borders)
+        ):
             if len(group) > 1 and (owners[group] != owners[group[0]]).any():
-                yield [Seen(self.uses[owners[i]], int(handles[i]), bool(maybes[i])) for i in group]
+                yield [
+                    KeyUse(self.uses[owners[i]], int(handles[i]), bool(maybes[i])) for i in group
+                ]
 
-    def _meant(self, use: Use) -> Iterator[tuple[bool, Handles]]:
+    def _keys_of(self, use: Use) -> Iterator[tuple[bool, Handles]]:
         """Yield the keys of a use: as they are, as seen from outside of loops, in all cases."""
-        whole = use.everywhere()
+        whole = use.handles_everywhere()
         for handles in whole:
             yield False, handles
         if self.lineage.alternatives:
@@ -99,87 +108,89 @@ class Pairs:
         if choice is None or depth > DEEPEST:
             return
         cases = np.asarray(self.lineage.alternatives[choice], np.int64)
-        made = self.lineage.replayed(handle, choice, cases).ravel()
+        made = self.lineage.replay(handle, choice, cases).ravel()
         yield made
         for one in made.tolist():
             yield from self._cases(one, depth + 1)
 
-    def compare(self, one: Seen, other: Seen) -> None:
+    def compare(self, one: KeyUse, other: KeyUse) -> None:
         """Say what is wrong with two uses of one key, if anything is."""
-        if one.use is other.use or self.view.apart(one, other):
+        if one.use is other.use or self.view.allows_both(one, other):
             return
         if self.order[id(other.use)] < self.order[id(one.use)]:
             one, other = other, one
-        if self.view.in_doubt(one, other):
+        if self.view.is_doubtful(one, other):
             one = one._replace(maybe=True)
-        if _next_step(one, other):
-            takens = [self.view.taken(one), self.view.taken(other)]
+        if _is_next_step(one, other):
+            written_uses = [self.view.as_written(one), self.view.as_written(other)]
             message = "a used key is carried on into the next step"
-            self.findings.add("KS09", takens, takens[0].way, message=message)
+            self.findings.add("KS09", written_uses, written_uses[0].way, message=message)
             return
-        self._tell(self.view.taken(one), self.view.taken(other))
+        self._add_pair(self.view.as_written(one), self.view.as_written(other))
 
-    def _may_meet(self, split: Seen, fold: Seen) -> None:
+    def _add_possible_child(self, split: KeyUse, fold: KeyUse) -> None:
         """Warn of a number that may be a child's, whichever ways led to the key."""
-        if self.view.apart(split, fold):
+        if self.view.allows_both(split, fold):
             return
         one, other = sorted((split, fold), key=lambda seen: self.order[id(seen.use)])
-        takens = [self.view.taken(one), self.view.taken(other)]
-        if len(takens[0].way) != len(takens[1].way):
-            self._tell(*takens)  # one of them stands inside of a sampler
-        elif "draw" in (takens[0].what, takens[1].what):
-            self._beside(*takens, named=False, severity="warning")
+        written_uses = [self.view.as_written(one), self.view.as_written(other)]
+        if len(written_uses[0].way) != len(written_uses[1].way):
+            self._add_pair(*written_uses)  # one of them stands inside of a sampler
+        elif Act.DRAW in (written_uses[0].act, written_uses[1].act):
+            self._add_beside_fold(*written_uses, named=False, severity="warning")
         else:
             message = "a key is split, and a number is folded in that may be a child's"
-            self.findings.add("KS04", takens, takens[0].way, message=message, severity="warning")
+            self.findings.add(
+                "KS04", written_uses, written_uses[0].way, message=message, severity="warning"
+            )
 
-    def _repeated(self, first: Seen, second: Seen) -> None:
+    def _add_repeat(self, first: KeyUse, second: KeyUse) -> None:
         """Tell of a line that a loop runs again with the key that it had before."""
-        one, other = self.view.taken(first), self.view.taken(second)
+        one, other = self.view.as_written(first), self.view.as_written(second)
         folds = [
             self.lineage.step(second)
             for first, second in zip(one.way, other.way, strict=False)
-            if first != second and self.lineage.step(second).what in ("fold_in", "a name")
+            if first != second and self.lineage.step(second).origin in (Origin.FOLD_IN, Origin.NAME)
         ]
         rule = "KS08" if folds else "KS07"
         self.findings.add(rule, [other], other.way, steps=tuple(folds[:1]))
 
-    def _tell(self, one: Taken, other: Taken) -> None:
+    def _add_pair(self, one: WrittenUse, other: WrittenUse) -> None:
         ways = list(zip(one.way, other.way, strict=False))
         for place, (first, second) in enumerate(ways):
-            if self._apart(first, second, root=place == 0):
+            if self._are_different(first, second, root=place == 0):
                 steps = self.lineage.step(first), self.lineage.step(second)
-                rule = "KS13" if place == 0 else _MADE_TWICE[frozenset(map(_kind, steps))]
+                rule = "KS13" if place == 0 else _MADE_TWICE[frozenset(map(_act, steps))]
                 self.findings.add(rule, [one, other], one.way, steps=steps)
                 return
         shorter, longer = sorted((one, other), key=lambda each: len(each.way))
         if len(shorter.way) < len(longer.way):
             step = self.lineage.step(longer.way[len(shorter.way)])
-            if shorter.what == "draw":
-                self._drawn_and_made(shorter, longer, step)
+            if shorter.act is Act.DRAW:
+                self._add_drawn_and_made(shorter, longer, step)
         else:
-            self._tell_of_one(one, other)
+            self._add_same_key(one, other)
 
-    def _tell_of_one(self, one: Taken, other: Taken) -> None:
-        kinds = {one.what, other.what}
-        if kinds == {"draw"}:
-            self._drawn_twice(one, other)
-        elif kinds == {"draw", "split"}:
-            split = one if one.what == "split" else other
+    def _add_same_key(self, one: WrittenUse, other: WrittenUse) -> None:
+        acts = {one.act, other.act}
+        if acts == {Act.DRAW}:
+            self._add_drawn_twice(one, other)
+        elif acts == {Act.DRAW, Act.SPLIT}:
+            split = one if one.act is Act.SPLIT else other
             if split.use.where in self.split:
                 self.findings.add("KS02", [one, other], one.way)
-        elif "draw" in kinds:
-            self._beside(one, other, named="name" in kinds)
+        elif Act.DRAW in acts:
+            self._add_beside_fold(one, other, named=Act.NAME in acts)
 
-    def _apart(self, one: int, other: int, *, root: bool) -> bool:
+    def _are_different(self, one: int, other: int, *, root: bool) -> bool:
         steps = self.lineage.step(one), self.lineage.step(other)
         if root:
             return steps[0] is not steps[1]
         return one != other and steps[0].where != steps[1].where
 
-    def _drawn_twice(self, one: Taken, other: Taken) -> None:
+    def _add_drawn_twice(self, one: WrittenUse, other: WrittenUse) -> None:
         # A backward rule may make the noise of the forward pass again rather than keep it.
-        backward = [self.view.backward(taken.use) for taken in (one, other)]
+        backward = [self.view.is_backward(written.use) for written in (one, other)]
         again = one.use.shape == other.use.shape and one.call.function == other.call.function
         if again and backward == [False, True]:
             message = "the noise of a forward pass is made again in its backward pass"
@@ -187,16 +198,16 @@ class Pairs:
         else:
             self.findings.add("KS01", [one, other], one.way)
 
-    def _drawn_and_made(self, drawn: Taken, used: Taken, step: Step) -> None:
-        if _kind(step) == "split":
+    def _add_drawn_and_made(self, drawn: WrittenUse, used: WrittenUse, step: Step) -> None:
+        if _act(step) is Act.SPLIT:
             self.findings.add("KS02", [drawn, used], drawn.way, steps=(step,))
         else:
-            self._beside(drawn, used, named=step.what == "a name", steps=(step,))
+            self._add_beside_fold(drawn, used, named=step.origin is Origin.NAME, steps=(step,))
 
-    def _beside(
+    def _add_beside_fold(
         self,
-        one: Taken,
-        other: Taken,
+        one: WrittenUse,
+        other: WrittenUse,
         *,
         named: bool,
         steps: tuple[Step, ...] = (),
@@ -213,7 +224,7 @@ class Pairs:
         )
 
 
-def _large(order: np.ndarray, borders: np.ndarray) -> Iterator[np.ndarray]:
+def _large_groups(order: np.ndarray, borders: np.ndarray) -> Iterator[np.ndarray]:
     starts = np.r_[0, borders]
     ends = np.r_[borders, len(order)]
     for place in np.flatnonzero(ends - starts > 1):
@@ -221,18 +232,18 @@ def _large(order: np.ndarray, borders: np.ndarray) -> Iterator[np.ndarray]:
 
 
 _MADE_TWICE = {
-    frozenset(("split",)): "KS03",
-    frozenset(("split", "fold")): "KS04",
-    frozenset(("fold",)): "KS05",
+    frozenset((Act.SPLIT,)): "KS03",
+    frozenset((Act.SPLIT, Act.FOLD)): "KS04",
+    frozenset((Act.FOLD,)): "KS05",
 }
 
 
-def _kind(step: Step) -> str:
-    return "split" if step.what == "split" else "fold"
+def _act(step: Step) -> Act:
+    return Act.SPLIT if step.origin is Origin.SPLIT else Act.FOLD
 
 
-def _next_step(one: Seen, other: Seen) -> bool:
-    """Is it one key only because a loop carries the one on to where the other is?"""
+def _is_next_step(one: KeyUse, other: KeyUse) -> bool:
+    """Is the key of both uses one only because a loop carries it into its next step?"""
     loops = [s for s in one.use.scopes if s.kind != "axis" and s in other.use.scopes]
     inside = [bool((seen.use.handles == seen.handle).any()) for seen in (one, other)]
     return bool(loops) and inside.count(False) == 1

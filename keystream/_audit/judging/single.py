@@ -1,16 +1,16 @@
-"""One use that is one too many by itself: in every step, in every lane, on every shard."""
+"""Judge each use by itself: KS07 to KS09, KS11, KS12, KS14 and KS16."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 
 from keystream import _compat
-from keystream._audit.judging import flow
-from keystream._audit.judging.taken import Seen, Taken, View
-from keystream._audit.judging.wording import Findings
-from keystream._audit.path import scopes, user_frames
-from keystream._audit.reading.body import DRAWN, REBUILT, Scope, Use
-from keystream._audit.reading.lineage import Lineage
+from keystream._audit.judging.findings import Findings
+from keystream._audit.judging.view import KeyUse, View, WrittenUse
+from keystream._audit.places import Path, name_stack_of, user_frames
+from keystream._audit.reading.lineage import DRAWN, REBUILT, Act, Lineage, Origin, Scope, Use
 from keystream._audit.reading.reader import Reader
 from keystream._audit.values import Severity
 from keystream._shard_map import VARY
@@ -19,28 +19,28 @@ MANY_KEYS = 1000
 """Of philox2x32: so many of its 32-bit keys are two alike with probability 1e-4."""
 
 
-class Single:
+class SingleUses:
     """Looks at uses one by one."""
 
     def __init__(self, reader: Reader, view: View, findings: Findings) -> None:
         self.reader, self.lineage = reader, reader.lineage
         self.view, self.findings = view, findings
 
-    def look(self) -> None:
+    def judge_all(self) -> None:
         """Look at every use."""
         for use in self.reader.uses:
-            if use.what == "draw":
-                self._steps(use)
-                self._shards(use)
-                self._lanes(use)
-            if use.what == "made":
-                self._made(use)
-            implementation(self.lineage, self.view, self.findings, use)
+            if use.act is Act.DRAW:
+                self._judge_steps(use)
+                self._judge_shards(use)
+                self._judge_lanes(use)
+            if use.act is Act.BUILD:
+                self._judge_built(use)
+            judge_implementation(self.lineage, self.view, self.findings, use)
 
-    def _taken(self, use: Use) -> Taken:
-        return self.view.taken(Seen(use, int(use.handles[0])))
+    def _as_written(self, use: Use) -> WrittenUse:
+        return self.view.as_written(KeyUse(use, int(use.handles[0])))
 
-    def _shared(self, use: Use) -> list[Scope]:
+    def _scopes_without_difference(self, use: Use) -> list[Scope]:
         """Return the scopes over which a key doesn't differ, as far as the user's code goes."""
         if not use.scopes:
             return []
@@ -48,81 +48,81 @@ class Single:
         alike = [scope for scope in use.scopes if not varies & scope.bit]
         return [scope for scope in alike if _is_users(use, scope)]
 
-    def _steps(self, use: Use) -> None:
-        loops = [scope for scope in self._shared(use) if scope.kind != "axis"]
+    def _judge_steps(self, use: Use) -> None:
+        loops = [scope for scope in self._scopes_without_difference(use) if scope.kind != "axis"]
         if not loops:
             return
-        taken, loop = self._taken(use), loops[-1]
+        written, loop = self._as_written(use), loops[-1]
         where = loop.where.eqns()
-        steps = map(self.lineage.step, taken.way)
+        steps = map(self.lineage.step, written.way)
         inside = [s for s in steps if s.where and s.where.eqns()[: len(where)] == where]
-        if set(taken.way) & self.reader.unadvanced[loop.where]:
+        if set(written.way) & self.reader.unadvanced[loop.where]:
             message = "a loop carries a key that it never advances"
-            self.findings.add("KS09", [taken], taken.way, message=message)
-        elif any(step.what in ("fold_in", "a name") for step in inside):
-            self.findings.add("KS08", [taken], taken.way, steps=tuple(inside[-1:]))
+            self.findings.add("KS09", [written], written.way, message=message)
+        elif any(step.origin in (Origin.FOLD_IN, Origin.NAME) for step in inside):
+            self.findings.add("KS08", [written], written.way, steps=tuple(inside[-1:]))
         else:
-            self.findings.add("KS07", [taken], taken.way)
+            self.findings.add("KS07", [written], written.way)
 
-    def _shards(self, use: Use) -> None:
-        axes = [scope for scope in self._shared(use) if scope.kind == "axis"]
+    def _judge_shards(self, use: Use) -> None:
+        axes = [scope for scope in self._scopes_without_difference(use) if scope.kind == "axis"]
         if not axes:
             return
         axes = [scope for scope in axes if not _is_meant(use, scope)]
-        if axes and not flow.is_initializer(use.where, axes[0].where):
-            taken = self._taken(use)
+        if axes and not _is_initializer(use.where, axes[0].where):
+            written = self._as_written(use)
             listed = ", ".join(repr(str(scope.name)) for scope in axes)
             over = f"axes {listed}" if len(axes) > 1 else f"axis {listed}"
             message = f"all shards over the mesh {over} draw the same numbers"
-            self.findings.add("KS12", [taken], taken.way, message=message)
+            self.findings.add("KS12", [written], written.way, message=message)
 
-    def _lanes(self, use: Use) -> None:
-        repeated_lanes(self.lineage, self.view, self.findings, use)
-        lanes = scopes(use.where).count(_compat.LANES)
+    def _judge_lanes(self, use: Use) -> None:
+        judge_repeated_lanes(self.lineage, self.view, self.findings, use)
+        lanes = name_stack_of(use.where).count(_compat.LANES)
         keys = use.where.eqn.invars[0].aval.ndim
         nodes = self.lineage.nodes(use.handles)
         copies = len(nodes) > 1 and bool((nodes == nodes[0]).all())
-        if copies or (lanes > keys and not flow.is_initializer(use.where)):
-            taken = self._taken(use)
-            self.findings.add("KS11", [taken], taken.way)
+        if copies or (lanes > keys and not _is_initializer(use.where)):
+            written = self._as_written(use)
+            self.findings.add("KS11", [written], written.way)
 
-    def _made(self, use: Use) -> None:
-        if use.width & DRAWN:
+    def _judge_built(self, use: Use) -> None:
+        if use.sources & DRAWN:
             message = "a key is built from numbers that were drawn"
-        elif use.width & REBUILT:
+        elif use.sources & REBUILT:
             message = "a key is rebuilt from words that were computed from another key's"
-        elif use.width:
+        elif use.sources:
             message = "a key is built from data"
         else:
             message = "a key is rebuilt from another key's words"
-        severity: Severity = "error" if use.width & (DRAWN | REBUILT) else "warning"
-        taken = self._taken(use)
-        self.findings.add("KS14", [taken], taken.way, message=message, severity=severity)
+        severity: Severity = "error" if use.sources & (DRAWN | REBUILT) else "warning"
+        written = self._as_written(use)
+        self.findings.add("KS14", [written], written.way, message=message, severity=severity)
 
 
-def repeated_lanes(lineage: Lineage, view: View, findings: Findings, use: Use) -> None:
+def judge_repeated_lanes(lineage: Lineage, view: View, findings: Findings, use: Use) -> None:
     """Find key arrays that hold some key more than once."""
     different = len(np.unique(lineage.nodes(use.handles)))
     # One key for all of them is a broadcast, which `vmap` makes of a key that lanes share.
-    if use.what == "draw" and 1 < different < len(use.handles):
-        taken = view.taken(Seen(use, int(use.handles[0])))
+    if use.act is Act.DRAW and 1 < different < len(use.handles):
+        written = view.as_written(KeyUse(use, int(use.handles[0])))
         message = f"{len(use.handles)} lanes draw from {different} keys"
-        findings.add("KS01", [taken], taken.way, message=message)
+        findings.add("KS01", [written], written.way, message=message)
 
 
-def implementation(lineage: Lineage, view: View, findings: Findings, use: Use) -> None:
+def judge_implementation(lineage: Lineage, view: View, findings: Findings, use: Use) -> None:
     """Find uses that break what an implementation guarantees."""
-    impl, what = lineage.impl(use.handles), use.what
-    if "rbg" in impl and what == "draw" and len(use.handles) > 1:
+    impl, act = lineage.impl(use.handles), use.act
+    if "rbg" in impl and act is Act.DRAW and len(use.handles) > 1:
         message = f"under vmap only the first of several {impl} keys draws"
-    elif impl == "unsafe_rbg" and what == "fold":
+    elif impl == "unsafe_rbg" and act is Act.FOLD:
         message = "folds of unsafe_rbg keys commute and cancel"
-    elif impl == "philox2x32" and what == "split" and np.prod(use.shape) >= MANY_KEYS:
+    elif impl == "philox2x32" and act is Act.SPLIT and np.prod(use.shape) >= MANY_KEYS:
         message = f"{np.prod(use.shape):,} keys of 32 bits are likely to hold equal ones"
     else:
         return
-    taken = view.taken(Seen(use, int(use.handles[0])))
-    findings.add("KS16", [taken], taken.way, message=message)
+    written = view.as_written(KeyUse(use, int(use.handles[0])))
+    findings.add("KS16", [written], written.way, message=message)
 
 
 def _is_meant(use: Use, axis: Scope) -> bool:
@@ -137,3 +137,39 @@ def _is_users(use: Use, scope: Scope) -> bool:
     """Does the user's own code stand between a scope and the use inside it?"""
     inside = use.where.eqns()[len(scope.where.eqns()) :]
     return any(user_frames(eqn.source_info) for eqn in inside)
+
+
+def _is_initializer(draw: Path, until: Path | None = None) -> bool:
+    """Are numbers handed back as they were drawn, or scaled, and in their own shape?
+
+    That is how weights are initialized that all lanes or shards are to share; they may meet
+    data as well. Noise only meets data, and what lanes take for their own grows by their
+    number.
+    """
+    path: Path | None = draw
+    while path is not None and not user_frames(path.eqn.source_info):
+        path = path.outer  # What a sampler does inside is one draw.
+    if path is None:
+        return False
+    places = list(range(len(path.eqn.outvars)))
+    while path is not None and path is not until and path != until:
+        found = _results_of_draws(path.jaxpr, [path.eqn.outvars[place] for place in places])
+        if not found:
+            return False
+        places, path = found, path.outer
+        if path is not None and path.eqn.primitive.name in ("scan", "while", "cond"):
+            return False
+    return True
+
+
+def _results_of_draws(jaxpr: Any, drawn: list[Any]) -> list[int]:
+    """Return which results of a body are made of drawn numbers alone."""
+    ours, constant = set(drawn), set(jaxpr.constvars)
+    largest = max(int(np.prod(var.aval.shape)) for var in drawn)
+    for eqn in jaxpr.eqns:
+        variables = [atom for atom in eqn.invars if not hasattr(atom, "val")]
+        if all(var in constant for var in variables):
+            constant.update(var for var in eqn.outvars if var not in ours)
+        elif all(var in ours or var in constant for var in variables):
+            ours.update(v for v in eqn.outvars if int(np.prod(v.aval.shape)) <= largest)
+    return [place for place, var in enumerate(jaxpr.outvars) if var in ours]

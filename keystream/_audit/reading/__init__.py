@@ -1,1 +1,1 @@
-"""From a jaxpr to the lineage of its keys, and to what is done with them."""
+"""Read a program: the lineage of its keys, and what is done with them."""

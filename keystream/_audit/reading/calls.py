@@ -1,4 +1,4 @@
-"""Equations with bodies that are called: jitted functions, rules of derivatives, branches."""
+"""Read equations that call a body: jitted functions, rules of derivatives, branches."""
 
 from __future__ import annotations
 
@@ -9,38 +9,47 @@ from typing import Any
 import jax
 import numpy as np
 
-from keystream._audit.jaxprs import Opened, holds, opened
-from keystream._audit.reading import numbers
-from keystream._audit.reading.body import Body, Choice, Scope
+from keystream import _compat
+from keystream._audit.jaxprs import holds
+from keystream._audit.reading import equal_values
 from keystream._audit.reading.draws import constant_keys
-from keystream._audit.reading.lineage import to_words
-from keystream._audit.reading.numbers import Binding
-from keystream._audit.reading.reader import Reader, Rule, Value, impl_of, is_key, on_keys
+from keystream._audit.reading.equal_values import Binding
+from keystream._audit.reading.lineage import Choice, Scope, to_words
+from keystream._audit.reading.reader import (
+    Body,
+    EquationRule,
+    Reader,
+    Value,
+    impl_of,
+    is_key,
+    on_keys,
+)
 
 
-def constants(reader: Reader, body: Body, inner: Opened) -> None:
-    """Say which of a body's constants are keys."""
+def put_constants(reader: Reader, body: Body, inner: _compat.OpenJaxpr) -> None:
+    """Put the handles of those of a body's constants that are keys."""
     for var, const in zip(inner.jaxpr.constvars, inner.consts, strict=False):
         # One constant is one root, in however many bodies it stands.
         if id(const) not in reader.constants:
-            reader.constants[id(const)] = constant(reader, const, body.where)
+            reader.constants[id(const)] = constant_handles(reader, const, body.where)
         handles = reader.constants[id(const)]
         if handles is not None:
             body.held[var] = handles
 
 
-def constant(reader: Reader, const: Any, where: Any) -> np.ndarray | None:
+def constant_handles(reader: Reader, const: Any, where: Any) -> np.ndarray | None:
     """Return the handles of a constant that is a key, or may be the words of one."""
     aval = jax.typeof(const)
     details = {"varies": 0, "where": where}
     if is_key(aval):
         impl = impl_of(aval.dtype)
-        words = numbers.small(jax.random.key_data(const)) if const.size <= numbers.LARGEST else None
+        small = const.size <= equal_values.LARGEST
+        words = equal_values.small_constant(jax.random.key_data(const)) if small else None
         if words is None or not words.size:
             return None
         return constant_keys(reader.lineage, words, impl=impl, **details)
     if aval.dtype == np.uint32 and aval.shape[-1:] in ((2,), (4,)):
-        known = numbers.small(const)
+        known = equal_values.small_constant(const)
         if known is None or not known.size:
             return None
         impl = "threefry2x32" if aval.shape[-1] == 2 else ""
@@ -48,7 +57,7 @@ def constant(reader: Reader, const: Any, where: Any) -> np.ndarray | None:
     return None
 
 
-def _about_keys(eqn: Any) -> bool:
+def _is_about_keys(eqn: Any) -> bool:
     return eqn.primitive.name in _ABOUT_KEYS or any(is_key(var.aval) for var in eqn.outvars)
 
 
@@ -67,16 +76,16 @@ def enter(
     replay: bool = False,
 ) -> tuple[Body, list[Value]]:
     """Read a body that is called with `values`; `links` say where its arguments come from."""
-    inner = opened(closed)
+    inner = _compat.open_jaxpr(closed)
     binding = Binding(inner.jaxpr, body.binding, inner.consts)
     binding.links = dict(zip(inner.jaxpr.invars, links, strict=True))
     choices = (*body.choices, choice) if choice else body.choices
     made = Body(binding, body.path(eqn), (*body.scopes, *scopes), choices, body.replay or replay)
     for var, (mask, handles) in zip(inner.jaxpr.invars, values, strict=True):
         reader.put(made, var, mask, handles)
-    constants(reader, made, inner)
+    put_constants(reader, made, inner)
     held = any(handles is not None for _, handles in values)
-    if held or holds(inner.jaxpr, _about_keys, reader.about_keys):
+    if held or holds(inner.jaxpr, _is_about_keys, reader.about_keys):
         reader.read(made)
         return made, reader.values(made, inner.jaxpr.outvars)
     mask = 0
@@ -85,7 +94,7 @@ def enter(
     return made, [(mask, None)] * len(inner.jaxpr.outvars)
 
 
-def called(reader: Reader, body: Body, eqn: Any, closed: Any, replay: bool = False) -> None:
+def read_call(reader: Reader, body: Body, eqn: Any, closed: Any, replay: bool = False) -> None:
     """Read a body in the place of its call."""
     links = [(body.binding, atom) for atom in eqn.invars]
     values = reader.values(body, eqn.invars)
@@ -94,26 +103,26 @@ def called(reader: Reader, body: Body, eqn: Any, closed: Any, replay: bool = Fal
 
 
 def finish(reader: Reader, body: Body, eqn: Any, outs: Iterable[Value]) -> None:
-    """Say what is known of the results of an equation."""
+    """Put what is known of the results of an equation."""
     for var, (mask, handles) in zip(eqn.outvars, outs, strict=True):
         fits = handles is not None and handles.shape == tuple(var.aval.shape)
         reader.put(body, var, mask, handles if fits else None)
         if not fits and is_key(var.aval):
-            reader.fresh(body, eqn, var)
+            reader.add_unknown(body, eqn, var)
 
 
 def _call(reader: Reader, body: Body, eqn: Any) -> None:
     for name in ("jaxpr", "call_jaxpr", "fun_jaxpr", "call"):
         closed = eqn.params.get(name)
-        if closed is not None and len(opened(closed).jaxpr.invars) == len(eqn.invars):
+        if closed is not None and len(_compat.open_jaxpr(closed).jaxpr.invars) == len(eqn.invars):
             # The replay of a checkpoint makes the same draws again, on purpose.
-            called(reader, body, eqn, closed, replay=bool(eqn.params.get("differentiated")))
+            read_call(reader, body, eqn, closed, replay=bool(eqn.params.get("differentiated")))
             return
-    unknown(reader, body, eqn)
+    read_unknown(reader, body, eqn)
 
 
-def unknown(reader: Reader, body: Body, eqn: Any) -> None:
-    """Read what can't be read: whatever it is given may be used, whatever it returns is new."""
+def read_unknown(reader: Reader, body: Body, eqn: Any) -> None:
+    """Read a call of which the body isn't known: it may use its keys, and returns new ones."""
     reader.escape(body, eqn)
     mask = body.mask(eqn.invars)
     finish(reader, body, eqn, [(mask, None)] * len(eqn.outvars))
@@ -137,13 +146,13 @@ def _cond(reader: Reader, body: Body, eqn: Any) -> None:
         known = [each for each in handles if each is not None]
         joined = None
         if len(known) == len(handles):
-            join = functools.partial(reader.joined, body, eqn, mask, token)
+            join = functools.partial(reader.join, body, eqn, mask, token)
             joined = on_keys(join, is_key(var.aval), *known)
         outs.append((mask, joined))
     finish(reader, body, eqn, outs)
 
 
-RULES: dict[str, Rule] = {
+RULES: dict[str, EquationRule] = {
     "jit": _call,
     "pjit": _call,
     "closed_call": _call,

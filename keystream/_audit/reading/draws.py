@@ -1,4 +1,4 @@
-"""What the operations of `jax.random` do to keys: draw, split, fold, make, wrap and unwrap."""
+"""Read the operations of `jax.random`: draw, split, fold, make, wrap and unwrap."""
 
 from __future__ import annotations
 
@@ -6,45 +6,55 @@ from typing import Any
 
 import numpy as np
 
-from keystream._audit.reading import numbers
-from keystream._audit.reading.body import DRAWN, REBUILT, Body
+from keystream._audit.reading import equal_values
 from keystream._audit.reading.lineage import (
     CHILD,
+    DRAWN,
     FOLD,
     FRESH,
+    REBUILT,
     SPLIT,
+    Act,
     Handles,
     Lineage,
+    Origin,
     from_words,
     to_words,
 )
-from keystream._audit.reading.reader import Reader, Rule, impl_of, scopes_of
+from keystream._audit.reading.reader import (
+    Body,
+    EquationRule,
+    Reader,
+    impl_of,
+    scopes_of,
+    sources_of,
+)
 from keystream._check import setting
 from keystream._impl import IMPLS
 
 
 def _bits(reader: Reader, body: Body, eqn: Any) -> None:
     handles = reader.keys_of(body, eqn, eqn.invars[0])
-    reader.use("draw", body, eqn, handles, eqn.params["shape"], eqn.params["bit_width"])
+    reader.use(Act.DRAW, body, eqn, handles, eqn.params["shape"], eqn.params["bit_width"])
     body.masks[eqn.outvars[0]] = body.mask(eqn.invars) | reader.lineage.varies(handles) | DRAWN
 
 
 def _gamma(reader: Reader, body: Body, eqn: Any) -> None:
     handles = reader.keys_of(body, eqn, eqn.invars[0])
-    reader.use("draw", body, eqn, handles, eqn.outvars[0].aval.shape, 32)
+    reader.use(Act.DRAW, body, eqn, handles, eqn.outvars[0].aval.shape, 32)
     body.masks[eqn.outvars[0]] = body.mask(eqn.invars) | reader.lineage.varies(handles) | DRAWN
 
 
 def _split(reader: Reader, body: Body, eqn: Any) -> None:
     parents = reader.keys_of(body, eqn, eqn.invars[0])
     shape = tuple(eqn.params["shape"])
-    reader.use("split", body, eqn, parents, shape)
+    reader.use(Act.SPLIT, body, eqn, parents, shape)
     count = np.arange(np.prod(shape, dtype=np.int64), dtype=np.uint64)
     kind, number = CHILD, count
     if not split_is_fold(reader.lineage.impl(parents)):
         kind, number = SPLIT, count + np.uint64(hash(shape) & (2**62 - 1))
     details = reader.details(body, eqn, parents)
-    made = reader.lineage.grow("split", parents.reshape(-1, 1), kind, number, **details)
+    made = reader.lineage.grow(Origin.SPLIT, parents.reshape(-1, 1), kind, number, **details)
     out = eqn.outvars[0]
     reader.put(body, out, body.mask(eqn.invars), made.reshape(out.aval.shape))
 
@@ -61,7 +71,7 @@ def split_is_fold(impl: str) -> bool:
 def _fold_in(reader: Reader, body: Body, eqn: Any) -> None:
     parents = reader.keys_of(body, eqn, eqn.invars[0])
     data = eqn.invars[1]
-    reader.use("fold", body, eqn, parents)
+    reader.use(Act.FOLD, body, eqn, parents)
     _grow_fold(reader, body, eqn, parents, data, eqn.outvars[0])
 
 
@@ -74,11 +84,13 @@ def _grow_fold(reader: Reader, body: Body, eqn: Any, parents: Handles, data: Any
         kind = CHILD
     else:
         kind = FOLD
-        token = numbers.word(body.binding.number(data))
+        token = equal_values.hash_number(body.binding.number(data))
         inner = np.arange(np.prod(data.aval.shape, dtype=np.int64), dtype=np.uint64)
         number = np.broadcast_to(inner.reshape(data.aval.shape) + token, shape)
     details = reader.details(body, eqn, parents, mask)
-    made = reader.lineage.grow("fold_in", np.broadcast_to(parents, shape), kind, number, **details)
+    made = reader.lineage.grow(
+        Origin.FOLD_IN, np.broadcast_to(parents, shape), kind, number, **details
+    )
     reader.put(body, out, body.mask(eqn.invars), made)
 
 
@@ -93,7 +105,7 @@ def _cipher(reader: Reader, body: Body, eqn: Any) -> None:
     shape = tuple(eqn.outvars[0].aval.shape)
     high, low = body.binding.constant(hi), body.binding.constant(lo)
     named = high is not None and bool(np.all(high >> np.uint32(30) == 2))
-    reader.use("name" if named else "fold", body, eqn, handles)
+    reader.use(Act.NAME if named else Act.FOLD, body, eqn, handles)
     if high is not None and low is not None:
         number = high.astype(np.uint64) << np.uint64(32) | low.astype(np.uint64)
         kind = CHILD
@@ -101,11 +113,11 @@ def _cipher(reader: Reader, body: Body, eqn: Any) -> None:
         kind = FOLD
         token = hash((body.binding.number(hi), body.binding.number(lo)))
         count = np.arange(np.prod(shape, dtype=np.int64), dtype=np.uint64)
-        number = count.reshape(shape) + numbers.word(token)
+        number = count.reshape(shape) + equal_values.hash_number(token)
     details = reader.details(body, eqn, handles, body.mask([hi, lo]))
-    what = "a name" if named else "fold_in"
+    origin = Origin.NAME if named else Origin.FOLD_IN
     made = reader.lineage.grow(
-        what, np.broadcast_to(handles, shape), kind, np.broadcast_to(number, shape), **details
+        origin, np.broadcast_to(handles, shape), kind, np.broadcast_to(number, shape), **details
     )
     words = to_words(made, 2)
     for place, out in enumerate(eqn.outvars):
@@ -127,15 +139,16 @@ def _seed(reader: Reader, body: Body, eqn: Any) -> None:
     details = {"varies": scopes_of(mask), "impl": impl, "where": body.path(eqn)}
     if known is not None:
         number = known.astype(np.int64).astype(np.uint64).ravel()
-        what = f"key({known})" if known.ndim == 0 else "keys from seeds"
+        phrase = f"key({known})" if known.ndim == 0 else "keys from seeds"
         token = hash(("seed", impl))
     else:
         number, token = None, hash(("seed", impl, body.binding.number(seeds)))
-        what = "key(seed)"
-    made = reader.lineage.root(what, tuple(out.aval.shape), token, number, **details)
-    if mask & 7:
-        reader.use("made", body, eqn, made, width=mask & 7)
-    reader.put(body, out, mask & ~7, made)
+        phrase = ""
+    shape = tuple(out.aval.shape)
+    made = reader.lineage.root(Origin.SEED, shape, token, number, phrase=phrase, **details)
+    if sources_of(mask):
+        reader.use(Act.BUILD, body, eqn, made, sources=sources_of(mask))
+    reader.put(body, out, scopes_of(mask), made)
 
 
 def _wrap(reader: Reader, body: Body, eqn: Any) -> None:
@@ -158,10 +171,10 @@ def _wrap(reader: Reader, body: Body, eqn: Any) -> None:
         return
     shape = tuple(out.aval.shape)
     token = hash(("wrap", impl, body.binding.number(words)))
-    made = reader.lineage.root("wrapped words", shape, token, **details)
-    if mask & 7 or held is not None:
-        reader.use("made", body, eqn, made, width=mask & 7)
-    reader.put(body, out, mask & ~7, made)
+    made = reader.lineage.root(Origin.WORDS, shape, token, **details)
+    if sources_of(mask) or held is not None:
+        reader.use(Act.BUILD, body, eqn, made, sources=sources_of(mask))
+    reader.put(body, out, scopes_of(mask), made)
 
 
 def constant_keys(lineage: Lineage, words: np.ndarray, *, impl: str, **details: Any) -> Handles:
@@ -171,7 +184,7 @@ def constant_keys(lineage: Lineage, words: np.ndarray, *, impl: str, **details: 
     for column in rows.T:
         number = number << np.uint64(32) ^ number >> np.uint64(32) ^ column
     token = hash(("words", impl))
-    return lineage.root("a constant key", words.shape[:-1], token, number, impl=impl, **details)
+    return lineage.root(Origin.CONSTANT, words.shape[:-1], token, number, impl=impl, **details)
 
 
 def _unwrap(reader: Reader, body: Body, eqn: Any) -> None:
@@ -185,11 +198,13 @@ def _clone(reader: Reader, body: Body, eqn: Any) -> None:
     # A clone is how people say that the same numbers are wanted again.
     handles = reader.keys_of(body, eqn, eqn.invars[0])
     details = reader.details(body, eqn, handles)
-    made = reader.lineage.grow("clone", handles, FRESH, np.uint64(numbers.token()), **details)
+    made = reader.lineage.grow(
+        Origin.CLONE, handles, FRESH, np.uint64(equal_values.new_token()), **details
+    )
     reader.put(body, eqn.outvars[0], body.mask(eqn.invars), made)
 
 
-RULES: dict[str, Rule] = {
+RULES: dict[str, EquationRule] = {
     "random_bits": _bits,
     "random_gamma": _gamma,
     "random_split": _split,

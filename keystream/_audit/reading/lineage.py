@@ -9,10 +9,13 @@ that indexing, reshaping and joining do to keys, NumPy does to their handles.
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Collection, Iterable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
+
+from keystream._audit.places import Path
 
 Handles = np.ndarray
 """int64, of the shape of the key array. Of words, see `to_words`."""
@@ -20,8 +23,6 @@ Handles = np.ndarray
 UNKNOWN = -1
 """In an array of words: a word of no key that is known."""
 
-_BITS = 32
-_LOW = (1 << _BITS) - 1
 WORDS = 4
 """Words of the longest keys that JAX has."""
 
@@ -29,11 +30,48 @@ SAME, ROOT, CHILD, SPLIT, FOLD, PICK, CARRIED, EACH, JOIN, FRESH = map(np.uint64
 """By what a node differs from its parent, beside a number; `SAME` is the parent itself."""
 
 
+class Origin(enum.Enum):
+    """What made keys; the value says so in a report, where a step has no phrase of its own."""
+
+    ARGUMENT = "argument"
+    WORDS_ARGUMENT = "argument, if it is a key"
+    """An array of uint32 words, as legacy keys are."""
+    SEED = "key(seed)"
+    CONSTANT = "a constant key"
+    WORDS = "wrapped words"
+    OUTSIDE = "a key from outside"
+    UNKNOWN = "a key of unknown origin"
+    SPLIT = "split"
+    FOLD_IN = "fold_in"
+    NAME = "a name"
+    CLONE = "clone"
+    ELEMENT = "an element"
+    ONE_OF_SEVERAL = "one of several"
+    SAME = "the same"
+    EACH_STEP = "the key of each step"
+    CARRIED = "the carried key"
+    AFTER_LOOP = "the key after the loop"
+    STACKED = "a key of each step"
+    EACH_SHARD = "the key of each shard"
+
+
+class Act(enum.Enum):
+    """What is done with keys."""
+
+    DRAW = "draw"
+    SPLIT = "split"
+    FOLD = "fold"
+    NAME = "name"
+    BUILD = "build"
+    """They are built from values."""
+
+
 class Step(NamedTuple):
     """One operation that made keys."""
 
-    what: str
-    """In words, as `split`."""
+    origin: Origin
+    phrase: str
+    """The same in words: `split`, `argument key`."""
     nodes: np.ndarray
     """uint64: what was made, flat."""
     parents: Handles | None
@@ -45,9 +83,75 @@ class Step(NamedTuple):
     """The loops and mesh axes over which they differ, a bit for each."""
     impl: str
     where: Any
-    """The path of equations, see `_audit.path`."""
+    """The path of equations, see `_audit.places`."""
     guard: tuple[int, int] | None = None
     """It is used in one of several branches alone: which choice, and which branch."""
+
+
+DRAWN, FLOAT, REBUILT = 1, 2, 4
+"""What a value was made from: a draw, float data, words of a key that were computed with."""
+SOURCES = DRAWN | FLOAT | REBUILT
+
+
+class Scope(NamedTuple):
+    """A loop, or an axis of a mesh, around a body."""
+
+    kind: str
+    """`scan`, `while` or `axis`."""
+    name: Any
+    """Of an axis."""
+    bit: int
+    """What marks values that differ over it."""
+    where: Path
+
+
+class Choice(NamedTuple):
+    """A branch that a body stands in: of which choice, and which."""
+
+    token: int
+    branch: int
+
+
+class Use(NamedTuple):
+    """Something that is done with keys."""
+
+    act: Act
+    handles: Handles
+    """Flat."""
+    where: Any
+    """The path of equations; of a recorded use, its moment."""
+    scopes: tuple[Scope, ...]
+    choices: tuple[Choice, ...]
+    shape: tuple[int, ...]
+    """What is drawn, or the shape of a split."""
+    width: int
+    """Bits of each number that is drawn."""
+    sources: int
+    """What keys are built from: `DRAWN`, `FLOAT`, `REBUILT`."""
+    also: list[Handles]
+    """The same keys as seen from outside of a loop, and in its next step."""
+
+    def handles_everywhere(self) -> list[Handles]:
+        """Return the keys, flat, as seen from everywhere."""
+        return [self.handles, *(each.ravel() for each in self.also)]
+
+
+def make_handle(step: int, place: Any) -> Any:
+    """Return the handle of the key at a place of a step, or those of an array of places."""
+    return step << _PLACE_BITS | place
+
+
+def step_index(handles: Any) -> Any:
+    """Return which step made a key, for one handle or an array."""
+    return handles >> _PLACE_BITS
+
+
+def place_in_step(handles: Any) -> Any:
+    """Return which of the keys of its step a key is, for one handle or an array."""
+    return handles & ((1 << _PLACE_BITS) - 1)
+
+
+_PLACE_BITS = 32
 
 
 class Lineage:
@@ -59,28 +163,33 @@ class Lineage:
         """Of a key that is one of several: which ones."""
 
     def root(
-        self, what: str, shape: tuple[int, ...], token: int, numbers: Any = None, **details: Any
+        self,
+        origin: Origin,
+        shape: tuple[int, ...],
+        token: int,
+        numbers: Any = None,
+        **details: Any,
     ) -> Handles:
         """Add keys that come from nowhere in the program; equal tokens, equal keys."""
         size = int(np.prod(shape, dtype=np.int64))
         if numbers is None:
             numbers = np.arange(size, dtype=np.uint64)
-        nodes = mixed(np.uint64(token & (2**64 - 1)), ROOT, numbers)
-        return self._add(what, nodes, None, ROOT, numbers, **details).reshape(shape)
+        nodes = mix(np.uint64(token & (2**64 - 1)), ROOT, numbers)
+        return self.add(origin, nodes, None, ROOT, numbers, **details).reshape(shape)
 
     def grow(
-        self, what: str, parents: Handles, kind: np.uint64, numbers: Any, **details: Any
+        self, origin: Origin, parents: Handles, kind: np.uint64, numbers: Any, **details: Any
     ) -> Handles:
         """Add a key for each parent and number; the two broadcast."""
         parents, numbers = np.broadcast_arrays(parents, np.asarray(numbers, np.uint64))
         above = self.nodes(parents)
-        nodes = above if kind == SAME else mixed(above, kind, numbers)
-        flat = self._add(what, nodes.ravel(), parents.ravel(), kind, numbers.ravel(), **details)
+        nodes = above if kind == SAME else mix(above, kind, numbers)
+        flat = self.add(origin, nodes.ravel(), parents.ravel(), kind, numbers.ravel(), **details)
         return flat.reshape(parents.shape)
 
-    def _add(
+    def add(
         self,
-        what: str,
+        origin: Origin,
         nodes: np.ndarray,
         parents: Handles | None,
         kind: np.uint64,
@@ -89,30 +198,33 @@ class Lineage:
         varies: int,
         impl: str,
         where: Any,
+        phrase: str = "",
         guard: tuple[int, int] | None = None,
     ) -> Handles:
-        first = len(self.steps) << _BITS
-        step = Step(what, nodes, parents, kind, numbers, varies, impl, where, guard)
+        """Add a step that makes keys, flat; see `Step`."""
+        made: Handles = make_handle(len(self.steps), np.arange(len(nodes), dtype=np.int64))
+        words = phrase or origin.value
+        step = Step(origin, words, nodes, parents, kind, numbers, varies, impl, where, guard)
         self.steps.append(step)
-        return np.arange(first, first + len(nodes), dtype=np.int64)
+        return made
 
     def forget(self, since: int) -> None:
         """Take back all steps from one on."""
         del self.steps[since:]
-        later = [handle for handle in self.alternatives if handle >> _BITS >= since]
-        for handle in later:
-            del self.alternatives[handle]
+        later = [key for key in self.alternatives if step_index(key) >= since]
+        for key in later:
+            del self.alternatives[key]
 
     def nodes(self, handles: Handles) -> np.ndarray:
         """Return the node of each handle, uint64 of the same shape."""
         handles = np.asarray(handles, np.int64)
         found = np.empty(handles.shape, np.uint64)
         for index, where in self._by_step(handles):
-            found[where] = self.steps[index].nodes[handles[where] & _LOW]
+            found[where] = self.steps[index].nodes[place_in_step(handles[where])]
         return found
 
     def _by_step(self, handles: Handles) -> Iterator[tuple[int, Any]]:
-        indices = handles >> _BITS
+        indices = step_index(handles)
         if not handles.size:
             return
         first = int(indices.flat[0])
@@ -124,7 +236,7 @@ class Lineage:
 
     def step(self, handle: int) -> Step:
         """Return the step that made a key."""
-        return self.steps[int(handle) >> _BITS]
+        return self.steps[int(step_index(handle))]
 
     def steps_of(self, handles: Handles) -> list[Step]:
         """Return the steps that made these keys, each once."""
@@ -133,16 +245,16 @@ class Lineage:
     def parent(self, handle: int) -> int | None:
         """Return the handle that a key was made from."""
         parents = self.step(handle).parents
-        return None if parents is None else int(parents[int(handle) & _LOW])
+        return None if parents is None else int(parents[int(place_in_step(handle))])
 
     def number(self, handle: int) -> int:
         """Return which child of its parent a key is."""
-        return int(self.step(handle).numbers[int(handle) & _LOW])
+        return int(self.step(handle).numbers[int(place_in_step(handle))])
 
     def above(self, handle: int, among: Collection[int], first: int = 0) -> int | None:
         """Return the nearest of some handles on the way to a key, made by step `first` or later."""
         at: int | None = int(handle)
-        while at is not None and at >> _BITS >= first:
+        while at is not None and step_index(at) >= first:
             if at in among:
                 return at
             at = self.parent(at)
@@ -166,13 +278,13 @@ class Lineage:
         """Return the implementation of keys, of one array."""
         return self.step(int(handles.flat[0])).impl if handles.size else ""
 
-    def touched(self, ends: Iterable[Handles]) -> list[np.ndarray]:
+    def mark_used(self, ends: Iterable[Handles]) -> list[np.ndarray]:
         """Return for each step which of its keys lie on a way to one of these."""
         marks = [np.zeros(len(step.nodes), bool) for step in self.steps]
 
         def mark(handles: Handles) -> None:
             for index, where in self._by_step(handles):
-                marks[index][handles[where] & _LOW] = True
+                marks[index][place_in_step(handles[where])] = True
 
         for handles in ends:
             mark(np.asarray(handles, np.int64).ravel())
@@ -181,11 +293,11 @@ class Lineage:
             if parents is None or not marked.any():
                 continue
             mark(parents[marked])
-            for handle in np.flatnonzero(marked).tolist() if self.alternatives else ():
-                mark(np.asarray(self.alternatives.get(index << _BITS | handle, []), np.int64))
+            for place in np.flatnonzero(marked).tolist() if self.alternatives else ():
+                mark(np.asarray(self.alternatives.get(make_handle(index, place), []), np.int64))
         return marks
 
-    def replayed(
+    def replay(
         self, handle: int, symbol: int, rows: Handles, done: dict[int, Handles] | None = None
     ) -> Handles:
         """Repeat on `rows` the steps that led from the key `symbol` to another one.
@@ -203,20 +315,21 @@ class Lineage:
         for each in way[-2::-1]:
             step = self.step(each)
             keys = self.grow(
-                step.what,
+                step.origin,
                 keys,
                 step.kind,
                 np.uint64(self.number(each)),
                 varies=step.varies,
                 impl=step.impl,
                 where=step.where,
+                phrase=step.phrase,
                 guard=step.guard,
             )
             done[each] = keys
         return keys
 
 
-def mixed(parent: Any, kind: np.uint64, number: Any) -> np.ndarray:
+def mix(parent: Any, kind: np.uint64, number: Any) -> np.ndarray:
     """Hash a node, a kind and a number into a node, uint64 each.
 
     The finalizer of SplitMix64 twice: a bijection of each operand, so that the children of
@@ -224,7 +337,7 @@ def mixed(parent: Any, kind: np.uint64, number: Any) -> np.ndarray:
     """
     # NumPy's scalars warn where they wrap around, its arrays don't.
     words = np.atleast_1d(np.asarray(parent, np.uint64)) * _ODD[0] + kind
-    made = _finished(_finished(words) + np.asarray(number, np.uint64) * _ODD[0])
+    made = _finish(_finish(words) + np.asarray(number, np.uint64) * _ODD[0])
     return made.reshape(np.broadcast_shapes(np.shape(parent), np.shape(number)))
 
 
@@ -236,7 +349,7 @@ _ODD = tuple(
 doi:10.1145/2660193.2660195."""
 
 
-def _finished(words: np.ndarray) -> np.ndarray:
+def _finish(words: np.ndarray) -> np.ndarray:
     words = (words ^ words >> np.uint64(30)) * _ODD[1]
     words = (words ^ words >> np.uint64(27)) * _ODD[2]
     made: np.ndarray = words ^ words >> np.uint64(31)

@@ -1,4 +1,9 @@
-"""Loops: what stands for a key in every step, and what that means for all of them."""
+"""Read loops: the body once, with symbols for the keys of all its steps.
+
+A symbol is a key that stands for the key of each step. When the body has been read, all that
+was done with a symbol is done again with each key that it stands for (`leave`), so that uses in
+different steps, or inside and outside of the loop, are compared like any others.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +13,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from keystream._audit.jaxprs import opened
-from keystream._audit.reading import numbers
-from keystream._audit.reading.body import Body, Scope
+from keystream import _compat
+from keystream._audit.reading import equal_values
 from keystream._audit.reading.calls import enter, finish
-from keystream._audit.reading.lineage import CARRIED, EACH, Handles, from_words
-from keystream._audit.reading.reader import Mark, Reader, Rule, Value, is_key, on_keys
+from keystream._audit.reading.lineage import CARRIED, EACH, Handles, Origin, Scope, from_words
+from keystream._audit.reading.reader import Body, EquationRule, Mark, Reader, Value, is_key, on_keys
 
 ROWS = 1 << 12
 """Rows of a key array up to which a loop's steps are told apart."""
@@ -25,7 +29,7 @@ loops come first, so that four of them are followed whole."""
 
 
 def leave(reader: Reader, since: Mark, meant: Mapping[int, Handles]) -> None:
-    """Say of all that was used inside which keys that were, seen from outside.
+    """Add to each use inside a loop the keys that it is of, seen from outside.
 
     `meant` has the keys that a symbol stands for: what is done with the symbol, or with what
     was made of it, is done with each of them.
@@ -34,14 +38,14 @@ def leave(reader: Reader, since: Mark, meant: Mapping[int, Handles]) -> None:
         return
     lineage, done = reader.lineage, dict[int, Handles]()
     for use in reader.uses[since.uses :]:
-        for handles in use.everywhere()[:VIEWS]:
+        for handles in use.handles_everywhere()[:VIEWS]:
             for handle in handles[:ROWS].tolist():
                 symbol = lineage.above(handle, meant, since.steps)
                 if symbol is not None:
-                    use.also.append(lineage.replayed(handle, symbol, meant[symbol], done))
+                    use.also.append(lineage.replay(handle, symbol, meant[symbol], done))
 
 
-class Settled(NamedTuple):
+class Carries(NamedTuple):
     """What the carries of a loop are known to be."""
 
     fixed: frozenset[int] = frozenset()
@@ -67,7 +71,7 @@ class Loop:
         def symbol(keys: Handles) -> Handles | None:
             if keys.ndim == 0:
                 return None
-            made = self._symbol("the key of each step", keys[0], EACH)
+            made = self._symbol(Origin.EACH_STEP, keys[0], EACH)
             columns = keys[:ROWS].reshape(min(len(keys), ROWS), -1)
             self.meant |= dict(zip(made.ravel().tolist(), columns.T, strict=True))
             return made
@@ -75,20 +79,22 @@ class Loop:
         made = None if handles is None else on_keys(symbol, typed, handles)
         return bits | self.scope.bit, made
 
-    def carried(self, value: Value, typed: bool) -> Value:
+    def carry(self, value: Value, typed: bool) -> Value:
         """Return what stands for a carry in every step."""
         bits, handles = value
         if handles is None:
             return value
 
         def symbol(keys: Handles) -> Handles:
-            return self._symbol("the carried key", keys, CARRIED)
+            return self._symbol(Origin.CARRIED, keys, CARRIED)
 
         return bits, on_keys(symbol, typed, handles)
 
-    def _symbol(self, what: str, keys: Handles, kind: np.uint64) -> Handles:
+    def _symbol(self, origin: Origin, keys: Handles, kind: np.uint64) -> Handles:
         details = self.reader.details(self.body, self.eqn, keys, self.scope.bit)
-        return self.reader.lineage.grow(what, keys, kind, _fresh(keys), **details)
+        return self.reader.lineage.grow(
+            origin, keys, kind, equal_values.fresh_numbers(keys.shape), **details
+        )
 
     def settle(
         self, closed: Any, values: list[Value], links: list[Any], carries: range
@@ -99,25 +105,25 @@ class Loop:
         What else it was made from is known after two passes. A loop in a loop is read again
         in each pass of the outer one, and goes on from what it settled on in the last.
         """
-        inner, where = opened(closed).jaxpr, self.scope.where
+        inner, where = _compat.open_jaxpr(closed).jaxpr, self.scope.where
         typed = [is_key(var.aval) for var in inner.invars]
         found = {p for p in carries if inner.outvars[p - carries.start] is inner.invars[p]}
-        before = self.reader.settled.get(where, Settled())
+        before = self.reader.settled.get(where, Carries())
         fixed, loose = found | before.fixed, set[int]()
         for p in set(carries) - found:
-            links[p] = numbers.token()
+            links[p] = equal_values.new_token()
             values[p] = (values[p][0] | self.scope.bit | before.bits.get(p, 0), values[p][1])
         while True:
             since = self.reader.mark()
             given = [
-                self.carried(value, typed[p]) if p in carries and p not in fixed else value
+                self.carry(value, typed[p]) if p in carries and p not in fixed else value
                 for p, value in enumerate(values)
             ]
             made, outs = enter(
                 self.reader, self.body, self.eqn, closed, given, links, scopes=(self.scope,)
             )
             handed = {p: outs[p - carries.start] for p in carries}
-            kept = {p for p in carries if p in found or _same(handed[p][1], given[p][1])}
+            kept = {p for p in carries if p in found or _are_same(handed[p][1], given[p][1])}
             more = {p for p in handed if p not in kept and handed[p][0] & ~values[p][0]}
             # What was found before, for other keys, may not hold for these.
             loose |= fixed - kept
@@ -127,7 +133,7 @@ class Loop:
             for p in more:
                 values[p] = (values[p][0] | handed[p][0], values[p][1])
             self.reader.rewind(since)
-        self.reader.settled[where] = Settled(
+        self.reader.settled[where] = Carries(
             frozenset(fixed), {p: values[p][0] for p in set(carries) - found}
         )
         for p in carries:
@@ -147,30 +153,30 @@ class Loop:
         pairs = np.stack([first.ravel(), last.ravel()], axis=1)
         self.meant |= dict(zip(symbol.ravel().tolist(), pairs, strict=True))
 
-    def after(self, value: Value, typed: bool) -> Value:
+    def after_loop(self, value: Value, typed: bool) -> Value:
         """Return what a carry is when the loop has ended."""
         bits, handles = value
         left = None
         if handles is not None:
-            left = on_keys(lambda keys: self._left("the key after the loop", keys), typed, handles)
+            left = on_keys(lambda keys: self._outside_keys(Origin.AFTER_LOOP, keys), typed, handles)
         return bits & ~self.scope.bit, left
 
-    def stacked(self, value: Value, typed: bool, length: int) -> Value:
+    def stack_rows(self, value: Value, typed: bool, length: int) -> Value:
         """Return what the rows of a result are, one of each step."""
         bits, handles = value
         left = None
-        if handles is not None and length * handles.size <= numbers.LARGEST:
+        if handles is not None and length * handles.size <= equal_values.LARGEST:
             rows = np.broadcast_to(handles, (length, *handles.shape))
-            left = on_keys(lambda keys: self._left("a key of each step", keys), typed, rows)
+            left = on_keys(lambda keys: self._outside_keys(Origin.STACKED, keys), typed, rows)
         return bits & ~self.scope.bit, left
 
-    def _left(self, what: str, keys: Handles) -> Handles:
+    def _outside_keys(self, origin: Origin, keys: Handles) -> Handles:
         lineage = self.reader.lineage
         if not lineage.varies(keys) & self.scope.bit:
             return keys
         details = self.reader.details(self.body, self.eqn, keys)
         details["varies"] &= ~self.scope.bit
-        made = lineage.grow(what, keys, EACH, _fresh(keys), **details)
+        made = lineage.grow(origin, keys, EACH, equal_values.fresh_numbers(keys.shape), **details)
         outside: dict[int, list[int]] = {}
         for inner, outer in zip(keys.ravel().tolist(), made.ravel().tolist(), strict=True):
             outside.setdefault(inner, []).append(outer)
@@ -181,26 +187,21 @@ class Loop:
         return made
 
 
-def _fresh(keys: Handles) -> np.ndarray:
-    index = np.arange(keys.size, dtype=np.uint64).reshape(keys.shape)
-    return index + np.uint64(numbers.token() << 32)
-
-
 def _keys(handles: np.ndarray | None, typed: bool) -> Handles | None:
     return handles if typed or handles is None else from_words(handles)
 
 
-def _same(one: np.ndarray | None, other: np.ndarray | None) -> bool:
+def _are_same(one: np.ndarray | None, other: np.ndarray | None) -> bool:
     return one is not None and other is not None and np.array_equal(one, other)
 
 
 def _scan(reader: Reader, body: Body, eqn: Any) -> None:
     params, closed = eqn.params, eqn.params["jaxpr"]
-    inner = opened(closed).jaxpr
+    inner = _compat.open_jaxpr(closed).jaxpr
     # How many constants and carries there are is said in other words by each version of JAX;
     # an operand of each step has one dimension more outside than inside.
-    stepped = _stepped(eqn.invars, inner.invars)
-    carries = _stepped(eqn.outvars, inner.outvars).count(False)
+    stepped = _has_steps(eqn.invars, inner.invars)
+    carries = _has_steps(eqn.outvars, inner.outvars).count(False)
     first = stepped.count(False) - carries
     values = reader.values(body, eqn.invars)
     loop = Loop(reader, body, eqn, "scan")
@@ -210,20 +211,20 @@ def _scan(reader: Reader, body: Body, eqn: Any) -> None:
         return
     links: list[Any] = [(body.binding, atom) for atom in eqn.invars]
     for place in range(first + carries, len(values)):
-        links[place] = numbers.token()
+        links[place] = equal_values.new_token()
         values[place] = loop.element(values[place], is_key(eqn.invars[place].aval))
     _, outs = loop.settle(closed, values, links, range(first, first + carries))
     leave(reader, loop.since, loop.meant)
     typed = [is_key(var.aval) for var in eqn.outvars]
-    results = [loop.after(*pair) for pair in zip(outs[:carries], typed, strict=False)]
+    results = [loop.after_loop(*pair) for pair in zip(outs[:carries], typed, strict=False)]
     results += [
-        loop.stacked(value, key, params["length"])
+        loop.stack_rows(value, key, params["length"])
         for value, key in zip(outs[carries:], typed[carries:], strict=True)
     ]
     finish(reader, body, eqn, results)
 
 
-def _stepped(outer: Sequence[Any], inner: Sequence[Any]) -> list[bool]:
+def _has_steps(outer: Sequence[Any], inner: Sequence[Any]) -> list[bool]:
     return [len(a.aval.shape) == len(b.aval.shape) + 1 for a, b in zip(outer, inner, strict=True)]
 
 
@@ -235,14 +236,14 @@ def _while(reader: Reader, body: Body, eqn: Any) -> None:
     links: list[Any] = [(body.binding, atom) for atom in inputs]
     loop = Loop(reader, body, eqn, "while")
     made, outs = loop.settle(params["body_jaxpr"], values, links, range(first, len(inputs)))
-    state = opened(params["body_jaxpr"]).jaxpr.invars[first:]
+    state = _compat.open_jaxpr(params["body_jaxpr"]).jaxpr.invars[first:]
     asked = reader.values(body, tests) + reader.values(made, state)
     asked_links = [(body.binding, atom) for atom in tests]
     asked_links += [(made.binding, var) for var in state]
     enter(reader, body, eqn, params["cond_jaxpr"], asked, asked_links, scopes=(loop.scope,))
     leave(reader, loop.since, loop.meant)
     typed = [is_key(var.aval) for var in eqn.outvars]
-    finish(reader, body, eqn, map(loop.after, outs, typed))
+    finish(reader, body, eqn, map(loop.after_loop, outs, typed))
 
 
-RULES: dict[str, Rule] = {"scan": _scan, "while": _while}
+RULES: dict[str, EquationRule] = {"scan": _scan, "while": _while}

@@ -1,4 +1,4 @@
-"""Bodies that are mapped over the axes of a mesh."""
+"""Read bodies that are mapped over the axes of a mesh."""
 
 from __future__ import annotations
 
@@ -9,12 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from keystream._audit.reading import numbers
-from keystream._audit.reading.body import Body, Scope
+from keystream._audit.reading import equal_values
 from keystream._audit.reading.calls import enter, finish
-from keystream._audit.reading.lineage import EACH, Handles
+from keystream._audit.reading.lineage import EACH, Handles, Origin, Scope
 from keystream._audit.reading.loops import leave
-from keystream._audit.reading.reader import Reader, Rule, Value, is_key, on_keys
+from keystream._audit.reading.reader import Body, EquationRule, Reader, Value, is_key, on_keys
 
 Axes = list[tuple[Any, ...]]
 """For each dimension, the names of the mesh axes that it is split over."""
@@ -23,7 +22,7 @@ Axes = list[tuple[Any, ...]]
 def _shard_map(reader: Reader, body: Body, eqn: Any) -> None:
     params = eqn.params
     mesh, closed = params["mesh"], params["jaxpr"]
-    manual = _manual(params) or frozenset(mesh.axis_names)
+    manual = _manual_axes(params) or frozenset(mesh.axis_names)
     names = [name for name in mesh.axis_names if name in manual]
     where = body.path(eqn)
     scopes = tuple(Scope("axis", n, body.bit(depth), where) for depth, n in enumerate(names))
@@ -35,30 +34,30 @@ def _shard_map(reader: Reader, body: Body, eqn: Any) -> None:
     for atom, (mask, whole), spec in outer:
         axes = _axes(spec, len(atom.aval.shape))
         over = _union(bits.get(name, 0) for dim in axes for name in dim)
-        links.append(numbers.token() if over else (body.binding, atom))
+        links.append(equal_values.new_token() if over else (body.binding, atom))
         handles = whole
         if over and whole is not None:
             counts = [int(np.prod([mesh.shape[n] for n in dim], dtype=int)) for dim in axes]
             typed = is_key(atom.aval)
-            part = functools.partial(_part, reader, body, eqn, over, counts, meant)
+            part = functools.partial(_shard_part, reader, body, eqn, over, counts, meant)
             handles = on_keys(part, typed, whole)
         values.append((mask | over, handles))
     _, outs = enter(reader, body, eqn, closed, values, links, scopes=scopes)
     leave(reader, since, meant)
-    everywhere = _union(bits.values())
+    handles_everywhere = _union(bits.values())
     results = [
-        _outside(reader, var, value, everywhere)
+        _result_outside(reader, var, value, handles_everywhere)
         for var, value in zip(eqn.outvars, outs, strict=True)
     ]
     finish(reader, body, eqn, results)
 
 
-def _manual(params: dict[str, Any]) -> Any:
+def _manual_axes(params: dict[str, Any]) -> Any:
     # Those of this body alone; one around it has its own.
     return params.get("newly_manual_axes") or params.get("manual_axes")
 
 
-def _outside(reader: Reader, var: Any, value: Value, bits: int) -> Value:
+def _result_outside(reader: Reader, var: Any, value: Value, bits: int) -> Value:
     """Return what a result is outside: keys that differ between shards are new ones there."""
     mask, handles = value
 
@@ -79,7 +78,7 @@ def _union(bits: Iterable[int]) -> int:
     return functools.reduce(operator.or_, bits, 0)
 
 
-def _part(
+def _shard_part(
     reader: Reader,
     body: Body,
     eqn: Any,
@@ -95,37 +94,36 @@ def _part(
     local = shards.shape[: keys.ndim]
     columns = shards.reshape(*local, -1)
     details = reader.details(body, eqn, keys, over)
-    index = np.arange(np.prod(local, dtype=int), dtype=np.uint64).reshape(local)
-    number = index + np.uint64(numbers.token() << 32)
-    symbol = reader.lineage.grow("the key of each shard", columns[..., 0], EACH, number, **details)
+    number = equal_values.fresh_numbers(local)
+    symbol = reader.lineage.grow(Origin.EACH_SHARD, columns[..., 0], EACH, number, **details)
     rows = columns.reshape(-1, columns.shape[-1])
     meant |= dict(zip(symbol.ravel().tolist(), rows, strict=True))
     return symbol
 
 
-def _named(body: Body, names: Any) -> int:
+def _axis_bits(body: Body, names: Any) -> int:
     wanted = names if isinstance(names, (tuple, list, frozenset, set)) else (names,)
     return _union(s.bit for s in body.scopes if s.kind == "axis" and s.name in wanted)
 
 
 def _axis_index(reader: Reader, body: Body, eqn: Any) -> None:
-    reader.put(body, eqn.outvars[0], _named(body, eqn.params["axis_name"]), None)
+    reader.put(body, eqn.outvars[0], _axis_bits(body, eqn.params["axis_name"]), None)
 
 
-def _reduced(reader: Reader, body: Body, eqn: Any) -> None:
+def _reduce(reader: Reader, body: Body, eqn: Any) -> None:
     names = eqn.params.get("axes", eqn.params.get("axis_name", ()))
     grouped = eqn.params.get("axis_index_groups") is not None
-    alike = 0 if grouped else _named(body, names)
+    alike = 0 if grouped else _axis_bits(body, names)
     for atom, out in zip(eqn.invars, eqn.outvars, strict=True):
         reader.put(body, out, body.mask([atom]) & ~alike, None)
         if is_key(out.aval):
-            reader.fresh(body, eqn, out)
+            reader.add_unknown(body, eqn, out)
 
 
 _REDUCTIONS = ("psum", "psum_invariant", "pmax", "pmin", "all_gather", "all_gather_invariant")
 
-RULES: dict[str, Rule] = {
+RULES: dict[str, EquationRule] = {
     "shard_map": _shard_map,
     "axis_index": _axis_index,
-    **dict.fromkeys(_REDUCTIONS, _reduced),
+    **dict.fromkeys(_REDUCTIONS, _reduce),
 }

@@ -1,4 +1,8 @@
-"""Keys that are moved about: what NumPy can repeat on their handles, and what needs a look."""
+"""Follow keys through operations that only move them about.
+
+Typed keys and the words of legacy ones go through the same operations. NumPy does to their
+handles what JAX does to the keys; where that depends on values, `equal_values` is asked.
+"""
 
 from __future__ import annotations
 
@@ -9,15 +13,64 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from keystream._audit.reading import structure
-from keystream._audit.reading.body import Body
+from keystream._audit.reading.equal_values import STRUCTURE, same
 from keystream._audit.reading.lineage import UNKNOWN
-from keystream._audit.reading.reader import Move, Reader, is_key, on_keys
+from keystream._audit.reading.reader import Body, Move, Reader, is_key, on_keys
+
+Array = np.ndarray
+
+_ON_HANDLES: dict[str, Callable[..., Array]] = {
+    **STRUCTURE,
+    "rev": lambda a, *, dimensions, **_: np.flip(a, tuple(dimensions)),
+    "stack": lambda *all_, axis=0, **_: np.stack(all_, axis),
+    "pcast": same,
+    "sharding_constraint": same,
+    "reshard": same,
+    "mesh_cast": same,
+    "layout_constraint": same,
+    "reduce_precision": same,
+}
+
+
+def _split(a: Array, *, sizes: Any, axis: int, **_: Any) -> list[Array]:
+    """Cut an array into pieces."""
+    return np.split(a, np.cumsum(sizes)[:-1], axis)
+
+
+def _unstack(a: Array, *, axis: int = 0, **_: Any) -> list[Array]:
+    """Take an array apart along one dimension."""
+    return list(np.moveaxis(a, axis, 0))
+
+
+def _cut(a: Array, starts: list[int], sizes: Any) -> Array:
+    """Cut a piece out, moved back to where it fits, as JAX does."""
+    ends = zip(starts, a.shape, sizes, strict=True)
+    first = [min(max(start, 0), size - length) for start, size, length in ends]
+    return a[tuple(slice(f, f + length) for f, length in zip(first, sizes, strict=True))]
+
+
+def _rows(a: Array, indices: Array, *, dimension_numbers: Any, slice_sizes: Any) -> Array | None:
+    """Gather whole rows, which is what indexing with one array lowers to; else None."""
+    numbers = dimension_numbers
+    plain = (
+        tuple(numbers.start_index_map) == (0,)
+        and tuple(numbers.collapsed_slice_dims) == (0,)
+        and not tuple(getattr(numbers, "operand_batching_dims", ()))
+        and indices.shape[-1:] == (1,)
+        and tuple(slice_sizes) == (1, *a.shape[1:])
+        and tuple(numbers.offset_dims)
+        == tuple(range(indices.ndim - 1, indices.ndim - 1 + a.ndim - 1))
+    )
+    if not plain:
+        return None
+    taken: Array = a[np.clip(indices[..., 0], 0, len(a) - 1)]
+    return taken
+
 
 Found = list["np.ndarray | None"]
 
 
-def _all(body: Body, atoms: Any) -> list[np.ndarray] | None:
+def _all_handles(body: Body, atoms: Any) -> list[np.ndarray] | None:
     """Return the handles of all operands; of words of no key, unknown ones."""
     found = []
     for atom in atoms:
@@ -30,9 +83,9 @@ def _all(body: Body, atoms: Any) -> list[np.ndarray] | None:
     return found
 
 
-def _repeated(move: Callable[..., Any]) -> Move:
+def _repeat_on_handles(move: Callable[..., Any]) -> Move:
     def follow(_: Reader, body: Body, eqn: Any) -> Found | None:
-        inputs = _all(body, eqn.invars)
+        inputs = _all_handles(body, eqn.invars)
         if inputs is None:
             return None
         made = move(*inputs, **eqn.params)
@@ -41,41 +94,41 @@ def _repeated(move: Callable[..., Any]) -> Move:
     return follow
 
 
-def _handed_on(_: Reader, body: Body, eqn: Any) -> Found:
+def _hand_on(_: Reader, body: Body, eqn: Any) -> Found:
     return [body.handles(atom) for atom in eqn.invars]
 
 
 def _select(reader: Reader, body: Body, eqn: Any) -> Found | None:
     which, *cases = eqn.invars
-    handles = _all(body, cases)
+    handles = _all_handles(body, cases)
     if handles is None:
         return None
     typed = is_key(eqn.outvars[0].aval)
     if all(np.array_equal(each, handles[0]) for each in handles[1:]):
-        return [_guarded(reader, body, eqn, handles[0], typed)]
+        return [_guard(reader, body, eqn, handles[0], typed)]
     known = body.binding.constant(which)
     if known is not None:
         chosen = np.broadcast_to(known.astype(int), handles[0].shape)
         return [np.choose(chosen, handles)]
     join = functools.partial(
-        reader.joined, body, eqn, body.mask(eqn.invars), body.binding.number(which)
+        reader.join, body, eqn, body.mask(eqn.invars), body.binding.number(which)
     )
     return [on_keys(join, typed, *handles)]
 
 
-def _guarded(
+def _guard(
     reader: Reader, body: Body, eqn: Any, handles: np.ndarray, typed: bool
 ) -> np.ndarray | None:
     # This is what `vmap` makes of an operand of `cond`: for each branch, the operand where
     # the branch is taken, and otherwise the same operand.
-    branch = _branch(body, eqn.invars[0])
+    branch = _branch_of(body, eqn.invars[0])
     if branch is None:
         return handles
 
-    return on_keys(lambda keys: reader.guarded(body, eqn, keys, branch), typed, handles)
+    return on_keys(lambda keys: reader.guard(body, eqn, keys, branch), typed, handles)
 
 
-def _branch(body: Body, which: Any) -> tuple[int, int] | None:
+def _branch_of(body: Body, which: Any) -> tuple[int, int] | None:
     binding = body.binding
     made = None if hasattr(which, "val") else binding.maker(which)
     while made is not None:
@@ -99,9 +152,9 @@ def _dynamic_slice(reader: Reader, body: Body, eqn: Any) -> Found | None:
     known = _integers(body, starts)
     sizes = eqn.params["slice_sizes"]
     if known is not None:
-        return [structure.dynamic_slice(handles, known, sizes)]
+        return [_cut(handles, known, sizes)]
     token = hash(tuple(body.binding.number(start) for start in starts))
-    return [_picked(reader, body, eqn, handles, sizes, body.mask(starts), token)]
+    return [_pick(reader, body, eqn, handles, sizes, body.mask(starts), token)]
 
 
 def _gather(reader: Reader, body: Body, eqn: Any) -> Found | None:
@@ -111,7 +164,7 @@ def _gather(reader: Reader, body: Body, eqn: Any) -> Found | None:
         return None
     known, params = body.binding.constant(indices), eqn.params
     if known is not None:
-        found = structure.rows(
+        found = _rows(
             handles,
             known,
             dimension_numbers=params["dimension_numbers"],
@@ -120,26 +173,26 @@ def _gather(reader: Reader, body: Body, eqn: Any) -> Found | None:
         if found is not None:
             return [found]
     token, shape = body.binding.number(indices), eqn.outvars[0].aval.shape
-    return [_picked(reader, body, eqn, handles, shape, body.mask([indices]), token)]
+    return [_pick(reader, body, eqn, handles, shape, body.mask([indices]), token)]
 
 
-def _picked(
+def _pick(
     reader: Reader, body: Body, eqn: Any, handles: np.ndarray, shape: Any, mask: int, token: int
 ) -> np.ndarray | None:
     typed = is_key(eqn.outvars[0].aval)
     if not typed and (not shape or shape[-1] != handles.shape[-1]):
         return None
     sizes = tuple(shape) if typed else tuple(shape[:-1])
-    return on_keys(lambda keys: reader.picked(body, eqn, keys, sizes, mask, token), typed, handles)
+    return on_keys(lambda keys: reader.pick(body, eqn, keys, sizes, mask, token), typed, handles)
 
 
 def _update(_: Reader, body: Body, eqn: Any) -> Found | None:
     array, piece, *starts = eqn.invars
-    both, known = _all(body, (array, piece)), _integers(body, starts)
+    both, known = _all_handles(body, (array, piece)), _integers(body, starts)
     if both is None or known is None:
         return None
     made = both[0].copy()
-    structure.dynamic_slice(made, known, both[1].shape)[...] = both[1]
+    _cut(made, known, both[1].shape)[...] = both[1]
     return [made]
 
 
@@ -158,7 +211,7 @@ def _add(_: Reader, body: Body, eqn: Any) -> Found | None:
     return None
 
 
-def _converted(_: Reader, body: Body, eqn: Any) -> Found | None:
+def _convert(_: Reader, body: Body, eqn: Any) -> Found | None:
     # Words keep their 32 bits in any integer that holds as many, and come back as they were.
     before, after = eqn.invars[0].aval, eqn.outvars[0].aval
     same = before.dtype == after.dtype
@@ -170,16 +223,16 @@ def _converted(_: Reader, body: Body, eqn: Any) -> Found | None:
 
 
 MOVES: dict[str, Move] = {
-    **{name: _repeated(move) for name, move in structure.MOVES.items()},
-    "split": _repeated(structure.split),
-    "unstack": _repeated(structure.unstack),
-    "optimization_barrier": _handed_on,
-    "device_put": _handed_on,
+    **{name: _repeat_on_handles(move) for name, move in _ON_HANDLES.items()},
+    "split": _repeat_on_handles(_split),
+    "unstack": _repeat_on_handles(_unstack),
+    "optimization_barrier": _hand_on,
+    "device_put": _hand_on,
     "select_n": _select,
     "dynamic_slice": _dynamic_slice,
     "gather": _gather,
     "dynamic_update_slice": _update,
     "add": _add,
-    "bitcast_convert_type": _converted,
-    "convert_element_type": _converted,
+    "bitcast_convert_type": _convert,
+    "convert_element_type": _convert,
 }

@@ -1,4 +1,13 @@
-"""From a jaxpr to the lineage of its keys, and to what is done with them."""
+"""Read the equations of a jaxpr: the lineage of its keys, and what is done with them.
+
+The idea: run the program on handles of keys in the place of keys. Equations are read in their
+order. For each variable that holds keys a `Body` has an array of handles of the same shape
+(`Body.held`, see `lineage`); for each other one a mask of what it was made from (`Body.masks`),
+which also tells over which loops and mesh axes it differs. A primitive has a rule if it does
+something with keys (`draws`), calls a body (`calls`, `loops`, `meshes`), or moves keys about
+(`moves`). Out of any other one come keys of unknown origin, and what went in counts as used.
+Values that aren't keys are looked at where a key is folded or indexed (`equal_values`).
+"""
 
 from __future__ import annotations
 
@@ -10,16 +19,23 @@ import jax.numpy as jnp
 import numpy as np
 
 from keystream._audit.jaxprs import bodies
-from keystream._audit.path import Path
-from keystream._audit.reading import numbers
-from keystream._audit.reading.body import REBUILT, Body, Use
+from keystream._audit.places import Path
+from keystream._audit.reading import equal_values
+from keystream._audit.reading.equal_values import Binding
 from keystream._audit.reading.lineage import (
     JOIN,
     PICK,
+    REBUILT,
     SAME,
+    SOURCES,
     WORDS,
+    Act,
+    Choice,
     Handles,
     Lineage,
+    Origin,
+    Scope,
+    Use,
     from_words,
     to_words,
 )
@@ -28,10 +44,56 @@ from keystream._impl import is_key_dtype, kind
 Value = tuple[int, "np.ndarray | None"]
 """What an operand was made from, and the handles of the keys in it."""
 
-Rule = Callable[["Reader", Body, Any], None]
+EquationRule = Callable[["Reader", "Body", Any], None]
 
-Move = Callable[["Reader", Body, Any], "list[np.ndarray | None] | None"]
+Move = Callable[["Reader", "Body", Any], "list[np.ndarray | None] | None"]
 """From an equation to the handles of its results, where its operands hold keys."""
+
+
+_SCOPES_FROM = SOURCES.bit_length()
+
+
+class Body:
+    """The equations of one function, with what it was called with."""
+
+    def __init__(
+        self,
+        binding: Binding,
+        where: Path | None,
+        scopes: tuple[Scope, ...] = (),
+        choices: tuple[Choice, ...] = (),
+        replay: bool = False,
+    ) -> None:
+        self.binding = binding
+        self.where = where
+        self.scopes = scopes
+        self.choices = choices
+        self.replay = replay
+        """Does it repeat, for a gradient, what was counted already?"""
+        self.masks: dict[Any, int] = {}
+        """What values were made from, and the scopes over which they differ."""
+        self.held: dict[Any, np.ndarray] = {}
+        """The handles of keys, and those of the words of keys."""
+
+    def mask(self, atoms: Any) -> int:
+        """Return what any of these were made from."""
+        found = 0
+        for atom in atoms:
+            if not hasattr(atom, "val"):
+                found |= self.masks.get(atom, 0)
+        return found
+
+    def handles(self, atom: Any) -> np.ndarray | None:
+        """Return the handles of an operand that holds keys, or words of keys."""
+        return None if hasattr(atom, "val") else self.held.get(atom)
+
+    def bit(self, depth: int = 0) -> int:
+        """Return the mark of a scope inside this body."""
+        return 1 << (_SCOPES_FROM + len(self.scopes) + depth)
+
+    def path(self, eqn: Any) -> Path:
+        """Return the way to an equation of this body."""
+        return Path(self.where, eqn, self.binding.jaxpr)
 
 
 class Mark(NamedTuple):
@@ -45,7 +107,7 @@ class Mark(NamedTuple):
 class Reader:
     """Reads equations, and remembers what it has seen of keys."""
 
-    def __init__(self, rules: Mapping[str, Rule], moves: Mapping[str, Move]) -> None:
+    def __init__(self, rules: Mapping[str, EquationRule], moves: Mapping[str, Move]) -> None:
         self.rules, self.moves = rules, moves
         self.lineage = Lineage()
         self.uses: list[Use] = []
@@ -99,21 +161,30 @@ class Reader:
         return [(body.mask([atom]), body.handles(atom)) for atom in atoms]
 
     def put(self, body: Body, var: Any, mask: int, handles: np.ndarray | None) -> None:
-        """Say what is known of a result."""
+        """Remember what is known of a result."""
         if mask:
             body.masks[var] = mask
         if handles is not None and handles.size:
             body.held[var] = handles
 
     def use(
-        self, what: str, body: Body, eqn: Any, handles: Handles, shape: Any = (), width: int = 0
+        self,
+        act: Act,
+        body: Body,
+        eqn: Any,
+        handles: Handles,
+        shape: Any = (),
+        width: int = 0,
+        sources: int = 0,
     ) -> None:
         """Remember that something was done with keys."""
         if (body.replay and not self.replays) or not handles.size:
             return
         where = body.path(eqn)
+        scopes, choices = body.scopes, body.choices
+        flat = handles.ravel()
         self.uses.append(
-            Use(what, handles.ravel(), where, body.scopes, body.choices, tuple(shape), width, [])
+            Use(act, flat, where, scopes, choices, tuple(shape), width, sources, also=[])
         )
 
     def details(self, body: Body, eqn: Any, parents: Handles, mask: int = 0) -> dict[str, Any]:
@@ -125,20 +196,19 @@ class Reader:
     def keys_of(self, body: Body, eqn: Any, atom: Any) -> Handles:
         """Return the handles of a key array, of unknown origin if need be."""
         found = body.handles(atom)
-        return self.fresh(body, eqn, atom) if found is None else found
+        return self.add_unknown(body, eqn, atom) if found is None else found
 
-    def fresh(
-        self, body: Body, eqn: Any, var: Any, what: str = "a key of unknown origin"
-    ) -> Handles:
+    def add_unknown(self, body: Body, eqn: Any, var: Any, phrase: str = "") -> Handles:
         """Add keys of which nothing is known."""
         mask = scopes_of(body.masks.get(var, 0))
         made = self.lineage.root(
-            what,
+            Origin.UNKNOWN,
             tuple(var.aval.shape),
-            numbers.token(),
+            equal_values.new_token(),
             varies=mask,
             impl=impl_of(var.aval.dtype),
             where=body.path(eqn),
+            phrase=phrase,
         )
         if made.size:
             body.held[var] = made
@@ -153,7 +223,7 @@ class Reader:
             if handles is not None and handles.shape == tuple(out.aval.shape):
                 self.put(body, out, mask, handles)
             elif is_key(out.aval):
-                self.fresh(body, eqn, out, f"a key that came out of {name}")
+                self.add_unknown(body, eqn, out, f"a key that came out of {name}")
             elif name in _KEEPING:
                 continue
             elif jnp.issubdtype(out.aval.dtype, np.integer):
@@ -174,38 +244,36 @@ class Reader:
             if typed or "callback" in name or any(True for _ in bodies(eqn.params.values())):
                 self.escapes.add(name)
 
-    def joined(self, body: Body, eqn: Any, mask: int, choice: int, *cases: Handles) -> Handles:
+    def join(self, body: Body, eqn: Any, mask: int, choice: int, *cases: Handles) -> Handles:
         """Return keys of which each is one of several; the same ones if they are all alike."""
         lineage, first = self.lineage, cases[0]
         nodes = [lineage.nodes(case) for case in cases]
         if all((each == nodes[0]).all() for each in nodes[1:]):
             return first
-        token = numbers.word(tuple(each.tobytes() for each in nodes))
+        token = equal_values.hash_number(tuple(each.tobytes() for each in nodes))
         index = np.arange(first.size, dtype=np.uint64).reshape(first.shape)
         details = self.details(body, eqn, np.stack(cases), mask)
-        made = lineage.grow("one of several", first, JOIN, index + token, **details)
-        several = [
-            self.guarded(body, eqn, case, (choice, place)) for place, case in enumerate(cases)
-        ]
+        made = lineage.grow(Origin.ONE_OF_SEVERAL, first, JOIN, index + token, **details)
+        several = [self.guard(body, eqn, case, (choice, place)) for place, case in enumerate(cases)]
         rows = np.stack([case.ravel() for case in several], axis=1).tolist()
         lineage.alternatives |= dict(zip(made.ravel().tolist(), rows, strict=True))
         return made
 
-    def guarded(self, body: Body, eqn: Any, keys: Handles, guard: tuple[int, int]) -> Handles:
+    def guard(self, body: Body, eqn: Any, keys: Handles, guard: tuple[int, int]) -> Handles:
         """Return the same keys, which are used where a choice falls on one branch alone."""
         details = self.details(body, eqn, keys) | {"guard": guard}
-        return self.lineage.grow("the same", keys, SAME, np.uint64(0), **details)
+        return self.lineage.grow(Origin.SAME, keys, SAME, np.uint64(0), **details)
 
-    def picked(
+    def pick(
         self, body: Body, eqn: Any, handles: Handles, shape: Sequence[int], mask: int, token: int
     ) -> Handles:
         """Return elements of a key array of which it isn't known which ones."""
         lineage = self.lineage
-        whole = numbers.word((lineage.nodes(handles).tobytes(), token))
+        whole = equal_values.hash_number((lineage.nodes(handles).tobytes(), token))
         index = np.arange(np.prod(shape, dtype=np.int64), dtype=np.uint64)
         first = np.broadcast_to(handles.ravel()[:1], index.shape)
         details = self.details(body, eqn, handles, mask)
-        return lineage.grow("an element", first, PICK, index + whole, **details).reshape(shape)
+        return lineage.grow(Origin.ELEMENT, first, PICK, index + whole, **details).reshape(shape)
 
 
 _KEEPING = frozenset(
@@ -229,7 +297,12 @@ def on_keys(
 
 def scopes_of(mask: int) -> int:
     """Return the scopes in a mask, without what a value was made from."""
-    return mask & ~7
+    return mask & ~SOURCES
+
+
+def sources_of(mask: int) -> int:
+    """Return what a value was made from, of a mask: `DRAWN`, `FLOAT`, `REBUILT`."""
+    return mask & SOURCES
 
 
 def is_key(aval: Any) -> bool:

@@ -1,1 +1,1 @@
-"""The report: what was found, as a value, as text, as a page, and as what CI takes."""
+"""The report: findings as a value, as text, as a page, as JSON and as SARIF."""

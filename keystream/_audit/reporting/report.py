@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
-from keystream._audit.reporting import as_json, content, html, sarif, text, words
+from keystream._audit.reporting import content, html, sarif, text
 from keystream._audit.reporting.content import Content
-from keystream._audit.reporting.summary import Summary
 from keystream._audit.values import SEVERITIES, Branch, Count, Finding, Severity
 from keystream._errors import (
     ArgumentValueError,
@@ -17,6 +16,27 @@ from keystream._errors import (
     error,
 )
 from keystream._value import Value, set_attributes
+
+_COLUMNS = ("place", "draws", "bits", "splits", "folds")
+
+
+class Summary(tuple[Count, ...]):
+    """The counts of each source line, in the order of the source; printed as a table."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        rows = [_COLUMNS, *self._rows()]
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        return "\n".join(
+            "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip()
+            for row in rows
+        )
+
+    def _rows(self) -> Iterator[tuple[str, ...]]:
+        for count in self:
+            yield text.clean(str(count.place)), *(f"{number:,}" for number in count[1:])
+        yield "in all", *(f"{number:,}" for number in text.sums(self))
 
 
 class Report(Value):
@@ -53,37 +73,37 @@ class Report(Value):
     @property
     def subject(self) -> str:
         """What was audited."""
-        return self._asked("subject").subject
+        return self._content_for("subject").subject
 
     @property
     def findings(self) -> tuple[Finding, ...]:
         """What was found, from the worst to the mildest, then by place."""
-        return self._asked("findings").findings
+        return self._content_for("findings").findings
 
     @property
     def silenced(self) -> tuple[Finding, ...]:
         """What was found, and is meant: a comment at its line says so, and why."""
-        return self._asked("silenced").silenced
+        return self._content_for("silenced").silenced
 
     @property
     def counts(self) -> tuple[Count, ...]:
         """Draws, bits, splits and folds of each source line."""
-        return self._asked("counts").counts
+        return self._content_for("counts").counts
 
     @property
     def lineage(self) -> tuple[Branch, ...]:
         """The keys as trees, from their seeds and arguments to the draws."""
-        return self._asked("lineage").lineage
+        return self._content_for("lineage").lineage
 
     @property
     def unseen(self) -> tuple[str, ...]:
         """What couldn't be looked at, and why."""
-        return self._asked("unseen").unseen
+        return self._content_for("unseen").unseen
 
     @property
     def keys(self) -> int:
         """How many keys were followed."""
-        return self._asked("keys").keys
+        return self._content_for("keys").keys
 
     @property
     def ok(self) -> bool:
@@ -103,7 +123,7 @@ class Report(Value):
             ArgumentValueError: `level` is none of "error", "warning" and "note".
         """
         _check_level("Report.at_least", level)
-        return content.at_least(self._asked("at_least").findings, level)
+        return content.at_least(self._content_for("at_least").findings, level)
 
     def raise_if_found(self, level: Severity = "error") -> None:
         """Raise where there are findings at least as bad as `level`.
@@ -116,31 +136,31 @@ class Report(Value):
             ArgumentValueError: `level` is none of "error", "warning" and "note".
         """
         _check_level("Report.raise_if_found", level)
-        whole = self._asked("raise_if_found")
+        whole = self._content_for("raise_if_found")
         found = content.at_least(whole.findings, level)
         if found:
             wanted = "free of errors" if level == "error" else f"free of {level}s and worse"
-            got = Words(words.tally(found))
+            got = Words(text.tally(found))
             told = "They are:\n\n" + text.write(whole._replace(findings=found))
-            raised = error(KeyAuditError, "audit", words.clean(whole.subject), wanted, got, told)
+            raised = error(KeyAuditError, "audit", text.clean(whole.subject), wanted, got, told)
             raised.report = self
             raise raised
 
     def summary(self) -> Summary:
         """Return draws, bits, splits and folds of each source line, to print or to ask."""
-        return Summary(self._asked("summary").counts)
+        return Summary(self._content_for("summary").counts)
 
     def to_json(self) -> str:
         """Return all of it as JSON."""
-        return as_json.write(self._asked("to_json"))
+        return content.to_json(self._content_for("to_json"))
 
     def to_sarif(self) -> str:
         """Return the findings as SARIF 2.1.0, which CI services show beside the code."""
-        return sarif.write(self._asked("to_sarif"))
+        return sarif.write(self._content_for("to_sarif"))
 
     def to_html(self) -> str:
         """Return a page that needs nothing but itself: the findings, and the keys as a tree."""
-        return html.write(self._asked("to_html"))
+        return html.write(self._content_for("to_html"))
 
     def _repr_html_(self) -> str | None:
         # Of one that is still recording, its text is all that there is to show.
@@ -154,20 +174,20 @@ class Report(Value):
     def __repr__(self) -> str:
         if self._content is None:
             return "Report(still recording)"
-        told = words.tally(self._content.findings)
+        told = text.tally(self._content.findings)
         return f"Report({self._content.subject!r}: {told})"
 
     def __eq__(self, other: object) -> bool:
         # As text: trees of thousands of levels can't be compared by Python.
-        return isinstance(other, Report) and _written(self) == _written(other)
+        return isinstance(other, Report) and _as_json(self) == _as_json(other)
 
     def __hash__(self) -> int:
         return hash(self._content and self._content.findings)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return read, (_written(self),)
+        return read, (_as_json(self),)
 
-    def _asked(self, what: str) -> Content:
+    def _content_for(self, what: str) -> Content:
         if self._content is None:
             cure = "Ask it below the block: with ks.recording() as report: ..."
             got = Words("one that still records")
@@ -191,25 +211,25 @@ def make_report(
         findings: What was found.
         counts: What is done on each source line; those of one line are added up.
         lineage: The roots; their `findings` are positions in `findings` as given here.
-        unseen: What couldn't be looked at, in words.
+        unseen: What couldn't be looked at, in text.
         keys: How many keys were followed.
     """
-    return Report(content.arranged(subject, findings, counts, lineage, unseen, keys))
+    return Report(content.arrange(subject, findings, counts, lineage, unseen, keys))
 
 
 def fill(empty: Report, full: Report) -> None:
     """Fill the report of a recording, once."""
     assert empty._content is None
-    set_attributes(empty, _content=full._asked("subject"))
+    set_attributes(empty, _content=full._content_for("subject"))
 
 
 def read(written: str | None) -> Report:
     """Return the report that `to_json` wrote."""
-    return Report(None if written is None else as_json.read(written))
+    return Report(None if written is None else content.from_json(written))
 
 
-def _written(report: Report) -> str | None:
-    return None if report._content is None else as_json.write(report._content)
+def _as_json(report: Report) -> str | None:
+    return None if report._content is None else content.to_json(report._content)
 
 
 def _check_level(function: str, level: object) -> None:

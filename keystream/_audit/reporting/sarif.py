@@ -1,4 +1,4 @@
-"""The findings as SARIF 2.1.0, the form in which CI services take them.
+"""Write the findings as SARIF 2.1.0, the form in which CI services take them.
 
 References:
     OASIS, Static Analysis Results Interchange Format (SARIF) Version 2.1.0, 2020,
@@ -15,8 +15,8 @@ import pathlib
 import urllib.parse
 from typing import Any
 
-from keystream._audit.reporting import words
 from keystream._audit.reporting.content import Content, main_place
+from keystream._audit.reporting.text import clean, path_of_key
 from keystream._audit.rules import RULES, Rule, rule_of
 from keystream._audit.values import Finding, Place, relative
 
@@ -63,7 +63,7 @@ def _rule(rule: str) -> dict[str, Any]:
     row = RULES.get(rule)
     if row is None:
         return {"id": rule}
-    told = (f"{row.why} Write instead:", f"See {row.docs}.")
+    told = (f"{row.why} Write instead:", f"More: {row.more}")
     return {
         "id": rule,
         "name": _name(row),
@@ -106,7 +106,7 @@ def _message(finding: Finding) -> str:
     row = rule_of(finding)
     parts = [_sentence(finding.message)]
     if finding.lineage:
-        parts.append(f"Path of the key: {words.path(finding.lineage)}.")
+        parts.append(f"Path of the key: {path_of_key(finding.lineage)}.")
     parts += [row.why, f"Write instead: {row.cure}"] if row.why else []
     return " ".join(parts)
 
@@ -147,4 +147,4 @@ def _sentence(text: str) -> str:
 
 
 def _text(text: str) -> str:
-    return words.clean(text)
+    return clean(text)

@@ -1,4 +1,4 @@
-"""Comments that silence a finding: `# keystream: ignore[KS12] the shards share a mask`.
+"""Silence findings by comments: `# keystream: ignore[KS12] the shards share a mask`.
 
 A comment speaks for the statement that it stands in, however many lines that has; one that
 stands alone on its line speaks for the statement below it.

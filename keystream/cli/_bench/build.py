@@ -1,4 +1,4 @@
-"""The same function compiled twice: as JAX lowers it, and accelerated."""
+"""Compile the same function twice: as JAX lowers it, and accelerated."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is drawn: each sampler as a function of one key, by how many numbers it makes."""
+"""List the samplers to measure, each as a function of one key, by how many numbers it makes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Contenders take turns at the clock; what is told is the median of the ratios of pairs."""
+"""Time several functions in turns, and compare them by the medians of ratios of pairs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Cases a and b: normals by a loop over keys, by lanes, in batches, in one bulk draw, by NumPy."""
+"""Cases a and b: time normals by a loop over keys, by lanes, in batches, in bulk, by NumPy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Case d: what a key costs in eager code, by who makes it, and how long the first one takes."""
+"""Case d: time what makes keys in eager code, and the first key of a process."""
 
 from __future__ import annotations
 

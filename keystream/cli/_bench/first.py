@@ -1,4 +1,4 @@
-"""The first keys in a process where nothing has been compiled yet.
+"""Time the first keys in a process where nothing has been compiled yet.
 
 python -m keystream.cli._bench.first NAME COUNT prints the seconds of the first, of the
 slowest, and of all of them, as JSON.
@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import keystream as ks
 from keystream.cli._bench.makers import maker
-from keystream.cli._bench.processes import environment
+from keystream.cli._environment import environment
 
 
 class Fresh(NamedTuple):

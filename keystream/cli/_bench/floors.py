@@ -1,4 +1,4 @@
-"""Cases g and h: what no draw can beat, and what the same function twice comes to."""
+"""Cases g and h: time a constant fill, which no draw can beat, and one function compiled twice."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Case e: each helper under `jit` beside the form written by hand."""
+"""Case e: time each helper under `jit` beside the form written by hand."""
 
 from __future__ import annotations
 

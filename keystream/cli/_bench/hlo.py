@@ -1,4 +1,4 @@
-"""Optimized HLO as text: the same up to names? and does it communicate?"""
+"""Compare optimized HLO up to names, and find the collectives in it."""
 
 from __future__ import annotations
 

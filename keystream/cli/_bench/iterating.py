@@ -1,4 +1,4 @@
-"""What a key of `ks.iter_keys` costs beside `key, use = jax.random.split(key)`, both settled."""
+"""Time a key of `ks.iter_keys` beside `key, use = jax.random.split(key)`, both warmed up."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a measurement belongs to: the machine, the versions, the settings."""
+"""Describe the machine, the versions and the settings that a measurement belongs to."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import jax
 
 import keystream as ks
-from keystream.cli import _settings
+from keystream._saving.settings import read_settings
 from keystream.cli._bench.makers import MAKERS
 
 CPU_INFO = Path("/proc/cpuinfo")
@@ -60,10 +60,10 @@ def _version(distribution: str) -> str:
 
 def settings() -> dict[str, str]:
     """Return every setting that can change what is measured."""
-    return {reading.setting.name: str(reading.value) for reading in _settings.readings()}
+    return {reading.name: str(reading.value) for reading in read_settings()}
 
 
 def unusual() -> list[str]:
     """Return the settings that are not what they usually are."""
-    odd = [reading for reading in _settings.readings() if reading.odd]
-    return [f"{reading.setting.name} = {reading.value}" for reading in odd]
+    odd = [reading for reading in read_settings() if reading.odd]
+    return [f"{reading.name} = {reading.value}" for reading in odd]

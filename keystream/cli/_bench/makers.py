@@ -1,4 +1,4 @@
-"""Who makes keys in eager code: JAX itself, other libraries, and keystream."""
+"""List what makes keys in eager code: JAX itself, other libraries, and keystream."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Case f: drawing on 1, 2, 4 and 8 simulated devices, in a process that has them.
+"""Case f: time draws on 1, 2, 4 and 8 simulated devices, in a process that has them.
 
 python -m keystream.cli._bench.meshes SIZE COUNT EFFORT prints a result as JSON; EFFORT is an
 `Effort` as a JSON list.
@@ -19,8 +19,8 @@ import keystream as ks
 from keystream.cli._bench.build import MODES, build
 from keystream.cli._bench.contest import Contender, Effort, blocking, compete
 from keystream.cli._bench.hlo import collectives
-from keystream.cli._bench.processes import environment
 from keystream.cli._bench.result import Fact, Result, Task, from_json, result, to_json
+from keystream.cli._environment import environment
 
 CASE = "f"
 COUNTS, QUICK_COUNTS = (1, 2, 4, 8), (1, 2)

@@ -1,4 +1,4 @@
-"""Each helper as one calls it, and what one would write by hand in its place."""
+"""List each helper beside the code that one would write by hand in its place."""
 
 from __future__ import annotations
 

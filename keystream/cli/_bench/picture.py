@@ -1,4 +1,4 @@
-"""The picture: how much faster each sampler is at each size, and what a key costs."""
+"""Draw how much faster each sampler is at each size, and what a key costs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from matplotlib.ticker import FormatStrFormatter
 from keystream.cli._bench import eager, samplers
 from keystream.cli._bench.reach import FASTER
 from keystream.cli._bench.result import Result
-from keystream.cli._look import COLORS, STYLE
+from keystream.cli._style import COLORS, STYLE
 
 FARTHEST = 16.0
 """The ratio at which the colors end, either way."""

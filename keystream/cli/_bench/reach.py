@@ -1,4 +1,4 @@
-"""What should be reached, beside what was measured."""
+"""Compare what was measured with the bounds that should be reached."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a piece of a case came to, as a value and as JSON."""
+"""Hold the result of a case as a value, and convert it to JSON and back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Case c: every sampler at every size, as JAX lowers it and accelerated, with compile times."""
+"""Case c: time every sampler at every size, stock and accelerated, and its compilation."""
 
 from __future__ import annotations
 

@@ -1,0 +1,179 @@
+"""Word what is wrong as findings: places, labels, the way to the key."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from pathlib import PurePath
+from typing import Any, NamedTuple
+
+from keystream._audit.judging.view import View, WrittenUse
+from keystream._audit.places import is_installed, place
+from keystream._audit.reading.lineage import CHILD, Act, Lineage, Origin, Step, step_index
+from keystream._audit.rules import RULES
+from keystream._audit.values import Finding, Place, Severity
+
+
+class Verdict(NamedTuple):
+    """What was found, and about which keys."""
+
+    findings: tuple[Finding, ...]
+    keys: tuple[tuple[int, ...], ...]
+    """For each finding, the handles of the keys that it is about."""
+    view: View
+
+
+_DONE = {
+    Act.DRAW: "drawn from here",
+    Act.SPLIT: "split here",
+    Act.FOLD: "folded here",
+    Act.NAME: "named from here",
+    Act.BUILD: "made here",
+}
+
+
+class Findings:
+    """Collects findings: one of a kind for each set of places."""
+
+    def __init__(self, lineage: Lineage, view: View) -> None:
+        self.lineage, self.view = lineage, view
+        self.found: dict[Any, Finding] = {}
+        self.keys: dict[Any, tuple[int, ...]] = {}
+        """The keys that a finding is about."""
+
+    def add(
+        self,
+        rule: str,
+        written_uses: list[WrittenUse],
+        way: tuple[int, ...],
+        *,
+        message: str = "",
+        steps: tuple[Step, ...] = (),
+        severity: Severity | None = None,
+    ) -> None:
+        """Add a finding about the key at the end of a way; `steps` made it."""
+        places: list[Place] = []
+        labels: list[str] = []
+        for step in steps:
+            made = self.view.call(step.where) if step.where is not None else None
+            if made is not None and made.place is not None:
+                places.append(made.place)
+                labels.append(f"made here, by {made.function}")
+        for taken_place, label in _places_and_labels(written_uses):
+            places.append(taken_place)
+            labels.append(label)
+        row = RULES[rule]
+        level = severity or row.severity
+        if level == "error" and any(written.maybe for written in written_uses):
+            level = "warning"
+        library = _library(written_uses)
+        if library:
+            level = "warning" if level == "error" else level
+            message = f"{message or row.title}, inside {library}"
+        # Lines that do it with several keys of one array are told once.
+        key = (rule, tuple(places), step_index(way[0]))
+        if key not in self.found:
+            words = _phrases(self.lineage, way)
+            self.found[key] = Finding(
+                rule,
+                level,
+                message or row.title,
+                tuple(places),
+                tuple(labels),
+                words,
+                silenced=_library_reason(written_uses),
+            )
+        self.keys[key] = (*self.keys.get(key, ()), *way[-1:])
+
+    def note(self, rule: str, way: tuple[int, ...], message: str, made: Step | None = None) -> None:
+        """Add a note about a key that nobody uses."""
+        self.add(rule, [], way, message=message, steps=(made,) if made else (), severity="note")
+
+    def verdict(self) -> Verdict:
+        """Return all that was found."""
+        return Verdict(tuple(self.found.values()), tuple(self.keys.values()), self.view)
+
+
+def _places_and_labels(written_uses: list[WrittenUse]) -> Iterator[tuple[Place, str]]:
+    """Yield where keys are used; of one line that is called twice, the calls as well."""
+    calls = _differing_calls(written_uses)
+    for index, written in enumerate(written_uses[:1] if calls else written_uses):
+        inner = written.call.place
+        if inner is not None:
+            again = " again" if index and written_uses[0].act is written.act else ""
+            by = f", by {written.call.function}" if written.call.function else ""
+            yield inner, f"{_DONE[written.act]}{again}{by}"
+    yield from zip(calls, ("called here", "called here again"), strict=False)
+
+
+def _differing_calls(written_uses: list[WrittenUse]) -> list[Place]:
+    """Return the lines from which one line was called, where two uses stand on that one."""
+    if len(written_uses) != 2 or written_uses[0].call.place != written_uses[1].call.place:
+        return []
+    for pair in zip(written_uses[0].call.frames, written_uses[1].call.frames, strict=False):
+        if pair[0] != pair[1]:
+            mine = not any(is_installed(frame[0]) for frame in pair)
+            return [place(frame) for frame in pair] if mine else []
+    return []
+
+
+def _phrases(lineage: Lineage, way: tuple[int, ...]) -> tuple[str, ...]:
+    found = []
+    for each, same in itertools.groupby(phrase_of(lineage, handle) for handle in way):
+        times = len(list(same))
+        found.append(each if times == 1 else f"{each} {times:,} times")
+    return tuple(found)
+
+
+def phrase_of(lineage: Lineage, handle: int) -> str:
+    """Return a step on the way to a key in words."""
+    step, number = lineage.step(handle), lineage.number(handle)
+    if step.kind == CHILD and step.origin is Origin.SPLIT:
+        return f"split[{number}]"
+    if step.kind == CHILD and step.origin is Origin.FOLD_IN:
+        return f"fold_in({number})"
+    return step.phrase
+
+
+_MEANT = {
+    "diffrax/_brownian/tree.py": (
+        "a Brownian path is a function of time: asked again for one time, it answers alike"
+    ),
+}
+"""Code that draws from one key again on purpose, and why."""
+
+
+def _library(written_uses: list[WrittenUse]) -> str:
+    """Return the library in which two uses part from one call of the user's, or nothing.
+
+    What stands above the user's first line, as a test runner does, is no library that was
+    called.
+    """
+    called = False
+    if len(written_uses) < 2:
+        return ""
+    for one, other in zip(written_uses[0].call.frames, written_uses[1].call.frames, strict=False):
+        if one != other:
+            theirs = called and is_installed(one[0]) and is_installed(other[0])
+            return _package(other[0]) if theirs else ""
+        called = called or not is_installed(one[0])
+    return ""
+
+
+def _package(file: str) -> str:
+    parts = PurePath(file).parts
+    homes = [i for i, part in enumerate(parts[:-1]) if part.endswith("-packages")]
+    return parts[homes[-1] + 1 if homes else -1].removesuffix(".py")
+
+
+def _library_reason(written_uses: list[WrittenUse]) -> str:
+    """Return why a library does this on purpose, or nothing."""
+    files = [
+        written.call.frames[-1][0].replace("\\", "/")
+        for written in written_uses
+        if written.call.frames
+    ]
+    for file, reason in _MEANT.items():
+        if files and all(found.endswith(file) and is_installed(found) for found in files):
+            return reason
+    return ""

@@ -1,0 +1,141 @@
+"""Judge a traced program: pairs of uses, single uses, keys returned (KS10) or unused (KS15)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from keystream._audit.judging.findings import Findings, Verdict
+from keystream._audit.judging.pairs import Pairs
+from keystream._audit.judging.single import SingleUses
+from keystream._audit.judging.view import KeyUse, View, WrittenUse
+from keystream._audit.places import is_installed
+from keystream._audit.reading.lineage import (
+    CHILD,
+    SAME,
+    SPLIT,
+    Act,
+    Lineage,
+    Origin,
+    Step,
+    make_handle,
+)
+from keystream._audit.reading.program import Program
+
+
+def judge(whole: Program) -> Verdict:
+    """Hold what is done with keys against the rules."""
+    reader, lineage = whole.reader, whole.reader.lineage
+    view = View(lineage)
+    findings = Findings(lineage, view)
+    ends = [each for use in reader.uses for each in use.handles_everywhere()]
+    used = lineage.mark_used([*ends, *reader.escaped, whole.returned, whole.shown])
+    uses = [use for use in reader.uses if use.act is not Act.BUILD]
+    Pairs(lineage, uses, view, findings, used).judge_all()
+    SingleUses(reader, view, findings).judge_all()
+    _find_returned(whole, view, findings)
+    _find_unused(lineage, view, findings, used)
+    return findings.verdict()
+
+
+def _find_returned(whole: Program, view: View, findings: Findings) -> None:
+    """Find draws that whoever gets a returned key would make again."""
+    lineage = whole.reader.lineage
+    handed = [*whole.returned.tolist(), *_legacy_keys(whole, view)]
+    nodes = set(lineage.nodes(np.asarray(handed, np.int64)).tolist())
+    if not nodes:
+        return
+    for use in whole.reader.uses:
+        if use.act is not Act.DRAW:
+            continue
+        for handles in use.handles_everywhere():
+            written = view.as_written(KeyUse(use, int(handles[0])))
+            at = _place_of_returned(lineage, written, nodes)
+            if at is not None:
+                _add_returned(lineage, view, findings, written, at)
+                break
+
+
+def _place_of_returned(lineage: Lineage, written: WrittenUse, nodes: set[Any]) -> int | None:
+    """Return where on the way a returned key stands, from which on all steps are constant."""
+    for place in range(len(written.way) - 1, -1, -1):
+        handle = written.way[place]
+        if int(lineage.nodes(np.asarray([handle]))[0]) in nodes:
+            return place
+        if lineage.step(handle).kind not in (CHILD, SPLIT, SAME):
+            return None
+    return None
+
+
+def _add_returned(
+    lineage: Lineage, view: View, findings: Findings, written: WrittenUse, at: int
+) -> None:
+    steps = [lineage.step(each) for each in written.way[at + 1 :]]
+    # Who folds a key may want other children of it next time; a library that was handed it
+    # will fold the same again.
+    folded = bool(steps) and steps[0].origin is not Origin.SPLIT
+    if folded:
+        frames = view.call(steps[0].where).frames
+        folded = not (frames and is_installed(frames[-1][0]))
+    findings.add(
+        "KS10",
+        [written],
+        written.way[: at + 1],
+        steps=tuple(steps[:1]),
+        severity="warning" if folded else None,
+    )
+
+
+def _legacy_keys(whole: Program, view: View) -> list[int]:
+    """Return the keys of which words are returned because the whole program has no others."""
+    lineage = whole.reader.lineage
+    found = []
+    for handle in whole.shown.tolist():
+        root = lineage.step(lineage.way(handle)[0])
+        made = view.call(root.where).function if root.where is not None else ""
+        if made.endswith("PRNGKey") or root.origin is Origin.WORDS_ARGUMENT:
+            found.append(handle)
+    return found
+
+
+_ARGUMENTS = (Origin.ARGUMENT, Origin.WORDS_ARGUMENT)
+
+
+class Waste(NamedTuple):
+    """One split, and its children that nobody uses."""
+
+    step: Step
+    first: int
+    """The handle of the first of them; -1 if there is none."""
+    message: str
+
+
+def _find_unused(lineage: Lineage, view: View, findings: Findings, used: list[np.ndarray]) -> None:
+    """Find keys that are neither used, nor handed back, nor given to what can't be read."""
+    for index, step in enumerate(lineage.steps[: len(used)]):
+        if step.origin in _ARGUMENTS and len(step.nodes) and not used[index].any():
+            findings.note("KS15", (make_handle(index, 0),), "an argument key is never used")
+    splits: dict[Any, list[Waste]] = {}
+    for waste in _unused_children(lineage.steps[: len(used)], used):
+        if view.is_users_own(waste.step):
+            splits.setdefault(view.call(waste.step.where).place, []).append(waste)
+    for several in splits.values():
+        # A line that runs often may leave its last children unused.
+        if all(waste.first >= 0 for waste in several):
+            first = several[0]
+            findings.note("KS15", tuple(lineage.way(first.first)), first.message, first.step)
+
+
+def _unused_children(steps: list[Step], used: list[np.ndarray]) -> Iterator[Waste]:
+    for index, step in enumerate(steps):
+        if step.origin is not Origin.SPLIT or not len(step.nodes):
+            continue
+        unused = np.flatnonzero(~used[index])
+        if len(unused) < len(step.nodes):
+            # The key that would be split next stays over at the end of every program.
+            unused = unused[step.numbers[unused] > 0]
+        are = "is" if len(unused) == 1 else "are"
+        message = f"{len(unused)} of {len(step.nodes)} children of a split {are} never used"
+        yield Waste(step, make_handle(index, int(unused[0])) if len(unused) else -1, message)

@@ -1,0 +1,115 @@
+"""Look at uses of keys as the user wrote them: as calls of `jax.random`, not as what is inside.
+
+A sampler may split its key and draw from the children, as `jax.random.randint` does: read, these
+are a split and two draws; written, they are one draw from the key that the sampler was given.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from keystream._audit.places import Call, Path, call, name_stack_of, user_frames
+from keystream._audit.reading.lineage import SAME, Act, Lineage, Origin, Step, Use
+
+DERIVING = frozenset(("split", "fold_in", "key", "clone", "wrap_key_data", "key_data", "PRNGKey"))
+"""Functions of jax.random that make keys and draw nothing."""
+
+
+class KeyUse(NamedTuple):
+    """One use of one key, as it was read."""
+
+    use: Use
+    handle: int
+    maybe: bool = False
+    """Is it this key in some cases only?"""
+
+
+class WrittenUse(NamedTuple):
+    """One use of one key, as the user wrote it.
+
+    `jax.random.randint(key)` splits its key and draws from the children: to the user it is a
+    draw from `key`.
+    """
+
+    use: Use
+    handle: int
+    """The key that was used."""
+    way: tuple[int, ...]
+    """From the root to that key."""
+    act: Act
+    """A draw, whatever a sampler does; else as in `Use`."""
+    call: Call
+    maybe: bool
+
+
+class View:
+    """Shows uses as the user wrote them; each equation is looked up once."""
+
+    def __init__(self, lineage: Lineage) -> None:
+        self.lineage = lineage
+        self.call: Callable[[Any], Call] = functools.cache(call)
+
+    def allows_both(self, one: KeyUse, other: KeyUse) -> bool:
+        """May two uses of one key both stand: in different branches, or inside one call?"""
+        written = dict(self._choices(one))
+        exclusive = any(
+            written.get(token, branch) != branch for token, branch in self._choices(other)
+        )
+        return exclusive or is_one_call(one.use.where, other.use.where)
+
+    def _choices(self, seen: KeyUse) -> list[tuple[int, int]]:
+        guards = (self.lineage.step(each).guard for each in self.lineage.way(seen.handle))
+        return [*seen.use.choices, *(guard for guard in guards if guard)]
+
+    def drop_repeats(
+        self, draws: list[KeyUse], _: Callable[[KeyUse, KeyUse], None]
+    ) -> list[KeyUse]:
+        """Tell of draws that a loop makes again, and leave them out; a jaxpr has each once."""
+        return draws
+
+    def is_doubtful(self, _: KeyUse, __: KeyUse) -> bool:
+        """Could two uses be branches of one choice? A jaxpr says so itself."""
+        return False
+
+    def is_backward(self, use: Use) -> bool:
+        """Does a use stand in the backward pass of a gradient?"""
+        return ("Transform", "transpose") in name_stack_of(use.where)
+
+    def as_written(self, seen: KeyUse) -> WrittenUse:
+        """Return a use as the user wrote it."""
+        use, handle, maybe = seen
+        way = [each for each in self.lineage.way(handle) if self.lineage.step(each).kind != SAME]
+        for place, each in enumerate(way[1:], 1):
+            step = self.lineage.step(each)
+            if self._inside_sampler(step):
+                found = self.call(step.where)
+                return WrittenUse(use, way[place - 1], tuple(way[:place]), Act.DRAW, found, maybe)
+        found = self.call(use.where)
+        drawn = use.act is Act.DRAW or _is_sampler(found)
+        return WrittenUse(use, way[-1], tuple(way), Act.DRAW if drawn else use.act, found, maybe)
+
+    def _inside_sampler(self, step: Step) -> bool:
+        if step.where is None or step.origin not in (Origin.SPLIT, Origin.FOLD_IN):
+            return False
+        return _is_sampler(self.call(step.where))
+
+    def is_users_own(self, step: Step) -> bool:
+        """Does the user's own code make these keys, rather than a sampler for itself?"""
+        return step.where is not None and not _is_sampler(self.call(step.where))
+
+
+def _is_sampler(found: Call) -> bool:
+    library, _, name = found.function.rpartition(".")
+    return library == "jax.random" and name not in DERIVING
+
+
+def is_one_call(one: Path, other: Path) -> bool:
+    """Do both belong to one call that the user wrote, as in a sampler of two algorithms?"""
+    first, second = one.eqns(), other.eqns()
+    common = 0
+    while common < min(len(first), len(second)) and first[common] is second[common]:
+        common += 1
+    tails = first[common:] + second[common:]
+    return common > 0 and not any(user_frames(eqn.source_info) for eqn in tails)

@@ -1,0 +1,173 @@
+"""Find where in the user's code something happens, and whose code a file is."""
+
+from __future__ import annotations
+
+import functools
+import linecache
+import os
+import pathlib
+import site
+import sysconfig
+from typing import Any, NamedTuple
+
+import jax
+import jaxlib
+
+import keystream
+from keystream import _compat
+from keystream._audit.values import Place
+
+
+def _below_folders(*folders: object) -> tuple[str, ...]:
+    # As Python tells of a file and as it lies on the disk; and not what is only called alike,
+    # as `jaxopt` beside `jax`.
+    paths = [pathlib.Path(str(folder)) for folder in folders]
+    return tuple({str(path) + os.sep for each in paths for path in (each, each.resolve())})
+
+
+def _home(library: Any) -> pathlib.Path:
+    return pathlib.Path(str(library.__file__)).parent
+
+
+_JAX, _OURS = _below_folders(_home(jax), _home(jaxlib)), _below_folders(_home(keystream))
+_PATHS = sysconfig.get_paths()
+_LIBRARIES = _below_folders(
+    *(folder for name, folder in _PATHS.items() if name != "data"),
+    *site.getsitepackages(),
+    site.getusersitepackages(),
+)
+
+
+@functools.lru_cache(maxsize=4096)
+def is_jax(file: str) -> bool:
+    """Does a file belong to JAX?"""
+    return file.startswith(_JAX)
+
+
+@functools.lru_cache(maxsize=4096)
+def is_ours(file: str) -> bool:
+    """Does a file belong to keystream?"""
+    return file.startswith(_OURS)
+
+
+@functools.lru_cache(maxsize=4096)
+def is_installed(file: str) -> bool:
+    """Does a file belong to a library that somebody installed?"""
+    return file.startswith(_LIBRARIES)
+
+
+class Path(NamedTuple):
+    """An equation, and the one whose body it stands in."""
+
+    outer: Path | None
+    eqn: Any
+    jaxpr: Any
+    """The equations among which it stands."""
+
+    def eqns(self) -> list[Any]:
+        """List the equations, the outermost first."""
+        found = [self]
+        while found[-1].outer is not None:
+            found.append(found[-1].outer)
+        return [path.eqn for path in found[::-1]]
+
+
+class Call(NamedTuple):
+    """Who did something to a key, and by what call."""
+
+    place: Place | None
+    """The innermost line of the user's own code."""
+    function: str
+    """What is called there, as `jax.random.normal`."""
+    frames: tuple[tuple[str, int, str], ...]
+    """All of the user's frames, the outermost first."""
+
+
+def call(path: Path) -> Call:
+    """Return the user's call that an equation comes from.
+
+    JAX cuts tracebacks where a jitted function begins, so that the frames of all equations
+    on the path, one after the other, are the stack.
+    """
+    frames: list[tuple[str, int, str]] = []
+    last = None
+    for eqn in path.eqns():
+        own = user_frames(eqn.source_info)
+        if own:
+            last = eqn
+        frames += own
+        if _is_sampler(eqn):
+            # Derivatives give the user's frames to what is inside, too.
+            last = last and eqn
+            break
+    if last is None:
+        return Call(None, describe(path.eqn), ())
+    return Call(innermost_place(frames), _name_of_call(last, frames[-1]), tuple(frames))
+
+
+def innermost_place(frames: list[tuple[str, int, str]]) -> Place:
+    """Return the innermost line that is no installed library's, or else the innermost."""
+    own = [frame for frame in frames if not is_installed(frame[0])] or frames
+    return place(own[-1])
+
+
+def place(frame: tuple[str, int, str]) -> Place:
+    """Return a frame as a place, with its source line if that can still be read."""
+    file, line, function = frame
+    return Place(file, line, function, linecache.getline(file, line).strip())
+
+
+def user_frames(source_info: Any) -> list[tuple[str, int, str]]:
+    """Return the frames outside of JAX and of keystream, the outermost first."""
+    return [frame for frame in _compat.user_frames(source_info) if not is_ours(frame[0])]
+
+
+def _name_of_call(eqn: Any, frame: tuple[str, int, str]) -> str:
+    frames = _compat.frames(eqn.source_info.traceback)
+    inner = frames[frames.index(frame) - 1] if frame in frames else None
+    if inner is None:
+        return describe(eqn)
+    return public_name(inner[0], inner[2]) or describe(eqn)
+
+
+def public_name(file: str, function: str) -> str:
+    """Name a function of JAX's or keystream's as people call it; nothing for any other one."""
+    name = function.rpartition(".")[2]
+    if is_ours(file):
+        return "" if name.startswith("_") else f"ks.{name}"
+    return f"jax.random.{name}" if name in _SAMPLERS and is_jax(file) else ""
+
+
+def _is_sampler(eqn: Any) -> bool:
+    if str(eqn.params.get("name", "")).lstrip("_") not in _SAMPLERS or "jaxpr" not in eqn.params:
+        return False
+    # Whose function it is stands where JAX publishes nothing; a name alone may be the user's.
+    jaxpr = getattr(eqn.params["jaxpr"], "jaxpr", eqn.params["jaxpr"])
+    return is_jax(_compat.function_file(jaxpr))
+
+
+def describe(eqn: Any) -> str:
+    """Name an equation as people know it."""
+    name = eqn.primitive.name
+    if name in _PUBLIC:
+        return _PUBLIC[name]
+    inner = str(eqn.params.get("name", "")).lstrip("_")
+    return f"jax.random.{inner}" if inner in _SAMPLERS else inner or str(name)
+
+
+_PUBLIC = {
+    "random_bits": "jax.random.bits",
+    "random_split": "jax.random.split",
+    "random_fold_in": "jax.random.fold_in",
+    "random_seed": "jax.random.key",
+    "random_wrap": "jax.random.wrap_key_data",
+    "random_gamma": "jax.random.gamma",
+}
+
+
+_SAMPLERS = frozenset(name for name in dir(jax.random) if not name.startswith("_"))
+
+
+def name_stack_of(path: Path) -> list[tuple[str, str]]:
+    """Return the name stacks of all equations on a path, one after the other."""
+    return [each for eqn in path.eqns() for each in _compat.name_stack(eqn.source_info)]

@@ -1,0 +1,157 @@
+"""Read records of a run: the lineage of the keys that were really used."""
+
+from __future__ import annotations
+
+import collections
+import math
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from keystream import _cipher
+from keystream._audit.reading.draws import split_is_fold
+from keystream._audit.reading.lineage import CHILD, ROOT, Act, Handles, Lineage, Origin, Use
+from keystream._audit.recording.call_paths import Frame
+from keystream._audit.recording.recordings import Record
+
+
+class Moment(NamedTuple):
+    """When and where something was done, as the `where` of uses and steps."""
+
+    frames: tuple[Frame, ...]
+    program: int
+    shard: int | None
+    at: int
+    """The place among the records."""
+
+
+def read(records: Iterable[Record]) -> tuple[Lineage, list[Use]]:
+    """Return the lineage of recorded keys, and what was done with them."""
+    reader = _Reader()
+    for at, record in enumerate(records):
+        reader.add(record, Moment(record.path, record.program, record.shard, at))
+    return reader.lineage, reader.uses
+
+
+class _Reader:
+    def __init__(self) -> None:
+        self.lineage, self.uses = Lineage(), list[Use]()
+        self.made: dict[int, list[int]] = collections.defaultdict(list)
+        """By node: the handles of all ways in which it was made."""
+        self.times_used: dict[int, int] = collections.Counter()
+        """By node: how often it was used."""
+
+    def add(self, record: Record, where: Moment) -> None:
+        if record.kind == "seed":
+            self._root(Origin.SEED, f"key({_seed(record)})", record, where)
+            return
+        parents = self._owners(record)
+        if record.kind in ("bits", "gamma"):
+            width = record.bit_width or 32
+            self._use(Act.DRAW, parents, where, record.shape, width)
+            return
+        numbers = _numbers(record)
+        named = record.kind == "block" and bool((numbers >> np.uint64(62) == 2).all())
+        act = Act.SPLIT if record.kind == "split" else Act.NAME if named else Act.FOLD
+        self._use(act, parents, where, record.shape, 0)
+        if record.kind == "split":
+            parents, words = np.repeat(parents, numbers.size), _children(record, numbers)
+            numbers = np.tile(numbers, record.words.shape[0])
+        else:
+            parents = np.broadcast_to(parents, numbers.shape)
+            words = _children(record, numbers)
+        origin = _ORIGINS[act]
+        self._step(origin, "", words, parents, numbers, record.impl, where)
+
+    def _use(
+        self, act: Act, keys: Handles, where: Moment, shape: tuple[int, ...], width: int
+    ) -> None:
+        if keys.size:
+            self.uses.append(Use(act, keys, where, (), (), shape, width, 0, also=[]))
+
+    def _root(self, origin: Origin, phrase: str, record: Record, where: Moment | None) -> Handles:
+        numbers = np.zeros(len(record.words), np.uint64)
+        return self._step(origin, phrase, record.words, None, numbers, record.impl, where)
+
+    def _owners(self, record: Record) -> Handles:
+        """Return the handles of the keys of a record, whichever way they were made."""
+        nodes = _nodes(record.words, record.impl).tolist()
+        if any(not self.made[node] for node in nodes):
+            self._root(Origin.OUTSIDE, "", record, None)
+        found = []
+        for node in nodes:
+            # Where one key was made twice and used twice, each use has a way of its own.
+            ways = self.made[node]
+            found.append(ways[min(self.times_used[node], len(ways) - 1)])
+            self.times_used[node] += 1
+        return np.asarray(found, np.int64)
+
+    def _step(
+        self,
+        origin: Origin,
+        phrase: str,
+        words: np.ndarray,
+        parents: Handles | None,
+        numbers: np.ndarray,
+        impl: str,
+        where: Moment | None,
+    ) -> Handles:
+        nodes = _nodes(words, impl)
+        kind = ROOT if parents is None else CHILD
+        handles = self.lineage.add(
+            origin, nodes, parents, kind, numbers, varies=0, impl=impl, where=where, phrase=phrase
+        )
+        for node, handle in zip(nodes.tolist(), handles.tolist(), strict=True):
+            self.made[node].append(handle)
+        return handles
+
+
+_ORIGINS = {Act.SPLIT: Origin.SPLIT, Act.FOLD: Origin.FOLD_IN, Act.NAME: Origin.NAME}
+
+
+def _nodes(words: np.ndarray, impl: str) -> np.ndarray:
+    """Return a number for each key: the same for the same words of one implementation."""
+    found = np.full(len(words), np.uint64(hash(impl) & (2**64 - 1)))
+    for column in words.T.astype(np.uint64):
+        found = (found ^ column) * np.uint64(0x9E3779B97F4A7C15)
+        found ^= found >> np.uint64(29)
+    return found
+
+
+def _seed(record: Record) -> str:
+    seeds = np.ravel(record.data) if record.data is not None else np.zeros(0)
+    return str(seeds[0]) if seeds.size == 1 else f"{seeds.size} seeds"
+
+
+def _numbers(record: Record) -> np.ndarray:
+    """Return which child each one is."""
+    if record.kind == "split":
+        return np.arange(math.prod(record.shape), dtype=np.uint64)
+    assert record.data is not None
+    if record.kind == "fold_in":
+        return np.ravel(record.data).astype(np.uint32).astype(np.uint64)
+    counters = record.data.reshape(-1, 2).astype(np.uint64)
+    return counters[:, 0] << np.uint64(32) | counters[:, 1]
+
+
+def _children(record: Record, numbers: np.ndarray) -> np.ndarray:
+    """Return the words of the children: one for each key and number, or for each pair."""
+    keys = record.words
+    if record.kind == "split":
+        keys = np.repeat(keys, numbers.size, axis=0)
+        numbers = np.tile(numbers, len(record.words))
+    plain = record.kind != "split" or split_is_fold(record.impl)
+    if record.impl == "threefry2x32" and plain:
+        hi, lo = (numbers >> np.uint64(32)).astype(np.uint32), numbers.astype(np.uint32)
+        return _cipher.threefry2x32(keys, hi, lo)
+    if not len(keys):
+        return keys
+    typed = jax.random.wrap_key_data(jnp.asarray(record.words), impl=record.impl)
+    if record.kind == "split":
+        made = jax.vmap(lambda key: jax.random.split(key, record.shape))(typed)
+    else:
+        made = jax.vmap(jax.random.fold_in)(typed, numbers.astype(np.uint32))
+    return np.asarray(jax.random.key_data(made)).reshape(-1, record.words.shape[1])

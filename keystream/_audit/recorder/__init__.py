@@ -1,1 +1,0 @@
-"""Recording at run time: which key words are really used, where, and in which program."""

@@ -1,0 +1,1 @@
+"""Record at run time which key words are used, where, and in which program."""

@@ -1,0 +1,45 @@
+"""Write a report of the audit in the form and to the place that the command line asks for."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TextIO
+
+from keystream._audit.reporting.report import Report
+from keystream.cli._inputs import output_file
+
+FORMATS: Mapping[str, Callable[[Report], str]] = {
+    "text": str,
+    "json": Report.to_json,
+    "sarif": Report.to_sarif,
+    "html": Report.to_html,
+}
+
+
+def options(parser: argparse.ArgumentParser, prefix: str, default: str) -> None:
+    """Add the form of a report and where it goes to the options of a command."""
+    read = output_file(f"--{prefix}output report.html")
+    parser.add_argument(
+        f"--{prefix}format",
+        choices=tuple(FORMATS),
+        help="the form of the report (default: text)",
+    )
+    parser.add_argument(
+        f"--{prefix}output",
+        type=lambda text: read(text).absolute(),  # the program may change its folder
+        metavar="FILE",
+        help=f"where to write the report (default: {default})",
+    )
+
+
+def show(report: Report, form: str, output: Path | None, stream: TextIO) -> None:
+    """Write a report into a file, with a line about it on stderr, or to a stream."""
+    written = FORMATS[form](report)
+    if output is None:
+        print(written, file=stream, flush=True)
+    else:
+        output.write_text(written + "\n", encoding="utf-8")
+        print(f"{str(report).splitlines()[-1]}\nreport: {output}", file=sys.stderr, flush=True)

@@ -1,0 +1,1 @@
+"""Statistical checks of `keystream.testing`: draws beside a distribution, bits, streams."""
