@@ -524,9 +524,10 @@ def placed(kind: AxisType, shape: tuple[int, ...], spec: Any, batch: int | None)
     )
 
 
-@pytest.mark.parametrize("batch", [None, 3])
 @pytest.mark.parametrize(("shape", "spec"), SPECS, ids=str)
-@kinds
+@pytest.mark.parametrize(
+    ("kind", "batch"), [(AxisType.Auto, None), (AxisType.Explicit, 3)], ids=str
+)
 def test_sample_over_mesh(
     kind: AxisType, shape: tuple[int, ...], spec: Any, batch: int | None
 ) -> None:

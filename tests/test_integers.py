@@ -106,7 +106,14 @@ def test_numpy_scalar_start(row: Row, dtype: np.dtype) -> None:
         check(row, row.run(key, size(row), dtype.type(start), bits), key, start)
 
 
-@pytest.mark.parametrize("row", COUNTED, ids=catalogue.label)
+@pytest.mark.parametrize(
+    "row",
+    [
+        pytest.param(row, marks=[pytest.mark.slow] * (row.name not in ("keys", "scan", "vmap")))
+        for row in COUNTED
+    ],
+    ids=catalogue.label,
+)
 def test_concrete_array_start(row: Row) -> None:
     """A scalar array counts as the Python int: JAX's with 32 and 64 bits, NumPy's with 64."""
     key = ks.key(5)

@@ -200,7 +200,13 @@ def test_check_of_changes_finds_a_liar() -> None:
 
 
 @pytest.mark.parametrize(
-    "form", [form for form in FORMS if form is not while_loop], ids=lambda f: f.__name__
+    "form",
+    [
+        pytest.param(form, marks=[pytest.mark.slow] * (form not in FEW))
+        for form in FORMS
+        if form is not while_loop
+    ],
+    ids=lambda form: form.__name__,
 )
 def test_gradients(form: Callable[..., Any]) -> None:
     """A tracer that an object holds while it is differentiated is forgotten with the call."""
