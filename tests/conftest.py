@@ -1,5 +1,6 @@
 """Eight simulated devices, quiet and repeatable hypothesis; before JAX starts a backend."""
 
+import importlib.util
 from collections.abc import Iterator
 
 import jax
@@ -23,6 +24,17 @@ settings.register_profile(
 settings.load_profile("laws")
 
 
+NEEDS = {"test_neighbors.py": "equinox", "test_site.py": "myst_nb"}
+"""Files that nothing of is run without another extra: what tells whether it is installed."""
+
+collect_ignore = [file for file, name in NEEDS.items() if not importlib.util.find_spec(name)]
+
+
+def pytest_report_header() -> str | None:
+    """Say which files are left out."""
+    return f"left out, for want of extras: {', '.join(collect_ignore)}" if collect_ignore else None
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Take one option of our own."""
     parser.addoption("--accelerate", action="store_true", help="run with ks.accelerate() on")
@@ -44,6 +56,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def eight_devices() -> None:
     """Multi-device tests really run on eight devices, or not at all."""
     assert jax.device_count() == 8
+
+
+@pytest.fixture(scope="module", autouse=True)
+def free_programs() -> Iterator[None]:
+    """What a module has compiled is dropped where it ends: all of it at once takes gigabytes."""
+    yield
+    jax.clear_caches()
 
 
 @pytest.fixture(autouse=True)

@@ -8,12 +8,14 @@ Every comparison returns nothing and raises an AssertionError that shows the fir
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import jax
 import numpy as np
+from hypothesis import example
 
 Draw = Callable[[jax.Array], Any]
 
@@ -28,6 +30,11 @@ CIPHER = IMPLS[:1]
 _ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 _NAME_TAG = int.from_bytes(hashlib.sha256(b"keystream:1:name").digest()[:4], "big") | 2**31
 _PREFIX = {str: b"keystream:1:str:", bytes: b"keystream:1:bytes:", int: b"keystream:1:int:"}
+
+
+def examples(cases: Iterable[dict[str, Any]]) -> Any:
+    """Have hypothesis try every one of some cases: of a few values it may never draw the last."""
+    return lambda test: functools.reduce(lambda test, case: example(**case)(test), cases, test)
 
 
 def threefry2x32(key: tuple[int, int], counter: tuple[int, int]) -> tuple[int, int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -13,7 +14,10 @@ from jax.extend.random import threefry2x32_p
 from jax.interpreters import mlir
 
 import keystream as ks
+from keystream import _compat
+from keystream._speed import accelerate as _accelerate
 from keystream._speed import lowering as _lowering
+from keystream._speed.forms import FORMS
 from tests.forms import MARK, differences, lowered, switched
 
 pytestmark = pytest.mark.fast
@@ -114,12 +118,12 @@ def test_no_keys_or_tables(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_warnings_that_are_errors(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where warnings are errors, nothing is left half done either."""
     with switched(False):
-        plain = lowered(_draws, False, ks.key(0))
+        tables = _tables()
         monkeypatch.setattr(mlir, "register_lowering", _refuse_all_but_first())
         with pytest.raises(RuntimeWarning, match="does nothing"):
             ks.accelerate()
         monkeypatch.undo()
-        assert lowered(_draws, False, ks.key(0)) == plain
+        assert _tables() == tables
 
 
 def _refuse_all_but_first() -> Any:
@@ -133,15 +137,40 @@ def _refuse_all_but_first() -> Any:
     return refuse
 
 
+def _tables() -> Any:
+    """Return JAX's rules for what is accelerated."""
+    return {each: list(_compat.lowerings(each)) for each in FORMS}
+
+
 def test_half_done_is_undone(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where JAX takes some rules and refuses others, none stays."""
     with switched(False):
-        plain = lowered(_draws, False, ks.key(0))
+        plain, tables = lowered(_draws, None, ks.key(0)), _tables()
         monkeypatch.setattr(mlir, "register_lowering", _refuse_all_but_first())
         with pytest.warns(RuntimeWarning, match="does nothing"):
             assert ks.accelerate() is False
         monkeypatch.undo()
-        assert lowered(_draws, False, ks.key(0)) == plain
+        assert _tables() == tables
+        assert lowered(_draws, None, ks.key(0)) == plain
+
+
+def test_one_switches_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While one thread switches, others wait."""
+    inside, most = [], []
+    honest = _accelerate._switch_on
+
+    def slow() -> bool:
+        inside.append(1)
+        most.append(len(inside))
+        time.sleep(0.02)
+        inside.pop()
+        return honest()
+
+    with switched(False):
+        monkeypatch.setattr(_accelerate, "_switch_on", slow)
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(ks.accelerate, [True] * 4))
+    assert most == [1] * 4
 
 
 def test_a_rule_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:

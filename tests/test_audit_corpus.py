@@ -7,6 +7,7 @@ import importlib.util
 import pathlib
 from collections import Counter
 from types import ModuleType
+from typing import Any
 
 import jax
 import numpy as np
@@ -49,7 +50,22 @@ def test_is_traceable(program: Program) -> None:
     assert jax.make_jaxpr(program.fun)(*program.args()).jaxpr.eqns
 
 
-@pytest.mark.parametrize("program", [p for p in PROGRAMS if p.mode == "static"], ids=named)
+def first_of_each() -> list[Any]:
+    """Return what a jaxpr shows: all but the first of each style and rule is slow.
+
+    So is what needs another library.
+    """
+    found, seen = [], set()
+    for program in PROGRAMS:
+        if program.mode == "static":
+            kind = program.style, program.rule
+            slow = kind in seen or bool(program.needs)
+            found.append(pytest.param(program, marks=[pytest.mark.slow] * slow))
+            seen.add(kind)
+    return found
+
+
+@pytest.mark.parametrize("program", first_of_each(), ids=named)
 def test_static_audit(program: Program) -> None:
     """A jaxpr shows what is wrong with a program, and no error in a right one."""
     importable(program)

@@ -176,3 +176,37 @@ def test_long_bodies(count: int) -> None:
 
     whole = read(*trace(chain, (TYPED,), {}))
     assert len(whole.reader.lineage.steps) < 10 * count
+
+
+def beyond_the_end(key: jax.Array) -> Any:
+    keys = split(key, 3)
+    return bits(keys[2]), bits(lax.dynamic_index_in_dim(keys, 7, keepdims=False))
+
+
+def shifted(key: jax.Array) -> Any:
+    number = lax.shift_right_logical(jnp.int32(-8), jnp.int32(28))
+    return bits(jax.random.fold_in(key, number)), bits(jax.random.fold_in(key, 15))
+
+
+def discarded(key: jax.Array) -> jax.Array:
+    _, use = split(key)
+    return jax.random.normal(use)
+
+
+@pytest.mark.parametrize(
+    ("fun", "found"),
+    [(beyond_the_end, {"KS01", "KS15"}), (shifted, {"KS05"}), (discarded, set())],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_which_child(fun: Callable[[jax.Array], Any], found: set[str]) -> None:
+    """An index beyond the end is the last one, a shift keeps no sign, and a key may be dropped."""
+    assert {each.rule for each in ks.audit(fun, TYPED).findings} == found
+
+
+@pytest.mark.parametrize("impl", ["philox2x32"])
+@pytest.mark.parametrize(("count", "found"), [(999, set()), (1000, {"KS16"})])
+def test_many_keys_of_32_bits(impl: str, count: int, found: set[str]) -> None:
+    """A thousand keys of 32 bits may well hold equal ones, and fewer are let pass."""
+    key = jax.random.key(0, impl=impl)
+    report = ks.audit(lambda key: jax.vmap(bits)(split(key, count)), key)
+    assert {each.rule for each in report.findings} == found

@@ -151,7 +151,13 @@ async def test_async():
 FAILED = ("keys[[]True]", "unittest")
 
 
-@pytest.mark.parametrize("workers", [(), ("-p", "xdist", "-n", "2")], ids=["one", "xdist"])
+@pytest.mark.parametrize(
+    "workers",
+    [
+        pytest.param((), id="one"),
+        pytest.param(("-p", "xdist", "-n", "2"), id="xdist", marks=pytest.mark.slow),
+    ],
+)
 def test_audit_keys(suite: Run, workers: tuple[str, ...]) -> None:
     """Every test is recorded, and fails in its own name; the summary counts, in workers too."""
     if workers:

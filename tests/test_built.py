@@ -67,6 +67,7 @@ def unlike(found: Iterable[str], wanted: Iterable[str]) -> set[str]:
     return set(found) ^ set(wanted)
 
 
+@pytest.mark.slow
 @from_source
 @needs_build
 def test_wheel(built: Path) -> None:
@@ -80,6 +81,7 @@ def test_wheel(built: Path) -> None:
     assert {"keystream/_audit/reporting/page.html", "keystream/_audit/reporting/report.css"} < names
 
 
+@pytest.mark.slow
 @from_source
 @needs_build
 def test_sdist(built: Path) -> None:
@@ -89,6 +91,7 @@ def test_sdist(built: Path) -> None:
     assert unlike({n for n in names if not _made(n)}, wanted - {".gitignore"}) <= {".gitignore"}
 
 
+@pytest.mark.slow
 @from_source
 @needs_build
 def test_sdist_is_installed(built: Path, tmp_path: Path) -> None:

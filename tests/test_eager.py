@@ -225,8 +225,14 @@ def test_placement() -> None:
             placed_alike(jax.device_put(key, NamedSharding(mesh, jax.P())))
 
 
-@pytest.mark.parametrize("impl", IMPLS)
-@pytest.mark.parametrize("n", [1, 3, 8])
+@pytest.mark.parametrize(
+    ("n", "impl"),
+    [
+        pytest.param(n, impl, marks=[pytest.mark.slow] * (impl != "threefry2x32" and n > 1))
+        for n in (1, 3, 8)
+        for impl in IMPLS
+    ],
+)
 def test_few_come_again_and_again(impl: str, n: int) -> None:
     """A structure of few keys is compiled when it comes again and again, with the same keys."""
     _tree._uses.cache_clear()

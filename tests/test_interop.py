@@ -13,6 +13,7 @@ import random
 import re
 import sys
 import warnings
+from collections.abc import Callable
 from typing import Any
 from unittest import mock
 
@@ -44,10 +45,11 @@ def missing(name: str) -> bool:
     return False
 
 
-def needs(name: str) -> pytest.MarkDecorator:
-    """Skip a test where a library isn't installed, and say which."""
+def needs(name: str) -> Callable[[Any], Any]:
+    """Mark a test of a library slow, and skip it where that isn't installed."""
     absent = importlib.util.find_spec(name) is None
-    return pytest.mark.skipif(absent, reason=no(name))
+    skip = pytest.mark.skipif(absent, reason=no(name))
+    return lambda test: pytest.mark.slow(skip(test))
 
 
 def no(name: str) -> str:
@@ -693,7 +695,10 @@ def test_the_page_is_complete() -> None:
 
 @pytest.mark.parametrize(
     "library",
-    [pytest.param(head, marks=[pytest.mark.outside] * (head in SLOW)) for head in LIBRARIES],
+    [
+        pytest.param(head, marks=pytest.mark.outside if head in SLOW else pytest.mark.slow)
+        for head in LIBRARIES
+    ],
 )
 def test_the_page_runs(library: str) -> None:
     """The blocks of each section run where its library is installed, after the page's own."""

@@ -110,8 +110,14 @@ def test_batched(shape: tuple[int, ...]) -> None:
 
 
 @pytest.mark.fast
-@pytest.mark.parametrize("batch", [None, 1, 3, 4, 100])
-@pytest.mark.parametrize("shape", [4, *SHAPES, [2, 2], np.int64(3)], ids=str)
+@pytest.mark.parametrize(
+    ("shape", "batch"),
+    [
+        *((shape, batch) for shape in (4, *SHAPES, [2, 2], np.int64(3)) for batch in (None, 3)),
+        *((shape, batch) for shape in (4, (2, 1, 3)) for batch in (1, 4, 100)),
+    ],
+    ids=str,
+)
 def test_sample_shapes(shape: Any, batch: int | None) -> None:
     """A sample of any shape holds one draw per place in C order, in batches that fit or don't."""
     key, sizes = ks.key(6), np.empty(shape).shape

@@ -46,12 +46,13 @@ def on_host(tree: Any) -> Any:
 # Law 1: item i gets child i.
 
 
-def default_first(cases: list[Any]) -> list[Any]:
-    """Mark slow what tries another implementation than the default, the last of each case."""
-    return [
-        case if case[-1] == "threefry2x32" else pytest.param(*case, marks=pytest.mark.slow)
-        for case in cases
-    ]
+def default_first(cases: list[Any], slow: tuple[Any, ...] = ()) -> list[Any]:
+    """Mark slow what tries another implementation than the default, the last of each case.
+
+    So are cases that begin with one of `slow`.
+    """
+    first = lambda case: case[-1] == "threefry2x32" and case[0] not in slow
+    return [case if first(case) else pytest.param(*case, marks=pytest.mark.slow) for case in cases]
 
 
 @pytest.mark.fast
@@ -442,6 +443,7 @@ def sharded(f: Any) -> Any:
 
 
 ALONE = (ahead_of_time, exported, vmapped, scanned, rematerialized, pmapped, sharded)
+DEFAULT = (ahead_of_time, exported, vmapped, rematerialized_scan, pmapped, sharded)
 TOGETHER = (ahead_of_time, vmapped, rematerialized_scan, sharded)
 OVER_DEVICES = (pmapped, sharded)
 OVER_LANES = (vmapped,)
@@ -456,7 +458,7 @@ def transformable() -> list[tuple[Transform, Row, str]]:
     """
     found: list[tuple[Transform, Row, str]] = []
     for row, impl in catalogue.pairs():
-        for transform in ALONE if impl in CIPHER else TOGETHER:
+        for transform in DEFAULT if impl in CIPHER else TOGETHER:
             if row.devices and transform in (*OVER_DEVICES, exported):
                 continue
             if row.draws and impl == "rbg" and transform in OVER_LANES:
@@ -483,7 +485,7 @@ def flat(result: Any) -> Any:
 
 @pytest.mark.parametrize(
     ("transform", "row", "impl"),
-    default_first(transformable()),
+    default_first(transformable(), slow=(ahead_of_time, pmapped)),
     ids=lambda v: v.__name__ if callable(v) else catalogue.label(v),
 )
 def test_transformed(transform: Transform, row: Row, impl: str) -> None:

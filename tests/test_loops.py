@@ -128,11 +128,10 @@ def test_zero_steps() -> None:
 
 
 @pytest.mark.fast
-@settings(max_examples=10)
-@given(seed=SEEDS, first=st.sampled_from([0, 2, 3]))
-def test_scan_carried_goes_on(seed: int, first: int) -> None:
+@pytest.mark.parametrize("first", [0, 2, 3])
+def test_scan_carried_goes_on(first: int) -> None:
     """Running n steps and then m with the key that came back equals running n + m."""
-    key = ks.key(seed)
+    key = ks.key(first)
     cut = lambda part: jax.tree.map(lambda leaf: leaf[part], XS)
     whole = CARRIED(key, INIT, XS)
     middle, carry, ys = CARRIED(key, INIT, cut(slice(None, first)))
@@ -214,12 +213,8 @@ def test_vmapped_while_loop() -> None:
     """Under vmap each lane of a while_loop stops on its own, with its own keys."""
     lanes = jax.jit(jax.vmap(throws, (0, None)))
 
-    @settings(max_examples=8)
-    @given(seed=SEEDS, start=st.sampled_from([0, 5, 2**32 - 3]))
-    def holds(seed: int, start: int) -> None:
+    for seed, start in ((1, 0), (2, 5), (3, 2**32 - 3)):
         check_while(lanes, list(jax.random.split(ks.key(seed), 5)), start)
-
-    holds()
 
 
 def test_vmapped_while_loop_finds_a_liar() -> None:

@@ -60,7 +60,7 @@ def _mesh(shape: tuple[int, ...], kinds: tuple[AxisType, ...]) -> jax.sharding.M
 
 
 LAYOUTS = {
-    "explicit": Layout((8,), (E,), "d"),
+    "explicit": Layout((8,), (E,), "d", FORMS[::3]),
     "auto": Layout((8,), (A,), "d", FORMS[:1]),
     "explicit grid": Layout((4, 2), (E, E), ("d", "m"), FORMS[1:2]),
     "auto grid": Layout((4, 2), (A, A), "m", FORMS[3:]),
@@ -381,9 +381,26 @@ def check(program: Program, layout: Layout, form: str, seed: int = 1) -> None:
 layouts = pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
 
 
+MORE = {**LAYOUTS, "explicit, in other forms": Layout((8,), (E,), "d", FORMS[1:3])}
+FIRST = "explicit"
+"""The layout on which everything is tried at once; the others are slow but for a few programs."""
+ON_ALL = ("vmap", "scan", "sample placed")
+
+
 @versions.PMAP_IN_JIT
-@layouts
-@pytest.mark.parametrize("name", PROGRAMS)
+@pytest.mark.parametrize(
+    ("name", "layout"),
+    [
+        pytest.param(
+            name,
+            layout,
+            marks=[pytest.mark.slow] * (which != FIRST and name not in ON_ALL),
+            id=f"{name}-{which}",
+        )
+        for name in PROGRAMS
+        for which, layout in MORE.items()
+    ],
+)
 def test_beside_arguments(name: str, layout: Layout) -> None:
     """Beside arguments on a mesh, whatever its axes, an item draws what it draws in the loop."""
     for form in PROGRAMS[name].forms(layout):

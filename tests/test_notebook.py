@@ -232,6 +232,7 @@ assert shown("ks.key(42)")["text/html"] == "another"
 """
 
 
+@pytest.mark.slow  # it needs IPython
 def test_extension() -> None:
     """`%load_ext keystream` gives keys HTML beside their text; unloading takes it back."""
     pytest.importorskip("IPython")

@@ -166,8 +166,18 @@ def check_seen(form: Callable[..., Any], draw: Draw, change: Callable[[float], N
     np.testing.assert_allclose(np.asarray(form(draw, key), np.float32), 100 * before, rtol=1e-5)
 
 
-@each_form
-@pytest.mark.parametrize("what", list(changing()))
+FEW = (scan, sample_batches, sample_placed)
+"""A form of each way in which a function is traced."""
+
+
+@pytest.mark.parametrize(
+    ("form", "what"),
+    [
+        *((form, "a cell") for form in FORMS),
+        *((form, what) for form in FEW for what in changing() if what != "a cell"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else value.__name__,
+)
 def test_changes_are_seen(form: Callable[..., Any], what: str) -> None:
     """What a function reads has the value of now in each call, as in a Python loop."""
     check_seen(form, *changing()[what])
@@ -191,7 +201,13 @@ def test_check_of_changes_finds_a_liar() -> None:
 
 
 @pytest.mark.parametrize(
-    "form", [form for form in FORMS if form is not while_loop], ids=lambda f: f.__name__
+    "form",
+    [
+        pytest.param(form, marks=[pytest.mark.slow] * (form not in FEW))
+        for form in FORMS
+        if form is not while_loop
+    ],
+    ids=lambda form: form.__name__,
 )
 def test_gradients(form: Callable[..., Any]) -> None:
     """A tracer that an object holds while it is differentiated is forgotten with the call."""
@@ -301,7 +317,7 @@ ARGUMENTS: dict[str, Callable[[int], Any]] = {
 }
 
 
-@pytest.mark.parametrize("form", LOOPS + BATCHES, ids=lambda form: form.__name__)
+@pytest.mark.parametrize("form", FEW, ids=lambda form: form.__name__)
 @pytest.mark.parametrize("what", ARGUMENTS)
 def test_compiles_once(form: Callable[..., Any], what: str) -> None:
     """A new seed, start, number or function that traces to the same program compiles nothing."""
@@ -313,9 +329,12 @@ def test_compiles_once(form: Callable[..., Any], what: str) -> None:
     check_compiles_once(call)
 
 
-@pytest.mark.parametrize("name", catalogue.BY_NAME)
+@pytest.mark.parametrize("name", [name for name in catalogue.BY_NAME if name != "pmap"])
 def test_every_helper_compiles_once(name: str) -> None:
-    """Each helper of the catalogue, called again with another seed, start and number."""
+    """Each helper of the catalogue, called again with another seed, start and number.
+
+    But for pmap: as jax.pmap itself, it is compiled for each function that it is given.
+    """
     row = catalogue.BY_NAME[name]
     scale = 1.0
 
@@ -327,8 +346,6 @@ def test_every_helper_compiles_once(name: str) -> None:
         scale = 1.0 + i
         return row.run(ks.key(i), row.sizes[-1], i if row.start else 0, draw)
 
-    if name == "pmap":
-        pytest.skip("as jax.pmap itself, it is compiled for each function that it is given")
     check_compiles_once(call)
 
 

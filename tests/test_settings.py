@@ -46,7 +46,10 @@ TOGETHER: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 """All settings, as few at a time as can be on together; each alone stands outside the gate."""
 BY_TURNS = [
-    *TOGETHER.values(),
+    *(
+        pytest.param(names, marks=[pytest.mark.slow] * (len(names) == 1))
+        for names in TOGETHER.values()
+    ),
     *(pytest.param((name,), marks=pytest.mark.outside) for name in SETTINGS),
 ]
 

@@ -7,10 +7,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from scipy import stats
 
 import keystream as ks
 from keystream import testing
+from keystream.testing import _statistics
 from tests import fresh
 from tests.test_docs import missing_sections
 
@@ -100,3 +103,12 @@ def test_docstrings(name: str) -> None:
     (example,) = doctest.DocTestFinder(recurse=False).find(value, name, globs={})
     assert example.examples
     assert doctest.DocTestRunner().run(example).failed == 0
+
+
+@pytest.mark.parametrize("chance", [0.1, 0.5, 0.9])
+def test_binomial(chance: float) -> None:
+    """Both tails of a count are SciPy's, at the ends too."""
+    found = np.arange(11)
+    many, few = _statistics.binomial(found, 10, chance)
+    np.testing.assert_allclose(many, stats.binom.sf(found - 1, 10, chance), rtol=1e-12)
+    np.testing.assert_allclose(few, stats.binom.cdf(found, 10, chance), rtol=1e-12)

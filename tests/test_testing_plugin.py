@@ -141,6 +141,7 @@ def test_each_test_has_a_key(suite: Run, pytester: pytest.Pytester) -> None:
     assert str(found.stdout).count("key of the test") == 1
 
 
+@pytest.mark.slow  # it needs pytest-xdist
 def test_the_same_keys_in_processes(suite: Run, pytester: pytest.Pytester) -> None:
     """Where tests run in several processes, and in groups, each has the key it has in one."""
     pytest.importorskip("xdist", reason="needs pip install pytest-xdist")
@@ -151,6 +152,7 @@ def test_the_same_keys_in_processes(suite: Run, pytester: pytest.Pytester) -> No
     assert words == {name: _derived(0, name) for name in words}
 
 
+@pytest.mark.slow  # it needs pytest-xdist
 def test_a_fresh_seed(suite: Run, pytester: pytest.Pytester) -> None:
     """A fresh seed is drawn once for all processes, is shown, and gives the same when replayed."""
     pytest.importorskip("xdist", reason="needs pip install pytest-xdist")

@@ -98,7 +98,7 @@ def sources(notebook: Any) -> list[str]:
     return [cell.source for cell in notebook.cells if cell.cell_type == "code"]
 
 
-@pytest.mark.fast
+@pytest.mark.slow  # it needs jupytext
 @each_page
 def test_opens_in_jupyter(page: Path) -> None:
     """Jupytext, by which Jupyter opens such a page, finds the cells that are run here."""
