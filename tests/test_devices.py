@@ -17,7 +17,8 @@ from jax import lax
 from jax.sharding import AxisType, NamedSharding
 
 import keystream as ks
-from keystream import _compat, _placement
+from keystream import _compat
+from keystream._keys import placement as _placement
 from tests import catalogue, oracle
 from tests.oracle import bits
 from tests.test_reach import programs

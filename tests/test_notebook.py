@@ -246,7 +246,7 @@ def test_loading_starts_nothing() -> None:
         "import sys, jax, types\n"
         "import keystream\n"
         "assert not hasattr(keystream, 'no') and 'IPython' not in sys.modules\n"
-        "assert 'keystream._ipython' not in sys.modules\n"
+        "assert 'keystream._display.ipython' not in sys.modules\n"
         "class Forms(dict):\n"
         "    def for_type(self, kind, form=None):\n"
         "        before = self.get(kind)\n"
