@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import re
 import shlex
 import sys
 import time
@@ -145,13 +144,12 @@ def test_forms(program: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 TRACE = "python -m keystream audit"
 FORM = "TARGET must be module:function or file.py:function"
-SOME = "'two', 'wrong', 'right', 'loop', 'idle', 'draws', 'waits', 'audits', 12 in all."
 REFUSALS = {
     "audited": f"{FORM}, got 'audited'. For example: {TRACE} audited:main",
-    "audited:worng": "TARGET must be a function of audited, got 'worng'. "
-    f"Did you mean: {TRACE} audited:wrong",
-    "audited:Model.unit": "TARGET must be a function of audited, got 'Model.unit'. "
-    f"Did you mean: {TRACE} audited:Model.init",
+    "audited:worng": "TARGET must be a function of audited, got 'worng': module 'audited' has no "
+    "attribute 'worng'.",
+    "audited:Model.unit": "TARGET must be a function of audited, got 'Model.unit': type object "
+    "'Model' has no attribute 'unit'.",
     ":wrong": f"{FORM}, got ':wrong'. For example: {TRACE} train:main",
     "audited:": f"{FORM}, got 'audited:'. For example: {TRACE} audited:main",
     "audited.py": f"{FORM}, got 'audited.py'. For example: {TRACE} audited.py:main",
@@ -159,13 +157,8 @@ REFUSALS = {
     "audited:my-func": f"{FORM}, got 'audited:my-func'. For example: {TRACE} audited:main",
     "'audited:wrong()'": f"{FORM}, got 'audited:wrong()'. For example: {TRACE} audited:main",
     "'wrong()'": f"{FORM}, got 'wrong()'. For example: {TRACE} train:main",
-    "audited:zzz": f"TARGET must be a function of audited, got 'zzz'. There are {SOME}",
-    "audited:ring": f"TARGET must be a function of audited, got 'ring'. There are {SOME}",
-    "audited:VALUE": "TARGET must be a function of audited, got 'VALUE', which is 3. "
-    f"There are {SOME}",
-    "audited:VALUE.x": "TARGET must be a function of audited, got 'VALUE.x'. There are none.",
-    "audited:VALUE.real": "TARGET must be a function of audited, got 'VALUE.real', which is 3. "
-    "There are none.",
+    "audited:VALUE": "TARGET must be a function of audited, got 'VALUE', which is 3.",
+    "audited:VALUE.real": "TARGET must be a function of audited, got 'VALUE.real', which is 3.",
     "audted:wrong": "TARGET must be a module that can be imported, got 'audted'. "
     f"For a file: {TRACE} audted.py:function",
     "nothing.py:wrong": "TARGET must be a Python file, got 'nothing.py'. "
@@ -173,13 +166,14 @@ REFUSALS = {
     "failing:wrong": "TARGET must be a module that can be imported, got 'failing', which raised "
     "ModuleNotFoundError: No module named 'nothing_at_all', at failing.py:2. "
     "To see all of it: python -c 'import failing'",
-    "audited:right": "TARGET must come with an --arg for 'key', got right(*, key, scale=1.0). "
+    "audited:right": "TARGET must come with an --arg for each argument that it needs, got "
+    "right(*, key, scale=1.0): missing a required argument: 'key'. "
     f'For example: {TRACE} audited:right --arg "key=ks.key(0)"',
-    "audited:right --arg kay=1": "--arg must be one of 'key', 'scale', got 'kay'. "
-    "Did you mean: --arg key=...",
+    "audited:wrong --arg kay=1": "TARGET must come with an --arg for each argument that it needs, "
+    "got wrong(): got an unexpected keyword argument 'kay'. "
+    f'For example: {TRACE} audited:wrong --arg "key=ks.key(0)"',
     "audited:right --arg key=1 --arg \"key=ks.key('a')\"": "--arg must come once for each name, "
     """got 'key' twice. For the last one: --arg 'key=ks.key('"'"'a'"'"')'""",
-    "audited:wrong --arg key=1": "--arg must be left out, got 'key'.",
     "audited:right --arg key=ks.kay(0)": "--arg key must be a Python expression of jax, jnp, np "
     "and ks, got 'ks.kay(0)', which raised UnknownNameError: keystream: name must be one that "
     "dir(keystream) lists, got 'kay'. For all that there are: dir(ks). "
@@ -195,9 +189,6 @@ def test_refusals(words: str, program: Path, capsys: pytest.CaptureFixture[str])
     told = capsys.readouterr()
     said = told.err.replace(f"{program.parent}/", "")
     assert (told.out, said) == ("", f"audit: {REFUSALS[words]}\n")
-    if cure := re.search(rf"Did you mean: {TRACE} (\S+)$", said):
-        argument = () if cure[1].endswith("wrong") else KEY
-        assert main(["audit", cure[1], *argument]) == 1
 
 
 def test_a_function_that_raises(capsys: pytest.CaptureFixture[str]) -> None:

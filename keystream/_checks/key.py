@@ -6,8 +6,6 @@ once, while tracing, and leaves no equation behind.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import jax
 import numpy as np
 
@@ -44,8 +42,9 @@ def check_key(
 def check_keys(keys: object, *, argument: str = "keys") -> Impl:
     """Refuse all but an array of typed keys; a single key is an array of shape ()."""
     if not is_typed_key(keys):
-        wanted, cure = "a typed key or a key array", _stacked(keys) or _to_key(keys)
-        raise error(KeyTypeError, argument, wanted, keys, cure)
+        several = "For an array of them: jnp.stack(keys)." if _hold_keys(keys) else ""
+        cure = several or _to_key(keys)
+        raise error(KeyTypeError, argument, "a typed key or a key array", keys, cure)
     _not_donated(keys, argument)
     return check_impl(keys, argument=argument)
 
@@ -59,18 +58,10 @@ def _not_donated(keys: jax.Array, argument: str) -> None:
 def _to_key(value: object, others: tuple[object, ...] = (), call: str = "") -> str:
     if cure := legacy_cure(value):
         return cure
-    if isinstance(value, tuple) and len(value) == 2 and _hold_keys(value[:1]):
-        if _hold_keys(value):
-            return "To unpack what split returned: key, use = ks.split(key)."
-        if _next(value[1]):
-            return f"To unpack what next returned: {_next(value[1])}."
-    if _next(value):
-        return f"For its next key: {_next(value)}."
-    if isinstance(value, dict) and _hold_keys([*value.values()]):
-        name = repr(next(iter(value)))
-        return f"For one of them: keys[{name if len(name) <= 40 else 'name'}]."
-    if cure := _stacked(value):
-        return cure
+    if _hold_keys(value):
+        return "To unpack what split returned: key, use = ks.split(key)."
+    if hasattr(value, "next"):
+        return "For its next key: key, stream = stream.next()."
     if call and any(is_typed_key(other) and not other.shape for other in others):
         return f"The key comes {'first' if '(key' in call else 'second'}: {call}."
     a_seed = isinstance(value, (str, bytes, np.random.SeedSequence))
@@ -98,30 +89,12 @@ def legacy_cure(value: object, name: str = "key", impl: str = "") -> str:
     return f"For a legacy {kind} key: ks.key({name}, impl={kind!r})."
 
 
-def _stacked(value: object) -> str:
-    if _hold_keys(value):
-        return "For an array of them: jnp.stack(keys)."
-    if isinstance(value, dict) and _hold_keys([*value.values()]):
-        return "For an array of them: jnp.stack([*keys.values()])."
-    return ""
-
-
 def _hold_keys(value: object) -> bool:
     return (
         isinstance(value, (tuple, list))
         and bool(value)
         and all(is_typed_key(v) and not v.shape for v in value)
     )
-
-
-def _next(value: object) -> str:
-    """Return the line that takes a key from what has a next one."""
-    if isinstance(value, Iterator):
-        return "key = next(iterator)"
-    if not hasattr(value, "next"):
-        return ""
-    names = getattr(value, "names", None)
-    return f"key, streams = streams.next({names[0]!r})" if names else "key, stream = stream.next()"
 
 
 def check_concrete(keys: jax.Array, cure: str, argument: str = "key") -> jax.Array:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import importlib.util
 import inspect
@@ -10,7 +9,7 @@ import keyword
 import shlex
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -46,15 +45,16 @@ def find_function(target: str) -> Callable[..., Any]:
         cure = f"For example: {COMMAND} {shlex.quote(named if fits else 'train')}:main"
         raise _target_error("module:function or file.py:function", target, cure)
     found: Any = _import(where)
-    for at, name in enumerate(names):
-        inside = found
-        if not hasattr(inside, name):
-            cure = _propose(inside, where, names[:at], name)
-            raise _target_error(f"a function of {where}", path, cure)
-        found = getattr(inside, name)
+    try:
+        for name in names:
+            found = getattr(found, name)
+    except AttributeError as problem:
+        raise _target_error(
+            f"a function of {where}", Words(f"{path!r}: {problem}"), ""
+        ) from problem
     if not callable(found):
         got = Words(f"{path!r}, which is {summary(found)}")
-        raise _target_error(f"a function of {where}", got, _propose(inside, where, names[:-1], ""))
+        raise _target_error(f"a function of {where}", got, "")
     return found  # type: ignore[no-any-return]
 
 
@@ -113,24 +113,6 @@ def _target_error(wanted: str, got: object, cure: str) -> TargetError:
     return error(TargetError, "TARGET", wanted, got, cure)
 
 
-def _propose(inside: Any, where: str, before: list[str], name: str) -> str:
-    """Propose the command with the nearest name, or tell a few that there are."""
-    there = [each for each in _callables(inside) if not each.startswith("_")]
-    near = difflib.get_close_matches(name, there, 1, 0.7)  # by 0.6, nope is near to slope
-    if near:
-        return f"Did you mean: {COMMAND} {shlex.quote(where)}:{'.'.join([*before, near[0]])}"
-    shown = ", ".join(map(repr, there[:8])) + (f", {len(there)} in all" if len(there) > 8 else "")
-    return f"There are {shown}." if there else "There are none."
-
-
-def _callables(inside: Any) -> Iterator[str]:
-    """Yield the names of what is defined there and can be called."""
-    home = getattr(inside, "__name__", None) if isinstance(inside, ModuleType) else None
-    for name, value in getattr(inside, "__dict__", {}).items():
-        if callable(value) and home in (None, getattr(value, "__module__", home)):
-            yield name
-
-
 def read_argument(text: str) -> tuple[str, str]:
     """Read `name=expression`; it is evaluated later."""
     name, equals, expression = text.partition("=")
@@ -163,49 +145,22 @@ def evaluate_arguments(
     try:
         signature = inspect.signature(fun)
     except (TypeError, ValueError):  # not written in Python
-        signature = inspect.Signature([_parameter(name, _NAMED) for name in given])
-    _complete(signature, target, given)
+        named = inspect.Parameter.KEYWORD_ONLY
+        signature = inspect.Signature([inspect.Parameter(name, named) for name in given])
     values = {name: _evaluate(name, expression) for name, expression in given.items()}
     args: list[Any] = []
     for name, parameter in signature.parameters.items():
-        if name in values and parameter.kind in (_PLACED, _EITHER):
-            args.append(values.pop(name))
-        elif parameter.kind in (_PLACED, _EITHER):
+        if name not in values or parameter.kind > inspect.Parameter.POSITIONAL_OR_KEYWORD:
             break  # This one has a default: those behind it go by name.
+        args.append(values.pop(name))
+    try:
+        signature.bind(*args, **values)
+    except TypeError as problem:
+        got = Words(f"{target.rpartition(':')[2]}{signature}: {problem}")
+        cure = f'For example: {COMMAND} {shlex.quote(target)} --arg "key=ks.key(0)"'
+        wanted = "with an --arg for each argument that it needs"
+        raise error(TargetError, "TARGET", wanted, got, cure, must="come") from problem
     return tuple(args), values
-
-
-_PLACED, _EITHER, _NAMED = (
-    inspect.Parameter.POSITIONAL_ONLY,
-    inspect.Parameter.POSITIONAL_OR_KEYWORD,
-    inspect.Parameter.KEYWORD_ONLY,
-)
-_parameter = inspect.Parameter
-
-
-def _complete(signature: inspect.Signature, target: str, given: Mapping[str, str]) -> None:
-    """Refuse arguments that are missing, and those that there are none of."""
-    rest = (_parameter.VAR_POSITIONAL, _parameter.VAR_KEYWORD)
-    named = {name: each for name, each in signature.parameters.items() if each.kind not in rest}
-    open_ended = any(each.kind == rest[1] for each in signature.parameters.values())
-    called = Words(f"{target.rpartition(':')[2]}{signature}")
-    for name in given:
-        if name not in named and not open_ended:
-            near = difflib.get_close_matches(name, named, 1)
-            cure = f"Did you mean: --arg {near[0]}=..." if near else ""
-            wanted = f"one of {', '.join(map(repr, named))}" if named else "left out"
-            raise error(TargetError, "--arg", wanted, name, cure)
-    missing = [name for name, each in named.items() if each.default is each.empty]
-    missing = [name for name in missing if name not in given]
-    if missing:
-        gives = " ".join(f'--arg "{name}={_example(name)}"' for name in missing)
-        wanted = f"with an --arg for {', '.join(map(repr, missing))}"
-        cure = f"For example: {COMMAND} {shlex.quote(target)} {gives}"
-        raise error(TargetError, "TARGET", wanted, called, cure, must="come")
-
-
-def _example(name: str) -> str:
-    return "ks.key(0)" if any(word in name for word in ("key", "rng")) else "jnp.zeros(3)"
 
 
 def _evaluate(name: str, expression: str) -> Any:
