@@ -13,7 +13,7 @@ from scipy import stats
 
 import keystream as ks
 from keystream import testing
-from keystream.testing import _statistics
+from keystream.testing._statistics import p_values
 from tests import fresh
 from tests.test_docs import missing_sections
 
@@ -111,6 +111,6 @@ def test_docstrings(name: str) -> None:
 def test_binomial(chance: float) -> None:
     """Both tails of a count are SciPy's, at the ends too."""
     found = np.arange(11)
-    many, few = _statistics.binomial(found, 10, chance)
+    many, few = p_values.binomial(found, 10, chance)
     np.testing.assert_allclose(many, stats.binom.sf(found - 1, 10, chance), rtol=1e-12)
     np.testing.assert_allclose(few, stats.binom.cdf(found, 10, chance), rtol=1e-12)

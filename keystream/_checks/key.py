@@ -42,8 +42,7 @@ def check_key(
 def check_keys(keys: object, *, argument: str = "keys") -> Impl:
     """Refuse all but an array of typed keys; a single key is an array of shape ()."""
     if not is_typed_key(keys):
-        several = "For an array of them: jnp.stack(keys)." if _hold_keys(keys) else ""
-        cure = several or _to_key(keys)
+        cure = _STACK if _hold_keys(keys) else _to_key(keys)
         raise error(KeyTypeError, argument, "a typed key or a key array", keys, cure)
     _not_donated(keys, argument)
     return check_impl(keys, argument=argument)
@@ -59,7 +58,9 @@ def _to_key(value: object, others: tuple[object, ...] = (), call: str = "") -> s
     if cure := legacy_cure(value):
         return cure
     if _hold_keys(value):
-        return "To unpack what split returned: key, use = ks.split(key)."
+        return f"To unpack what split returned: key, use = ks.split(key). {_STACK}"
+    if isinstance(value, tuple) and _hold_keys(value[:1]):
+        return "To unpack what next returned: key, stream = stream.next()."
     if hasattr(value, "next"):
         return "For its next key: key, stream = stream.next()."
     if call and any(is_typed_key(other) and not other.shape for other in others):
@@ -69,6 +70,8 @@ def _to_key(value: object, others: tuple[object, ...] = (), call: str = "") -> s
         return "To make a key from a seed: ks.key(seed)."
     return "To make one: ks.key(42)."
 
+
+_STACK = "For an array of them: jnp.stack(keys)."
 
 _LEGACY = {2: "threefry2x32", 4: "rbg"}
 """What raw keys are taken for by the number of their words."""
