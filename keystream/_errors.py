@@ -1,4 +1,4 @@
-"""The error classes, and the one function that words a message."""
+"""The error classes, how a message is worded, and who is named in it."""
 
 from __future__ import annotations
 

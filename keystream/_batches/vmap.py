@@ -1,4 +1,4 @@
-"""Items in lanes: functions and samplers mapped over keys."""
+"""Map functions and samplers over keys: `vmap`, `batched`."""
 
 from __future__ import annotations
 

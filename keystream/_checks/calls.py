@@ -1,4 +1,4 @@
-"""Calls of what a user handed over: a body, a sampler, a condition."""
+"""Call the functions that users hand over, and check what they return."""
 
 from __future__ import annotations
 

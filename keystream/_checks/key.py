@@ -1,4 +1,4 @@
-"""The questions asked of every key: is this one typed key? alive? of an accepted implementation?
+"""Validate arguments that must be typed keys.
 
 Everything here looks at Python values, dtypes and shapes alone, so under `jit` it runs
 once, while tracing, and leaves no equation behind.

@@ -1,4 +1,4 @@
-"""The questions asked of meshes: is this one? is it the one in context? are these its axes?"""
+"""Validate meshes and the names of their axes."""
 
 from __future__ import annotations
 

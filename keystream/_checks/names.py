@@ -1,4 +1,4 @@
-"""Check names."""
+"""Validate names: text or bytes, distinct, not empty."""
 
 from __future__ import annotations
 

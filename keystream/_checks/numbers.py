@@ -1,4 +1,4 @@
-"""The questions asked at every door of what is no key: is this a count? a name? an axis?
+"""Validate counts, shapes, positions and batch sizes.
 
 Everything here looks at Python values, dtypes and shapes alone, so under `jit` it runs
 once, while tracing, and leaves no equation behind.

@@ -1,4 +1,4 @@
-"""The questions asked of pytrees: can JAX take them apart? are their leaves arrays, and alive?
+"""Validate pytrees: of bounded depth, with arrays as leaves that weren't donated.
 
 Everything here looks at structures, dtypes and shapes alone, so under `jit` it runs once,
 while tracing, and leaves no equation behind.

@@ -1,4 +1,4 @@
-"""Ask about values: traced, static, symbolic, donated."""
+"""Tell what a value is: traced, static, symbolic, an integer, donated."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Derive keys by names and positions."""
+"""Derive keys by names and positions: `derive`, and `split_tree` for the leaves of a pytree."""
 
 from __future__ import annotations
 

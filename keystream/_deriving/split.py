@@ -1,4 +1,4 @@
-"""Derive keys from one key: by number, by name, by leaf of a pytree, by path."""
+"""Split a key: `split` into a few keys to unpack, `keys` into an array."""
 
 from __future__ import annotations
 

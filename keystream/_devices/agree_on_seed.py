@@ -1,4 +1,4 @@
-"""One seed for all processes: a fresh one of process 0, or the one that all were given."""
+"""Return one seed on all processes: `agree_on_seed`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Do keys on several devices differ, or agree, as they should?"""
+"""Compare keys on several devices and processes: `check_distinct`, `check_replicated`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the other processes have to say, or that they are silent."""
+"""Exchange messages between processes, with a timeout."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Items on devices, for programs that still use `jax.pmap`."""
+"""Map a function over devices, each with its own key: `pmap`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Keys for the shards of a mesh, and for processes."""
+"""Make keys for the shards of a mesh and for processes: `shard_keys`, `for_axis`, `for_process`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Items on the shards of a mesh: a body mapped over them, each with its own key."""
+"""Map a function over the shards of a mesh, each with its own key: `shard_map`."""
 
 from __future__ import annotations
 

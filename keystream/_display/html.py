@@ -1,4 +1,4 @@
-"""Streams and keys as HTML, for notebooks: fingerprints and positions, never a key's words.
+"""Show streams and keys as HTML in notebooks: fingerprints and positions, never a key's words.
 
 Colors and fonts are the notebook's own, light or dark: a card sets none but gray with
 transparency. What stands in it is escaped by the standard library.

@@ -1,4 +1,4 @@
-"""Which positions this shard of a sharded result makes."""
+"""Compute which positions each shard of a mesh makes, and place keys and arrays on it."""
 
 from __future__ import annotations
 

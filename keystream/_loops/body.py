@@ -1,4 +1,4 @@
-"""What every loop asks: for one key, and for a body that returns what it can carry on with."""
+"""Check a loop's key and what its body returns."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Items in time: turns of a loop that counts, or that goes on while a condition holds."""
+"""Loop with a key for each turn: `fori_loop`, `while_loop`."""
 
 from __future__ import annotations
 

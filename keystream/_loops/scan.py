@@ -1,4 +1,4 @@
-"""Items in time: one step of a loop for each item of arrays."""
+"""Loop over arrays with a key for each step: `scan`, `scan_carried`, `map`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A few keys and draws from a fixed key: they show a change of numbers, whatever its cause."""
+"""Draw a few numbers from a fixed key, by which a manifest notices that draws have changed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run's numbers depend on, to save beside it and to compare with when it goes on."""
+"""Record what a run's numbers depend on, and compare: `manifest`, `check_manifest`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Keys and streams as text, or as arrays: written, and read back."""
+"""Save keys and streams as text or arrays, and read them back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The key and the position of a stream, as arrays: how they begin and how they move on.
+"""Compute what a stream holds: how its key and position begin and move on.
 
 Each step is one dispatch eagerly. It clones the key, which costs nothing under `jit`, so
 that no two streams share a buffer: an output that is not the input itself gets one of its
