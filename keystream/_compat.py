@@ -133,7 +133,7 @@ def _at_top() -> Any:
 
 
 @functools.cache
-def _recording_context() -> Any:
+def recording_context() -> Any:
     """Return the part of the keys of JAX's caches that says that something is recorded.
 
     While it is set, functions are traced, lowered and compiled again, by rules that record;
@@ -145,7 +145,7 @@ def _recording_context() -> Any:
 
 def is_recording() -> bool:
     """Is anything recorded in this thread? It makes no context."""
-    return _recording_context.cache_info().currsize > 0 and _recording_context().value is not None
+    return recording_context.cache_info().currsize > 0 and recording_context().value is not None
 
 
 def set_recording(recording: bool) -> None:
@@ -154,14 +154,14 @@ def set_recording(recording: bool) -> None:
     A pool that draws is part of the program. What was set for one thread alone stays. JAX has
     a public way to it from 0.10.1 on (`set_global`).
     """
-    context = _recording_context()
+    context = recording_context()
     setter = context if hasattr(context, "set_global") else context._obj
     setter.set_global("keystream is recording" if recording else None)
 
 
 def recording_set_aside() -> AbstractContextManager[None]:
     """Compute in this thread as if nothing were recorded."""
-    context: AbstractContextManager[None] = _recording_context()(None)
+    context: AbstractContextManager[None] = recording_context()(None)
     return context
 
 

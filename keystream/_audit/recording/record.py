@@ -16,6 +16,7 @@ from collections.abc import Iterator
 
 import jax
 
+from keystream import _compat
 from keystream._audit.recording import compiled_ahead, install, recordings, waiting
 from keystream._audit.recording.recordings import Recording
 from keystream._errors import RecordingError, Words, complete, error
@@ -29,6 +30,7 @@ def record_uses() -> Iterator[Recording]:
     """
     with contextlib.ExitStack() as until_the_end:
         try:
+            _compat.recording_context()  # jax 0.7.0 and 0.7.1 have none
             until_the_end.enter_context(install.install_rules())
             until_the_end.enter_context(compiled_ahead.watch())
         except Exception as problem:  # whatever another version of JAX may raise here
