@@ -210,7 +210,7 @@ def library_answer(question: str) -> str:
     what, impl, given, _ = reference.read_line(question)
     if what == "counter":
         part = reference.read_part(given["part"])
-        ((hi, lo),) = _scheme.counters("derive", part, _scheme_impl())
+        ((hi, lo),) = _scheme.counters(part, _scheme_impl())
         return f"{0 if hi is None else int(hi):08x}{int(lo):08x}"
     if what == "key":
         seed = reference.read_part(given["seed"])
@@ -285,9 +285,9 @@ def interop_answer(what: str, key: Any, given: dict[str, str]) -> str:
             return f"{seed:064x} first={raw:016x}"
         case "python":
             first = interop.python_random(key).getrandbits(32)
-            return f"{entropy('python_random', key, 'python'):064x} first={first:08x}"
+            return f"{entropy(key, 'python'):064x} first={first:08x}"
     assert what == "torch", what
-    seed = entropy("torch_generator", key, "torch")
+    seed = entropy(key, "torch")
     words = mersenne(seed)
     state = hashlib.sha256(b"".join(word.to_bytes(4, "big") for word in words)).hexdigest()
     first = random.Random(seed).getrandbits(32)

@@ -602,7 +602,7 @@ LARGE = (2**17, 2**17)
 def test_positions_of_large_shapes() -> None:
     """Where a shape has more than 2**32 items, a shard counts its own with all 64 bits."""
     sharding = NamedSharding(grid(AxisType.Auto), P("data", "model"))
-    place = _placement.resolve("keys", LARGE, sharding)
+    place = _placement.resolve(LARGE, sharding)
 
     def shard(number: jax.Array) -> Any:
         at = _placement.positions(place, None, number)

@@ -201,7 +201,7 @@ def test_seed_subclasses(seed, plain):
 @given(names | integers)
 def test_top_bits(part):
     """The top bits of a counter say whose it is: positions 00, 01 and 11, everything else 10."""
-    counter = _scheme.counters("derive", part, IMPLS["threefry2x32"])[0]
+    counter = _scheme.counters(part, IMPLS["threefry2x32"])[0]
     top = int(counter.hi or 0) >> 30
     if isinstance(part, int) and -(2**62) <= part < 2**63:
         assert top == (0b11 if part < 0 else part >> 62)

@@ -1,4 +1,4 @@
-"""A neighbor is imported when it is asked for, and not before."""
+"""Import other libraries when they are asked for, and not before."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ from keystream._errors import ArgumentTypeError, KeystreamError, Words, error
 
 class NeighborMissingError(KeystreamError, ImportError):
     """A library that a conversion needs isn't installed, or can't be imported."""
+
+    # ImportError shows what it was first told.
+    __str__ = Exception.__str__
 
 
 def neighbor(module: str, package: str) -> Any:
