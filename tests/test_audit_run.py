@@ -92,7 +92,7 @@ def test_the_numbers_stay() -> None:
 def test_the_report_is_for_afterwards() -> None:
     """Inside the block the report says that it isn't done; after it, it is a report."""
     with ks.recording() as report:
-        with pytest.raises(ks.RecordingError, match=r"Report\.findings"):
+        with pytest.raises(ks.RecordingError, match="Report"):
             _ = report.findings
         assert "still recording" in repr(report)
     assert report.ok
