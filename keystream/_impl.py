@@ -72,7 +72,7 @@ class Kind(NamedTuple):
 
 
 @functools.lru_cache(maxsize=64)
-def kind(dtype: Any) -> Kind:
+def kind_of(dtype: Any) -> Kind:
     """Return the implementation of a key dtype; nothing is computed."""
     found: list[Any] = []
 
@@ -85,9 +85,9 @@ def kind(dtype: Any) -> Kind:
 
 
 @functools.lru_cache(maxsize=64)
-def accepted(dtype: Any) -> Impl | None:
+def accepted_impl(dtype: Any) -> Impl | None:
     """Return the implementation of a key dtype, or None for one to be refused."""
-    name = kind(dtype).impl
+    name = kind_of(dtype).impl
     known = IMPLS.get(name) if isinstance(name, str) else None
     return known if known and not known.refused else None
 
@@ -105,6 +105,6 @@ def concrete_words(keys: jax.Array) -> jax.Array:
 
 def wrap(words: Any, impl: Any) -> jax.Array:
     """Wrap words as typed keys of an implementation, given by name or as a key dtype."""
-    name = impl if isinstance(impl, str) else kind(impl).impl
+    name = impl if isinstance(impl, str) else kind_of(impl).impl
     keys: jax.Array = jax.random.wrap_key_data(words, impl=name)
     return keys

@@ -624,9 +624,9 @@ def test_positions_of_large_shapes() -> None:
 @example(index=0x10001, stride=0xFFFF)
 def test_positions_are_exact(index: int, stride: int) -> None:
     """An index times a stride is exact modulo 2**64, or modulo 2**32 where that is enough."""
-    made = _placement.times(np.array([index], np.uint32), stride, narrow=False)
+    made = _placement.multiply(np.array([index], np.uint32), stride, narrow=False)
     assert int(made.hi[0]) << 32 | int(made.lo[0]) == index * stride % 2**64
-    small = _placement.times(np.array([index], np.uint32), stride, narrow=True)
+    small = _placement.multiply(np.array([index], np.uint32), stride, narrow=True)
     assert (small.hi, int(small.lo[0])) == (None, index * stride % 2**32)
 
 

@@ -285,7 +285,7 @@ def _pack(keys):
 
 def _named(key, chosen):
     """Return the keys of very many names, in one call of the library's own mechanism."""
-    counters = [_scheme.hashed(name) for name in chosen]
+    counters = [_scheme.hash_part(name) for name in chosen]
     stacked = Counter(
         np.array([c.hi for c in counters], np.uint32), np.array([c.lo for c in counters], np.uint32)
     )
@@ -307,7 +307,7 @@ def test_sets():
 def test_sets_liar():
     """Names folded as 32-bit hashes, as other libraries do, do meet the children of the key."""
     chosen = [f"layer_{number}/dropout" for number in range(2**12)]
-    low = np.array([int(_scheme.hashed(name).lo) % 2**20 for name in chosen])
+    low = np.array([int(_scheme.hash_part(name).lo) % 2**20 for name in chosen])
     named = _pack(ks.derive(KEY, low.astype(np.uint32)))
     assert np.intersect1d(named, _pack(ks.keys(KEY, 2**20))).size > 4000
 

@@ -29,7 +29,7 @@ def _words(keys):
 
 
 def _counters(chosen):
-    found = [_scheme.hashed(name) for name in chosen]
+    found = [_scheme.hash_part(name) for name in chosen]
     return Counter(np.array([c.hi for c in found]), np.array([c.lo for c in found]))
 
 

@@ -49,7 +49,7 @@ def _stack(counters):
 
 
 def _names(prefix, count):
-    return _stack([_scheme.hashed(f"{prefix}{number}") for number in range(count)])
+    return _stack([_scheme.hash_part(f"{prefix}{number}") for number in range(count)])
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +66,7 @@ def names(digests):
     counters = digests & np.uint64(2**62 - 1) | np.uint64(2**63)
     hi, lo = (counters >> np.uint64(32)).astype(np.uint32), counters.astype(np.uint32)
     for number in (*range(100), *range(0, N, 10007)):
-        assert _scheme.hashed(f"layer_{number}") == (hi[number], lo[number])
+        assert _scheme.hash_part(f"layer_{number}") == (hi[number], lo[number])
     return hi, lo
 
 
@@ -171,8 +171,8 @@ def test_liar_one_pair(children):
 def test_liar_joined_paths():
     """Paths joined to one name before hashing, ("ab", "c") as "abc", repeat; paths don't."""
     parts = [f"{number:b}" for number in range(64)]
-    joined = [_scheme.hashed(one + two) for one in parts for two in parts]
+    joined = [_scheme.hash_part(one + two) for one in parts for two in parts]
     assert _repeats(_pack(_at(KEY, *_stack(joined)))) > 1000
-    outer = _at(KEY, *_stack([_scheme.hashed(part) for part in parts]))
-    inner = _stack([_scheme.hashed(part) for part in parts])
+    outer = _at(KEY, *_stack([_scheme.hash_part(part) for part in parts]))
+    inner = _stack([_scheme.hash_part(part) for part in parts])
     assert _repeats(_pack(_at(outer[:, None], *(word[None] for word in inner)))) == 0

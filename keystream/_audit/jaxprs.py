@@ -19,7 +19,7 @@ import numpy as np
 
 from keystream import _compat
 from keystream._audit.places import is_jax, is_ours
-from keystream._checks.calls import call as called
+from keystream._checks.calls import call_function
 from keystream._checks.tree import check_arrays, check_leaves, flatten_with_path
 from keystream._errors import ArgumentTypeError, Words, error, summary
 
@@ -122,7 +122,7 @@ def result_leaves(fun: Callable[..., Any], args: Any, kwargs: Any) -> list[Any]:
     Raises:
         ArgumentTypeError: The result is work still to be done, which nobody would look at.
     """
-    out = called("fun(*args)", fun, *args, **kwargs)
+    out = call_function("fun(*args)", fun, *args, **kwargs)
     for kinds, cure in _LATER:
         if isinstance(out, kinds):
             if isinstance(out, Coroutine):

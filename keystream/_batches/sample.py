@@ -231,7 +231,7 @@ def _draw_on_mesh(
 
     draw = Leaves(one)
     arrays = [leaves[i] for i in places]
-    key = placement.everywhere(place, key)
+    key = placement.replicate_over(place, key)
     made = program.run(_make_on_mesh, [draw], key, start, arrays, place=place, batch=batch)
     return jax.tree.unflatten(draw.structure, made)
 

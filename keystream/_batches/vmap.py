@@ -13,7 +13,7 @@ from keystream._checks.calls import bind_sampler, call_for_arrays, check_few_dim
 from keystream._checks.key import check_draws_in_lanes, check_key, check_key_in_context, check_keys
 from keystream._checks.mesh import check_axes_in_context
 from keystream._checks.numbers import check_count, check_size, check_start
-from keystream._checks.tree import axis_pairs, bounded, check_arrays
+from keystream._checks.tree import axis_pairs, check_arrays, check_bounded
 from keystream._errors import public
 from keystream._keys import children, placement
 from keystream._types import F, Position
@@ -77,8 +77,8 @@ def vmap(
         >>> ks.vmap(noisy)(ks.key(42), jnp.zeros(5, int)).shape
         (5,)
     """
-    bounded("in_axes", in_axes)
-    bounded("out_axes", out_axes)
+    check_bounded("in_axes", in_axes)
+    check_bounded("out_axes", out_axes)
 
     @functools.wraps(fun)
     def lane(key: jax.Array | None, /, *args: Any, **kwargs: Any) -> Any:
@@ -108,7 +108,7 @@ def vmap(
             return over(functools.partial(lane, None), in_axes)(*args, **kwargs)
         check_size((lanes,), argument="axis_size")
         first = children.start_counter(check_start(start, lanes, impl), lanes, impl)
-        keys = placement.keys_beside(key, lanes, first, beside)
+        keys = placement.make_keys_beside(key, lanes, first, beside)
         return over(lane, (0, *axes))(keys, *args, **kwargs)
 
     return public(mapped, "vmap")  # type: ignore[return-value] # F, mapped

@@ -17,7 +17,7 @@ from keystream._errors import (
 )
 
 
-def call(form: str, fun: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+def call_function(form: str, fun: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
     """Call `fun`; add to what it raises how it was called, as in `form`."""
     try:
         return fun(*args, **kwargs)
@@ -30,7 +30,7 @@ def call(form: str, fun: Callable[..., Any], /, *args: Any, **kwargs: Any) -> An
 
 def call_for_arrays(form: str, fun: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
     """Call `fun`; refuse what it returns where that is no pytree of arrays."""
-    out = call(form, fun, *args, **kwargs)
+    out = call_function(form, fun, *args, **kwargs)
     check_arrays(form.partition("(")[0], out, cls=BodyError, must="return")
     return out
 

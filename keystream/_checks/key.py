@@ -12,7 +12,7 @@ import numpy as np
 from keystream import _impl
 from keystream._checks.values import is_donated, static_int
 from keystream._errors import ArgumentValueError, KeyImplError, KeyTypeError, Words, error
-from keystream._impl import IMPLS, Impl, accepted, is_legacy_key, is_typed_key
+from keystream._impl import IMPLS, Impl, accepted_impl, is_legacy_key, is_typed_key
 
 
 def check_key(
@@ -113,7 +113,7 @@ def check_concrete(keys: jax.Array, cure: str, argument: str = "key") -> jax.Arr
 
 def check_impl(keys: jax.Array, *, argument: str = "key") -> Impl:
     """Look up the implementation of typed keys; refuse what breaks the laws everywhere."""
-    known = accepted(keys.dtype)
+    known = accepted_impl(keys.dtype)
     if known:
         return known
     name = jax.random.key_impl(keys)

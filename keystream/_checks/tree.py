@@ -17,7 +17,7 @@ from keystream._errors import ArgumentTypeError, ArgumentValueError, KeystreamEr
 
 def check_leaves(argument: str, tree: Any, *, must: str = "be") -> list[Any]:
     """Return the leaves of a pytree."""
-    bounded(argument, tree, must=must)
+    check_bounded(argument, tree, must=must)
     return jax.tree.leaves(tree)
 
 
@@ -25,11 +25,11 @@ def flatten_with_path(
     argument: str, tree: Any, is_leaf: Callable[[Any], bool] | None = None
 ) -> tuple[Any, Any]:
     """Return the leaves of a pytree, each with its path, and the structure."""
-    bounded(argument, tree)
+    check_bounded(argument, tree)
     return jax.tree_util.tree_flatten_with_path(tree, is_leaf=is_leaf)
 
 
-def bounded(argument: str, tree: Any, *, must: str = "be") -> None:
+def check_bounded(argument: str, tree: Any, *, must: str = "be") -> None:
     """Refuse a pytree that is too deep for JAX, or that holds itself.
 
     Where `is_leaf` is called on a stack that is full, jaxlib forgets to leave the levels that

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from keystream._checks.calls import call
+from keystream._checks.calls import call_function
 from keystream._checks.key import check_key, check_key_in_context
 from keystream._checks.tree import flatten_with_path
 from keystream._checks.values import is_symbolic
@@ -82,7 +82,7 @@ def derive(key: jax.Array, /, *path: Part) -> jax.Array:
     for given in path:
         part = jnp.asarray(given) if is_symbolic(given) else given
         if hasattr(part, "shape") and not isinstance(part, np.generic):
-            steps.append(scheme.array(part, impl))
+            steps.append(scheme.check_array(part, impl))
             shape = _broadcast(shape, part.shape)
         else:
             steps.extend(scheme.counters(part, impl))
@@ -154,7 +154,7 @@ def split_tree(
     """
     impl = check_key(key, tree, call="ks.split_tree(key, tree)")
     check_key_in_context(impl, key)
-    asked = is_leaf and functools.partial(call, "is_leaf(node)", is_leaf)
+    asked = is_leaf and functools.partial(call_function, "is_leaf(node)", is_leaf)
     leaves, structure = flatten_with_path("tree", tree, asked)
     plan = key_tree.plan(
         tuple(key_tree.parts(path) for path, _ in leaves),

@@ -162,10 +162,10 @@ def fingerprint(key: jax.Array, /) -> str:
     """
     check_key(key, each="[ks.fingerprint(k) for k in keys.ravel()]")
     held = check_concrete(key, "Outside of jit: ks.fingerprint(key).")
-    return printed(str(jax.random.key_impl(key)), np.asarray(held))
+    return format_fingerprint(str(jax.random.key_impl(key)), np.asarray(held))
 
 
-def printed(kind: str, words: np.ndarray) -> str:
+def format_fingerprint(kind: str, words: np.ndarray) -> str:
     """Return the fingerprint of a key, from the name of its implementation and its words."""
     content = words.astype("<u4").tobytes()
     digest = hashlib.sha256(f"keystream:fingerprint:{kind}:".encode() + content)

@@ -171,4 +171,4 @@ def keys(
         check_size(sizes)
         return children.eager_row(key, sizes, first)
     check_maps_over_devices(impl, key)
-    return placement.placed_keys(key, sizes, first, out_sharding)
+    return placement.make_placed_keys(key, sizes, first, out_sharding)

@@ -11,7 +11,7 @@ import numpy as np
 
 from keystream._checks.numbers import check_integer
 from keystream._checks.values import is_traced
-from keystream._devices.exchange import exchange, grouped, seconds
+from keystream._devices.exchange import check_timeout, exchange, group_processes
 from keystream._errors import ArgumentTypeError, SeedsDifferError, Words, error, public, summary
 
 
@@ -61,7 +61,7 @@ def agree_on_seed(
         >>> 0 <= ks.agree_on_seed() < 2**128
         True
     """
-    limit = seconds(timeout)
+    limit = check_timeout(timeout)
     mine = secrets.randbits(128) if seed is None else _whole(seed)
     # In hexadecimal, since Python limits the decimal digits that it converts.
     message = f"{'fresh' if seed is None else 'given'} {mine:x}"
@@ -69,7 +69,7 @@ def agree_on_seed(
     said = [text.decode().split() for text in texts]
     given = [int(digits, 16) if kind == "given" else None for kind, digits in said]
     if len(set(given)) > 1:
-        got = Words(grouped(given, lambda one: "no seed" if one is None else summary(one)))
+        got = Words(group_processes(given, lambda one: "no seed" if one is None else summary(one)))
         cure = (
             "For a fixed seed, the same everywhere: ks.agree_on_seed(42). "
             "For a fresh one: ks.agree_on_seed()."

@@ -15,7 +15,7 @@ import numpy as np
 
 from keystream import _compat
 from keystream._checks.key import check_concrete, check_keys
-from keystream._devices.exchange import exchange, seconds
+from keystream._devices.exchange import check_timeout, exchange
 from keystream._errors import (
     KeysDifferError,
     KeysEqualError,
@@ -179,7 +179,7 @@ class _Parts(NamedTuple):
 def _parts(name: str, keys: Any, argument: str, timeout: Any) -> _Parts:
     """Return who holds what: places, digests of the words, devices."""
     check_keys(keys, argument=argument)
-    limit = seconds(timeout)
+    limit = check_timeout(timeout)
     cure = f"Outside of jit: ks.{name}({argument})."
     array = check_concrete(keys, cure, argument)
 

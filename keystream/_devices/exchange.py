@@ -46,7 +46,7 @@ class _Asking(threading.Thread):
             self.failure = cause
 
 
-def seconds(timeout: Any) -> float:
+def check_timeout(timeout: Any) -> float:
     """Return a timeout: a number of seconds above zero."""
     real = isinstance(timeout, (int, float, np.integer, np.floating))
     # NumPy counts timedelta64 among its integers.
@@ -82,7 +82,7 @@ def exchange(name: str, argument: str, message: bytes, timeout: float) -> list[b
         raise _peer_error(name, "all there", got, cure) from asking.failure
     functions, messages = asking.answer
     if not messages:
-        got = Words(grouped(functions, "ks.{}".format))
+        got = Words(group_processes(functions, "ks.{}".format))
         raise _peer_error(name, "all in one call", got, cure)
     return messages
 
@@ -91,7 +91,7 @@ def _peer_error(name: str, wanted: str, got: Words, cure: str) -> PeerError:
     return complete(error(PeerError, "processes", wanted, got, cure), name)
 
 
-def grouped(values: Sequence[Hashable], show: Callable[[Any], str]) -> str:
+def group_processes(values: Sequence[Hashable], show: Callable[[Any], str]) -> str:
     """Say which process has which value: `7 on process 0, 8 on processes 1 and 2`."""
     places: dict[Hashable, list[int]] = {}
     for process, value in enumerate(values):

@@ -163,4 +163,4 @@ def shard_keys(key: jax.Array, /, mesh: Any, spec: Any) -> jax.Array:
     check_mesh_in_context("mesh", mesh)
     sizes = [size_of([mesh.shape[name] for name in names]) for names in axes]
     sharding = NamedSharding(mesh, spec)
-    return placement.placed_keys(key, tuple(sizes), None, sharding, "spec")
+    return placement.make_placed_keys(key, tuple(sizes), None, sharding, "spec")

@@ -14,7 +14,7 @@ from keystream._checks.calls import call_for_arrays
 from keystream._checks.key import check_key, check_maps_over_devices
 from keystream._checks.mesh import axis_names as mesh_axis_names
 from keystream._checks.mesh import check_axes, check_mesh
-from keystream._checks.tree import bounded
+from keystream._checks.tree import check_bounded
 from keystream._checks.values import is_traced
 from keystream._errors import (
     ArgumentTypeError,
@@ -101,8 +101,8 @@ def shard_map(
     names = mesh_axis_names(vary)
     if not all(isinstance(name, str) for name in names):
         raise error(ArgumentTypeError, "vary", "axis names", vary, _VARY)
-    bounded("in_specs", in_specs)
-    bounded("out_specs", out_specs)
+    check_bounded("in_specs", in_specs)
+    check_bounded("out_specs", out_specs)
 
     @functools.wraps(fun)
     def mapped(key: jax.Array, /, *args: Any) -> Any:
@@ -120,8 +120,8 @@ def shard_map(
             raise error(ArgumentValueError, "jax", wanted, got, cure)
 
         if not is_traced(key):
-            key = placement.replicated("mesh", key, mesh)
-        bounded("args", args)
+            key = placement.replicate_key("mesh", key, mesh)
+        check_bounded("args", args)
         body = _Body(fun)
         options = {"mesh": mesh, "axis_names": axis_names, "check_vma": check_vma}
         try:
@@ -220,4 +220,4 @@ def _make_shards(
     over_shards = jax.shard_map(
         shard, in_specs=(whole, list(in_specs), whole), out_specs=list(out_specs), **options
     )
-    return over_shards(key, args, placement.whole(functions[0].operands))
+    return over_shards(key, args, placement.gather_whole(functions[0].operands))

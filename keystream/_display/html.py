@@ -15,9 +15,9 @@ import jax
 import numpy as np
 
 from keystream._checks.values import is_traced
-from keystream._deriving.seed import printed
+from keystream._deriving.seed import format_fingerprint
 from keystream._errors import summary
-from keystream._impl import accepted, concrete_words, is_typed_key
+from keystream._impl import accepted_impl, concrete_words, is_typed_key
 from keystream._streams.stream import Stream
 from keystream._streams.streams import Streams
 from keystream._value import to_html
@@ -96,7 +96,7 @@ def _prints(keys: jax.Array) -> list[str] | str:
         return f"{summary(keys)}, traced: known when the program runs"
     if keys.is_deleted():
         return "donated: nothing is left of it"
-    if accepted(keys.dtype) is None:
+    if accepted_impl(keys.dtype) is None:
         return "of an implementation that keystream refuses"
     if not keys.is_fully_addressable:
         return "a part of it is on other processes"
@@ -108,7 +108,7 @@ def _prints(keys: jax.Array) -> list[str] | str:
     words = np.asarray(held)
     words = words.reshape(keys.size, words.shape[-1])
     kind = str(jax.random.key_impl(keys))
-    return [printed(kind, each).rpartition(":")[2] for each in words[:SHOWN]]
+    return [format_fingerprint(kind, each).rpartition(":")[2] for each in words[:SHOWN]]
 
 
 def _card(

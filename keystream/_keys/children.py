@@ -22,7 +22,7 @@ from jax.extend.random import threefry2x32_p
 
 from keystream import _compat
 from keystream._checks.values import is_symbolic, is_traced, read_setting, size_of, static_int
-from keystream._impl import NARROW_END, Impl, accepted, wrap
+from keystream._impl import NARROW_END, Impl, accepted_impl, wrap
 from keystream._keys.scheme import Counter, advance, array_counter, narrow, widen
 
 P = ParamSpec("P")
@@ -151,7 +151,7 @@ def row(
 def _split_is_fold(key: jax.Array) -> bool:
     # Where it holds, `split` is the form that people write by hand and that JAX's own
     # tools read.
-    impl = accepted(key.dtype)
+    impl = accepted_impl(key.dtype)
     always = impl and not impl.ambient_split
     return bool(always or read_setting("jax_threefry_partitionable"))
 
@@ -183,7 +183,7 @@ def two_words(key: jax.Array, counter: Any) -> Any:
     """Give a static counter both its words, so that all of them share one compiled call."""
     if type(counter) is not Counter or np.shape(counter.lo):
         return counter
-    impl = accepted(key.dtype)
+    impl = accepted_impl(key.dtype)
     return widen(counter) if impl and impl.cipher else counter
 
 

@@ -40,7 +40,7 @@ def read_words(key: jax.Array) -> np.ndarray | None:
 
 def child_words(words: np.ndarray, counters: Counter, dtype: Any) -> np.ndarray:
     """Return the words of child `counters[i]` of the key of words `words[i]`, a row each."""
-    impl = _impl.accepted(dtype)
+    impl = _impl.accepted_impl(dtype)
     if impl and impl.cipher:
         hi = np.zeros_like(counters.lo) if counters.hi is None else counters.hi
         return cipher.threefry2x32(words, hi, counters.lo)

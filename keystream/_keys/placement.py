@@ -105,11 +105,11 @@ def positions(place: Placement, start: Counter | None, index: Any) -> Counter:
         within = rest % np.uint32(max(size, 1)) if dim else rest
         rest = rest // np.uint32(max(size, 1)) if dim else rest
         first = lax.axis_index(names).astype(np.uint32) * np.uint32(size) if names else np.uint32(0)
-        total = advance(total, times(within + first, strides[dim], narrow=narrow))
+        total = advance(total, multiply(within + first, strides[dim], narrow=narrow))
     return total if start is None else advance(start, total)
 
 
-def times(index: Any, stride: int, *, narrow: bool) -> Counter:
+def multiply(index: Any, stride: int, *, narrow: bool) -> Counter:
     """Multiply uint32 indices by a static stride, exactly, modulo 2**64."""
     lo, hi = np.uint32(stride & 0xFFFFFFFF), np.uint32(stride >> 32 & 0xFFFFFFFF)
     if narrow:
@@ -140,10 +140,10 @@ def map_over(place: Placement, body: Callable[..., Any], *operands: Any) -> Any:
         axis_names=place.manual,
         check_vma=False,
     )
-    return mapped(*whole(operands))
+    return mapped(*gather_whole(operands))
 
 
-def whole(operands: Any) -> Any:
+def gather_whole(operands: Any) -> Any:
     """Return a pytree with what lies on Explicit axes in one piece, as a body has to get it."""
     return jax.tree.map(_gathered, operands)
 
@@ -157,12 +157,12 @@ def _gathered(value: Any) -> Any:
     return jax.sharding.reshard(value, NamedSharding(sharding.mesh, PartitionSpec()))
 
 
-def everywhere(place: Placement, key: jax.Array) -> jax.Array:
+def replicate_over(place: Placement, key: jax.Array) -> jax.Array:
     """Return a key on every device of a placement, from wherever it lies now."""
-    return key if is_traced(key) else replicated(place.argument, key, place.mesh)
+    return key if is_traced(key) else replicate_key(place.argument, key, place.mesh)
 
 
-def placed_keys(
+def make_placed_keys(
     key: jax.Array,
     shape: tuple[int, ...],
     start: Counter | None,
@@ -172,7 +172,7 @@ def placed_keys(
     """Return consecutive children of one key laid out over a mesh."""
     place = resolve(shape, out_sharding, argument)
     check_size(place.local)
-    return _keys_on_mesh(everywhere(place, key), start, place=place)
+    return _keys_on_mesh(replicate_over(place, key), start, place=place)
 
 
 def _make_keys(key: jax.Array, start: Counter | None, *, place: Placement) -> jax.Array:
@@ -187,7 +187,7 @@ def _make_keys(key: jax.Array, start: Counter | None, *, place: Placement) -> ja
 _keys_on_mesh = children.one_dispatch(_make_keys, static="place")
 
 
-def keys_beside(
+def make_keys_beside(
     key: jax.Array, lanes: int, start: Counter | None, mapped: Iterable[tuple[int, Any]]
 ) -> jax.Array:
     """Return a child for each lane, laid out as the arrays that are mapped beside them.
@@ -217,7 +217,7 @@ def _beside(key: jax.Array, leaf: Any, lanes: int, start: Counter | None, axis: 
     return children.row(key, (lanes,), start, _along(leaf, axis))
 
 
-def replicated(argument: str, key: jax.Array, mesh: Any) -> jax.Array:
+def replicate_key(argument: str, key: jax.Array, mesh: Any) -> jax.Array:
     """Place a concrete key on every device of a mesh, from wherever it lies now.
 
     Each process fills its own devices from its own copy, so that nothing is sent. Without

@@ -53,14 +53,14 @@ def counters(part: Any, impl: Impl, cure: str = "") -> tuple[Counter, ...]:
     """Return the counters that one static part of a path stands for, one after the other."""
     number = static_int(part)
     if isinstance(part, (str, bytes)):
-        counter = hashed(check_name(part))
+        counter = hash_part(check_name(part))
     elif number is None:
         raise _bad_part(part, cure)
     elif not (impl.cipher or 0 <= number < NARROW_END):
         wanted = "a position from 0 to 2**32 - 1, all that a key without a public cipher has"
         raise error(ArgumentValueError, "path", wanted, number, _NARROW_CURE)
     else:
-        counter = position(number) or hashed(number)
+        counter = position(number) or hash_part(number)
         return (counter,)
     if impl.cipher:
         return (counter,)
@@ -79,7 +79,7 @@ REMEMBERED = 256
 may be whole documents."""
 
 
-def hashed(part: str | bytes | int) -> Counter:
+def hash_part(part: str | bytes | int) -> Counter:
     """Return the counter of a name, or of an integer that is no position."""
     length = part.bit_length() // 8 if isinstance(part, int) else len(part)
     return _remembered(part) if length <= REMEMBERED else _hashed(part)
@@ -115,7 +115,7 @@ _BITS_AT_ONCE = 2048
 """Numbers of up to 640 digits are written whatever Python's limit is set to."""
 
 
-def array(part: Any, impl: Impl) -> Any:
+def check_array(part: Any, impl: Impl) -> Any:
     """Return an array part checked: as it is if JAX holds it, else as counters.
 
     NumPy arrays become words here, before JAX could cut int64 to int32.

@@ -7,7 +7,7 @@ from typing import Any
 
 import jax
 
-from keystream._checks.calls import call as called
+from keystream._checks.calls import call_function
 from keystream._checks.key import check_key, check_key_in_context
 from keystream._checks.tree import check_arrays
 from keystream._errors import BodyError, Words, error, summary
@@ -16,18 +16,18 @@ from keystream._impl import Impl, is_key_dtype
 Body = Callable[..., Any]
 
 
-def one_key(key: Any, call: str) -> Impl:
+def check_loop_key(key: Any, call: str) -> Impl:
     """Refuse all but one typed key, with the loop's call as it should be."""
     impl = check_key(key, call=call)
     check_key_in_context(impl, key)
     return impl
 
 
-def paired(body: Body) -> Body:
+def check_pair(body: Body) -> Body:
     """Hold what a body returns against `(carry, y)` and the carry that it was given."""
 
     def checked(before: Any, *args: Any) -> tuple[Any, Any]:
-        out = called("body(key, carry, x)", body, *args)
+        out = call_function("body(key, carry, x)", body, *args)
         if not isinstance(out, (tuple, list)) or len(out) != 2:
             cure = "For a step without output: return carry, None."
             raise error(BodyError, "body", "(carry, y)", out, cure, must="return")
@@ -61,9 +61,9 @@ class Steps:
         return last, jax.tree.unflatten(self._y_structure, ys)
 
 
-def next_value(body: Body, form: str, /, *args: Any) -> Any:
+def call_for_value(body: Body, form: str, /, *args: Any) -> Any:
     """Return what a body makes of the value that it is given last: one like it."""
-    out = called(form, body, *args)
+    out = call_function(form, body, *args)
     _like("a value", args[-1], out)
     return out
 

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from keystream._checks.calls import call
+from keystream._checks.calls import call_function
 from keystream._checks.key import check_impl
 from keystream._checks.numbers import check_start
 from keystream._checks.tree import check_arrays
@@ -20,7 +20,7 @@ from keystream._impl import Impl, is_typed_key
 from keystream._keys import children, program
 from keystream._keys.program import Function
 from keystream._keys.scheme import Counter, advance, array_counter, narrow, widen
-from keystream._loops.body import next_value, one_key
+from keystream._loops.body import call_for_value, check_loop_key
 from keystream._types import C, Numbers, Position
 
 
@@ -73,7 +73,7 @@ def fori_loop(
         >>> ks.fori_loop(0, 5, turn, 0, key=ks.key(42)).shape
         ()
     """
-    impl = one_key(key, "ks.fori_loop(lower, upper, body, init, key=key)")
+    impl = check_loop_key(key, "ks.fori_loop(lower, upper, body, init, key=key)")
     check_arrays("init", init)
     lower, upper = _bound("lower", lower, impl), _bound("upper", upper, impl)
     # A Python int has the dtype of the array beside it, unless that is an unsigned one.
@@ -95,7 +95,7 @@ def fori_loop(
 
     def turn(key: jax.Array, i: Any, val: list[Any]) -> list[Any]:
         before = jax.tree.unflatten(structure, val)
-        after = next_value(body, "body(key, i, val)", key, i, before)
+        after = call_for_value(body, "body(key, i, val)", key, i, before)
         return jax.tree.leaves(after)
 
     made = program.run(_make_fori, [turn], key, lower, upper, leaves, turns=turns)
@@ -173,7 +173,7 @@ def while_loop(
         >>> int(ks.while_loop(lambda val: val != 6, roll, 0, key=ks.key(42)))
         6
     """
-    impl = one_key(key, "ks.while_loop(cond, body, init, key=key)")
+    impl = check_loop_key(key, "ks.while_loop(cond, body, init, key=key)")
     check_arrays("init", init)
     first = children.start_counter(check_start(start, 1, impl), 1, impl)
     first = first or Counter(None, np.uint32(0))
@@ -181,11 +181,11 @@ def while_loop(
     leaves, structure = jax.tree.flatten(init)
 
     def more(val: list[Any]) -> list[Any]:
-        return [call("cond(val)", cond, jax.tree.unflatten(structure, val))]
+        return [call_function("cond(val)", cond, jax.tree.unflatten(structure, val))]
 
     def turn(key: jax.Array, val: list[Any]) -> list[Any]:
         before = jax.tree.unflatten(structure, val)
-        return jax.tree.leaves(next_value(body, "body(key, val)", key, before))
+        return jax.tree.leaves(call_for_value(body, "body(key, val)", key, before))
 
     first = widen(first) if impl.cipher else first
     made = program.run(_make_while, [more, turn], key, first, leaves)

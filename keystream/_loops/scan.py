@@ -19,7 +19,7 @@ from keystream._keys import children, program
 from keystream._keys.batches import fill
 from keystream._keys.program import Function, Leaves
 from keystream._keys.scheme import Counter, advance
-from keystream._loops.body import Steps, one_key, paired
+from keystream._loops.body import Steps, check_loop_key, check_pair
 from keystream._types import C, Numbers, Position, X, Y
 
 
@@ -83,11 +83,11 @@ def scan(
         >>> int(carry), ys.shape
         (6, (4,))
     """
-    impl = one_key(key, "ks.scan(body, init, xs, key=key)")
+    impl = check_loop_key(key, "ks.scan(body, init, xs, key=key)")
     check_arrays("init", init)
     steps = _length(xs, length)
     first = children.start_counter(check_start(start, steps, impl), steps, impl)
-    step = Steps(paired(body), init, xs)
+    step = Steps(check_pair(body), init, xs)
     made = program.run(
         _make_scan,
         [step],
@@ -175,10 +175,10 @@ def scan_carried(
         >>> key.shape, int(carry), ys.shape
         ((), 3, (3,))
     """
-    one_key(key, "ks.scan_carried(body, init, xs, key=key)")
+    check_loop_key(key, "ks.scan_carried(body, init, xs, key=key)")
     check_arrays("init", init)
     steps = _length(xs, length)
-    step = Steps(paired(body), init, xs)
+    step = Steps(check_pair(body), init, xs)
     key, *made = program.run(
         _make_scan_carried,
         [step],
@@ -254,7 +254,7 @@ def map(  # noqa: A001 - the name that JAX users look for, as in `lax.map`
         >>> ks.map(noisy, jnp.zeros(6, int), key=ks.key(42), batch_size=4).shape
         (6,)
     """
-    impl = one_key(key, "ks.map(body, xs, key=key)")
+    impl = check_loop_key(key, "ks.map(body, xs, key=key)")
     steps = _length(xs, None, "For draws without inputs: ks.sample(sampler, key, n).")
     if batch_size is not None:
         check_draws_in_lanes(impl, key)

@@ -13,7 +13,7 @@ from jax.interpreters import mlir
 from keystream import _compat
 from keystream._errors import ArgumentTypeError, error, public
 from keystream._speed import forms
-from keystream._speed.forms import FORMS, accelerated
+from keystream._speed.forms import FORMS, accelerated_rule
 
 PLATFORM = "cpu"
 _turn = threading.Lock()
@@ -104,7 +104,7 @@ def _switch_on() -> bool:
         before = {primitive: _rules(primitive) for primitive in FORMS}
         for primitive, rules in before.items():
             own = rules.get(PLATFORM)
-            rule = accelerated(FORMS[primitive], (own or rules[None]).rule)
+            rule = accelerated_rule(FORMS[primitive], (own or rules[None]).rule)
             _replaced[primitive] = own
             mlir.register_lowering(primitive, rule, platform=PLATFORM)
     except Exception as problem:  # whatever another version of JAX may raise here

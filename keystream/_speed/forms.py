@@ -42,7 +42,7 @@ class Form(NamedTuple):
     """The same for `jax.random.uniform`, which all float samplers stand on."""
 
 
-def accelerated(form: Form, stock: _compat.Rule) -> _compat.Rule:
+def accelerated_rule(form: Form, stock: _compat.Rule) -> _compat.Rule:
     """Return the rule that lowers a primitive by a form, where that one fits."""
 
     def rule(ctx: Any, *operands: Any, **params: Any) -> Sequence[Any]:

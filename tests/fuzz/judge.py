@@ -172,7 +172,7 @@ def _is_own(problem: BaseException) -> bool:
 
 
 _HOME = ks.__file__.removesuffix("__init__.py")
-_CALLS = _called.call.__code__
+_CALLS = _called.call_function.__code__
 """Here the user's function is called, which may be JAX's own or a class of Python's."""
 _RECORDER = f"{_HOME}_audit/recording/"
 """It stands between the user's code and JAX, and hands on what JAX raises."""

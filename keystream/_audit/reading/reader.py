@@ -39,7 +39,7 @@ from keystream._audit.reading.lineage import (
     from_words,
     to_words,
 )
-from keystream._impl import is_key_dtype, kind
+from keystream._impl import is_key_dtype, kind_of
 
 Value = tuple[int, "np.ndarray | None"]
 """What an operand was made from, and the handles of the keys in it."""
@@ -313,7 +313,7 @@ def is_key(aval: Any) -> bool:
 
 def impl_of(dtype: Any) -> str:
     """Return the name of a key dtype's implementation."""
-    return str(kind(dtype).impl)
+    return str(kind_of(dtype).impl)
 
 
 def owners_of(words: np.ndarray) -> Handles:

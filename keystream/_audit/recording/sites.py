@@ -11,7 +11,7 @@ from jax.interpreters import mlir
 
 from keystream import _compat
 from keystream._audit.recording.call_paths import Frame
-from keystream._impl import is_key_dtype, kind
+from keystream._impl import is_key_dtype, kind_of
 
 
 class Site(NamedTuple):
@@ -42,7 +42,7 @@ def site_of(what: str, avals_in: Any, avals_out: Any, params: dict[str, Any], **
     shape = params.get("shape", ())
     if what == "gamma":
         shape = avals_out[0].shape[len(keys.shape) :]
-    impl, width = kind(keys.dtype)
+    impl, width = kind_of(keys.dtype)
     return Site(
         what, str(impl), width, tuple(keys.shape), tuple(shape), params.get("bit_width", 0), **way
     )
@@ -69,7 +69,7 @@ def words_of(aval: Any, operand: Any) -> Value:
     """Return a value of the program as words."""
     if aval.dtype == UINT32:
         return Value(operand, aval.shape)
-    return Value(operand, (*aval.shape, kind(aval.dtype).words))
+    return Value(operand, (*aval.shape, kind_of(aval.dtype).words))
 
 
 def values_of(site: Site, avals_in: Any, operands: Any, results: Any) -> list[Value]:
