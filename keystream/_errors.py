@@ -90,7 +90,7 @@ class KeyAuditError(KeystreamError, AssertionError):
     report: Any = None
 
 
-class Words(str):
+class Phrase(str):
     """A phrase for the `got` of `error`, printed as it is."""
 
     __slots__ = ()
@@ -159,7 +159,7 @@ def unknown_name(
 
 def summary(value: object, depth: int = 0) -> str:
     """Describe a value in a few words: safe under tracing, never an array's contents."""
-    if isinstance(value, Words):
+    if isinstance(value, Phrase):
         return value
     if isinstance(value, np.generic) and value.dtype.kind not in "mM":
         value = value.item()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from typing import Any
 
-from keystream._errors import ImmutableError, Words, complete, error, summary
+from keystream._errors import ImmutableError, Phrase, complete, error, summary
 
 
 class Value:
@@ -30,7 +30,7 @@ class Value:
     def _immutable(self, name: str) -> ImmutableError:
         name = name if name.isidentifier() and len(name) < 40 else summary(name)
         cure = f"For another one: {self._another}."
-        got = Words("an assignment")
+        got = Phrase("an assignment")
         return complete(
             error(ImmutableError, name, "left as it is", got, cure), type(self).__name__
         )

@@ -21,7 +21,7 @@ from keystream import _compat
 from keystream._audit.places import is_jax, is_ours
 from keystream._checks.calls import call_function
 from keystream._checks.tree import check_arrays, check_leaves, flatten_with_path
-from keystream._errors import ArgumentTypeError, Words, error, summary
+from keystream._errors import ArgumentTypeError, Phrase, error, summary
 
 
 class Traced(NamedTuple):
@@ -60,7 +60,7 @@ def trace(fun: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
         if not (isinstance(cause, jax.errors.JAXTypeError) or _compat.is_compiled_call(cause)):
             raise
         wanted = "traceable, with arrays of which the values aren't known"
-        got = Words(f"{type(cause).__name__} in {_users_line(cause)}")
+        got = Phrase(f"{type(cause).__name__} in {_users_line(cause)}")
         cure = "To audit a run of it instead: ks.audit(fun, *args, run=True)."
         raise error(ArgumentTypeError, "fun", wanted, got, cure) from cause
     return Traced(closed, names)
@@ -128,7 +128,7 @@ def result_leaves(fun: Callable[..., Any], args: Any, kwargs: Any) -> list[Any]:
             if isinstance(out, Coroutine):
                 out.close()  # Python would warn of one that nobody waited for.
             wanted = "a function that does its work when it is called"
-            got = Words(f"{summary(fun)}, which returned {summary(out)}")
+            got = Phrase(f"{summary(fun)}, which returned {summary(out)}")
             raise error(ArgumentTypeError, "fun", wanted, got, cure)
     return check_leaves("fun", out, must="return")
 

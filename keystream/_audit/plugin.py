@@ -172,7 +172,7 @@ def level_of(item: pytest.Item) -> str | None:
 def _refuse(argument: str, wanted: str, got: str) -> NoReturn:
     words = importlib.import_module("keystream._errors")
     cure = 'For warnings and errors: @pytest.mark.audit_keys(level="warning").'
-    cls, got = words.ArgumentValueError, words.Words(got)
+    cls, got = words.ArgumentValueError, words.Phrase(got)
     refused = words.complete(words.error(cls, argument, wanted, got, cure), "audit_keys")
     pytest.fail(
         str(refused),

@@ -12,7 +12,7 @@ from keystream._errors import (
     ArgumentTypeError,
     ArgumentValueError,
     BodyError,
-    Words,
+    Phrase,
     error,
 )
 
@@ -49,7 +49,7 @@ _MOST_DIMS = 32
 def check_few_dims(argument: str, shape: tuple[int, ...]) -> None:
     """Refuse a key array of more dimensions than there can be `vmap`s."""
     if len(shape) > _MOST_DIMS:
-        wanted, got = f"of at most {_MOST_DIMS} dimensions", Words(f"{len(shape)} of them")
+        wanted, got = f"of at most {_MOST_DIMS} dimensions", Phrase(f"{len(shape)} of them")
         raise error(ArgumentValueError, argument, wanted, got)
 
 

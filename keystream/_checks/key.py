@@ -11,7 +11,7 @@ import numpy as np
 
 from keystream import _impl
 from keystream._checks.values import is_donated, static_int
-from keystream._errors import ArgumentValueError, KeyImplError, KeyTypeError, Words, error
+from keystream._errors import ArgumentValueError, KeyImplError, KeyTypeError, Phrase, error
 from keystream._impl import IMPLS, Impl, accepted_impl, is_legacy_key, is_typed_key
 
 
@@ -51,7 +51,7 @@ def check_keys(keys: object, *, argument: str = "keys") -> Impl:
 def _not_donated(keys: jax.Array, argument: str) -> None:
     if is_donated(keys):
         wanted = "one that wasn't donated (donate a copy: jax.random.clone(key))"
-        raise error(ArgumentValueError, argument, wanted, Words("a donated one"))
+        raise error(ArgumentValueError, argument, wanted, Phrase("a donated one"))
 
 
 def _to_key(value: object, others: tuple[object, ...] = (), call: str = "") -> str:

@@ -11,7 +11,7 @@ from keystream._errors import (
     ArgumentTypeError,
     ArgumentValueError,
     MeshAxisError,
-    Words,
+    Phrase,
     error,
 )
 
@@ -32,7 +32,7 @@ def check_mesh_in_context(argument: str, mesh: Any) -> None:
     context = jax.sharding.get_abstract_mesh()
     if context.empty or mesh.abstract_mesh == context:
         return
-    wanted, got = "the mesh in context", Words("another mesh")
+    wanted, got = "the mesh in context", Phrase("another mesh")
     cure = "For another: with jax.set_mesh(mesh): ..."
     if context.manual_axes:
         wanted, cure = "that of the mapped body around it", ""

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from keystream._errors import (
     ArgumentTypeError,
     ArgumentValueError,
-    Words,
+    Phrase,
     error,
     summary,
 )
@@ -37,7 +37,7 @@ def check_names(values: Iterable[object], *, argument: str = "names") -> tuple[s
     seen: set[str | bytes] = set()
     for each in names:
         if each in seen:
-            got = Words(f"{summary(each)} twice")
+            got = Phrase(f"{summary(each)} twice")
             cure = "For each of them once: ks.{caller}(key, tuple(dict.fromkeys(names)))."
             raise error(ArgumentValueError, argument, "distinct", got, cure)
         seen.add(each)

@@ -12,7 +12,7 @@ from typing import Any
 import jax
 
 from keystream._checks.values import check_not_donated
-from keystream._errors import ArgumentTypeError, ArgumentValueError, KeystreamError, Words, error
+from keystream._errors import ArgumentTypeError, ArgumentValueError, KeystreamError, Phrase, error
 
 
 def check_leaves(argument: str, tree: Any, *, must: str = "be") -> list[Any]:
@@ -39,7 +39,7 @@ def check_bounded(argument: str, tree: Any, *, must: str = "be") -> None:
     try:
         jax.tree.structure(tree)
     except (RecursionError, SystemError) as cause:
-        wanted, got = "a pytree of bounded depth", Words("one too deep, or that holds itself")
+        wanted, got = "a pytree of bounded depth", Phrase("one too deep, or that holds itself")
         raise error(ArgumentValueError, argument, wanted, got, must=must) from cause
     except Exception:
         return  # JAX's or an author's own error, or below a leaf.

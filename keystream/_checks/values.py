@@ -14,7 +14,7 @@ from jax import export
 
 from keystream._errors import (
     ArgumentValueError,
-    Words,
+    Phrase,
     error,
     summary,
 )
@@ -83,7 +83,7 @@ def is_donated(value: object) -> bool:
 def check_not_donated(argument: str, value: Any) -> None:
     """Refuse an array whose buffers are gone."""
     if is_donated(value):
-        got = Words(f"a donated one, {summary(value)}")
+        got = Phrase(f"a donated one, {summary(value)}")
         wanted = "an array that still has its buffers"
         raise error(ArgumentValueError, argument, wanted, got)
 

@@ -14,7 +14,7 @@ from keystream._checks.calls import call_function
 from keystream._checks.key import check_key, check_key_in_context
 from keystream._checks.tree import flatten_with_path
 from keystream._checks.values import is_symbolic
-from keystream._errors import ArgumentValueError, Words, error, public
+from keystream._errors import ArgumentValueError, Phrase, error, public
 from keystream._keys import children, scheme
 from keystream._keys import tree as key_tree
 from keystream._types import K, L, Leaf, Part
@@ -164,7 +164,7 @@ def split_tree(
     if len(set(plan.ends)) < len(plan.ends):
         ends = plan.ends
         twice = next(leaves[i][0] for i, end in enumerate(ends) if end in ends[:i])
-        where = Words(f"two at {jax.tree_util.keystr(twice)}")
+        where = Phrase(f"two at {jax.tree_util.keystr(twice)}")
         raise error(ArgumentValueError, "tree", "of leaves with distinct paths", where)
     return jax.tree.unflatten(structure, key_tree.tree_keys(key, plan))
 
@@ -173,7 +173,7 @@ def _broadcast(shape: tuple[int, ...], other: tuple[int, ...]) -> tuple[int, ...
     try:
         return jnp.broadcast_shapes(shape, other)
     except ValueError:
-        got = Words(f"{shape} and {other}")
+        got = Phrase(f"{shape} and {other}")
         cure = "For every pair: ks.derive(key, a[:, None], b[None, :])."
         wanted = "of arrays whose shapes broadcast"
         raise error(ArgumentValueError, "path", wanted, got, cure) from None

@@ -19,7 +19,7 @@ from keystream._errors import (
     ArgumentValueError,
     KeyImplError,
     KeyTypeError,
-    Words,
+    Phrase,
     error,
     public,
 )
@@ -205,7 +205,7 @@ def _impl_name(impl: Any) -> str:
     known = IMPLS.get(kind) if kind else None
     if known is None or known.refused:
         why = f"; {known.refused}" if known else ""
-        got = kind or Words(str(impl))
+        got = kind or Phrase(str(impl))
         raise error(KeyImplError, "impl", f"one of {accepted}{why}", got)
     return str(kind)
 

@@ -12,7 +12,7 @@ import numpy as np
 from keystream._checks.numbers import check_integer
 from keystream._checks.values import is_traced
 from keystream._devices.exchange import check_timeout, exchange, group_processes
-from keystream._errors import ArgumentTypeError, SeedsDifferError, Words, error, public, summary
+from keystream._errors import ArgumentTypeError, Phrase, SeedsDifferError, error, public, summary
 
 
 @public
@@ -69,7 +69,7 @@ def agree_on_seed(
     said = [text.decode().split() for text in texts]
     given = [int(digits, 16) if kind == "given" else None for kind, digits in said]
     if len(set(given)) > 1:
-        got = Words(group_processes(given, lambda one: "no seed" if one is None else summary(one)))
+        got = Phrase(group_processes(given, lambda one: "no seed" if one is None else summary(one)))
         cure = (
             "For a fixed seed, the same everywhere: ks.agree_on_seed(42). "
             "For a fresh one: ks.agree_on_seed()."

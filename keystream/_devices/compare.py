@@ -19,7 +19,7 @@ from keystream._devices.exchange import check_timeout, exchange
 from keystream._errors import (
     KeysDifferError,
     KeysEqualError,
-    Words,
+    Phrase,
     error,
     public,
 )
@@ -66,7 +66,7 @@ def check_distinct(keys: jax.Array, /, *, timeout: float = 60.0) -> None:
         at, there = (_place(np.unravel_index(held[1], keys.shape)) for held in (first, place))
         more = f", {count} repeats in all" if count > 1 else ""
         cure = "For one key per shard: ks.shard_keys(key, mesh, spec)."
-        got = Words(f"equal keys at {at} on {device} and {there} on {other}{more}")
+        got = Phrase(f"equal keys at {at} on {device} and {there} on {other}{more}")
         raise error(KeysEqualError, "keys", "distinct", got, cure)
 
 
@@ -124,7 +124,7 @@ def check_replicated(key: jax.Array, /, *, timeout: float = 60.0) -> None:
     if found:
         place, where, others = found
         at = f" at {_place(place)}" if place else ""
-        got = Words(f"a key{at} on {where} that differs from {', '.join(others)}")
+        got = Phrase(f"a key{at} on {where} that differs from {', '.join(others)}")
         cure = (
             "To make it so: jax.device_put(jax.device_put(key, jax.devices()[0]), "
             "jax.sharding.NamedSharding(mesh, jax.P()))."

@@ -14,7 +14,7 @@ from keystream._errors import (
     ArgumentTypeError,
     ArgumentValueError,
     PeerError,
-    Words,
+    Phrase,
     complete,
     error,
 )
@@ -65,7 +65,7 @@ def exchange(name: str, argument: str, message: bytes, timeout: float) -> list[b
     """
     left = next((t for t in threading.enumerate() if isinstance(t, _Asking)), None)
     if left is not None:
-        got = Words(f"ks.{left.function} still waiting for them")
+        got = Phrase(f"ks.{left.function} still waiting for them")
         raise _peer_error(name, "done with the call before", got, _LEAVE)
     asking = _Asking(name, message)
     asking.start()
@@ -74,20 +74,20 @@ def exchange(name: str, argument: str, message: bytes, timeout: float) -> list[b
     if asking.answer is None:
         if asking.failure is None:
             end = "after which this process can do no more collectives"
-            got = Words(f"no answer within {timeout:g} s, {end}")
+            got = Phrase(f"no answer within {timeout:g} s, {end}")
         else:
             told = str(asking.failure).strip().splitlines() or [type(asking.failure).__name__]
-            got = Words(f"a failure of the connection ({told[0]})")
+            got = Phrase(f"a failure of the connection ({told[0]})")
         cure = f"{cure} {_LEAVE}"
         raise _peer_error(name, "all there", got, cure) from asking.failure
     functions, messages = asking.answer
     if not messages:
-        got = Words(group_processes(functions, "ks.{}".format))
+        got = Phrase(group_processes(functions, "ks.{}".format))
         raise _peer_error(name, "all in one call", got, cure)
     return messages
 
 
-def _peer_error(name: str, wanted: str, got: Words, cure: str) -> PeerError:
+def _peer_error(name: str, wanted: str, got: Phrase, cure: str) -> PeerError:
     return complete(error(PeerError, "processes", wanted, got, cure), name)
 
 

@@ -19,7 +19,7 @@ from keystream._checks.values import is_traced
 from keystream._errors import (
     ArgumentTypeError,
     ArgumentValueError,
-    Words,
+    Phrase,
     error,
     public,
 )
@@ -115,7 +115,7 @@ def shard_map(
         # What a body around this one is mapped over is in pieces already.
         around = jax.sharding.get_abstract_mesh().manual_axes
         if around and not _compat.NESTED_INDEX:
-            wanted, got = "0.10.1 or newer inside of another mapped body", Words(jax.__version__)
+            wanted, got = "0.10.1 or newer inside of another mapped body", Phrase(jax.__version__)
             cure = "For one body over all axes: axis_names=frozenset()."
             raise error(ArgumentValueError, "jax", wanted, got, cure)
 
@@ -129,7 +129,7 @@ def shard_map(
         except Exception as cause:
             if around and type(cause) is Exception and not cause.args:  # JAX has no words here
                 wanted, run = "compiled inside another mapped body", "a call that is run at once"
-                told = error(ArgumentValueError, "fun", wanted, Words(run), _COMPILED)
+                told = error(ArgumentValueError, "fun", wanted, Phrase(run), _COMPILED)
                 raise told from cause
             if body.failed or not isinstance(cause, (TypeError, ValueError)):
                 raise

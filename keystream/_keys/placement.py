@@ -16,7 +16,7 @@ from keystream import _compat, _impl
 from keystream._checks.mesh import axis_names, check_axes, check_mesh_in_context
 from keystream._checks.numbers import check_size
 from keystream._checks.values import is_traced, size_of
-from keystream._errors import ArgumentTypeError, ArgumentValueError, Words, error, summary
+from keystream._errors import ArgumentTypeError, ArgumentValueError, Phrase, error, summary
 from keystream._impl import NARROW_END
 from keystream._keys import children
 from keystream._keys.scheme import Counter, advance
@@ -43,7 +43,7 @@ def resolve(shape: tuple[int, ...], out_sharding: Any, argument: str = "out_shar
         check_mesh_in_context(argument, concrete)
     if len(spec) > len(shape):
         wanted = f"a spec of at most {len(shape)} dimensions, one for each of shape"
-        raise error(ArgumentValueError, argument, wanted, Words(str(spec)))
+        raise error(ArgumentValueError, argument, wanted, Phrase(str(spec)))
     taken = set() if concrete is not None else set(getattr(mesh, "manual_axes", ()))
     free = [name for name in mesh.axis_names if name not in taken]
     axes = spec_axes(argument, spec, free)
@@ -67,7 +67,7 @@ def spec_axes(argument: str, spec: PartitionSpec, known: Sequence[Any]) -> list[
     """Return the mesh axes of each dimension of a spec, each of them known."""
     if PartitionSpec.UNCONSTRAINED in spec:
         wanted = "a spec without UNCONSTRAINED"
-        raise error(ArgumentValueError, argument, wanted, Words(str(spec)))
+        raise error(ArgumentValueError, argument, wanted, Phrase(str(spec)))
     axes = [() if entry is None else axis_names(entry) for entry in spec]
     check_axes(argument, tuple(itertools.chain(*axes)), known)
     return axes
@@ -84,7 +84,7 @@ def _mesh_and_spec(out_sharding: Any) -> tuple[Any, PartitionSpec, Any]:
         if context.empty:
             cure = "To put one in context: with jax.set_mesh(mesh): ..."
             wanted = "a NamedSharding where no mesh is in context"
-            raise error(ArgumentTypeError, "out_sharding", wanted, Words(str(out_sharding)), cure)
+            raise error(ArgumentTypeError, "out_sharding", wanted, Phrase(str(out_sharding)), cure)
         return context, out_sharding, None
     cure = "For a mesh: jax.sharding.NamedSharding(mesh, jax.P('data'))."
     wanted = "a NamedSharding or a PartitionSpec"
@@ -226,7 +226,7 @@ def replicate_key(argument: str, key: jax.Array, mesh: Any) -> jax.Array:
     mesh = _compat.mesh_in_context() if mesh is None else mesh
     if not isinstance(mesh, jax.sharding.Mesh):
         if mesh is not None and not is_traced(jax.random.key_data(key)):
-            wanted, got = "over a mesh of devices outside of jit", Words("an abstract mesh")
+            wanted, got = "over a mesh of devices outside of jit", Phrase("an abstract mesh")
             cure = 'To make one: jax.make_mesh((8,), ("data",)).'
             raise error(ArgumentTypeError, argument, wanted, got, cure)
         return key

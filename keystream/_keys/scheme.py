@@ -20,7 +20,7 @@ import numpy as np
 
 from keystream._checks.names import check_name
 from keystream._checks.values import check_not_donated, is_integer_dtype, is_traced, static_int
-from keystream._errors import ArgumentTypeError, ArgumentValueError, Words, error, summary
+from keystream._errors import ArgumentTypeError, ArgumentValueError, Phrase, error, summary
 from keystream._impl import NARROW_END, POSITIONS_END, Impl, is_typed_key
 
 SCHEME: int = 1
@@ -123,7 +123,7 @@ def check_array(part: Any, impl: Impl) -> Any:
     if is_typed_key(part) or not isinstance(part, (jax.Array, np.ndarray)):
         raise _bad_part(part)
     if isinstance(part, np.ma.MaskedArray):
-        wanted, got = "of arrays without a mask", Words("a masked array")
+        wanted, got = "of arrays without a mask", Phrase("a masked array")
         cure = "For what isn't masked: ks.derive(key, ids.compressed())."
         raise error(ArgumentTypeError, "path", wanted, got, cure)
     if not is_integer_dtype(part):
@@ -159,7 +159,7 @@ def _check_range(part: Any, impl: Impl) -> None:
         least, most = int(held.min()), int(held.max())
         if least < lowest or most >= end:
             wanted = f"of positions from {_power(lowest)} to {_power(end)} - 1"
-            got = Words(f"{summary(part)} with others among them")
+            got = Phrase(f"{summary(part)} with others among them")
             cure = "" if impl.cipher else _NARROW_CURE
             raise error(ArgumentValueError, "path", wanted, got, cure)
 

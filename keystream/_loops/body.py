@@ -10,7 +10,7 @@ import jax
 from keystream._checks.calls import call_function
 from keystream._checks.key import check_key, check_key_in_context
 from keystream._checks.tree import check_arrays
-from keystream._errors import BodyError, Words, error, summary
+from keystream._errors import BodyError, Phrase, error, summary
 from keystream._impl import Impl, is_key_dtype
 
 Body = Callable[..., Any]
@@ -76,7 +76,7 @@ def _like(returned: str, before: Any, after: Any) -> None:
     alike = structures[0] == structures[1]
     if not (alike and all(_fits(*pair) for pair in zip(old, new, strict=True))):
         wanted = f"{returned} like the one it was given ({_outline(before)})"
-        raise error(BodyError, "body", wanted, Words(_outline(after)), must="return")
+        raise error(BodyError, "body", wanted, Phrase(_outline(after)), must="return")
 
 
 def _fits(before: Any, after: Any) -> bool:

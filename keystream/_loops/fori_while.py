@@ -15,7 +15,7 @@ from keystream._checks.key import check_impl
 from keystream._checks.numbers import check_start
 from keystream._checks.tree import check_arrays
 from keystream._checks.values import check_not_donated, is_integer_dtype, is_traced, static_int
-from keystream._errors import ArgumentTypeError, ArgumentValueError, Words, error, public
+from keystream._errors import ArgumentTypeError, ArgumentValueError, Phrase, error, public
 from keystream._impl import Impl, is_typed_key
 from keystream._keys import children, program
 from keystream._keys.program import Function
@@ -81,7 +81,7 @@ def fori_loop(
     plain = any(isinstance(bound, int) for bound in (lower, upper))
     unsigned = any(kind.kind == "u" for kind in kinds)
     if kinds[0] != kinds[1] and (unsigned or not plain):
-        wanted, got = "of lower's dtype", Words(f"{kinds[1]} for {kinds[0]}")
+        wanted, got = "of lower's dtype", Phrase(f"{kinds[1]} for {kinds[0]}")
         raise error(ArgumentTypeError, "upper", wanted, got)
     turns = None
     if not is_traced(lower, upper):

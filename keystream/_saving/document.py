@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 
 from keystream._checks.values import size_of
-from keystream._errors import KeystreamError, SavedError, Words, error, summary
+from keystream._errors import KeystreamError, Phrase, SavedError, error, summary
 from keystream._impl import IMPLS, NARROW_END, POSITIONS_END
 from keystream._keys.scheme import SCHEME
 
@@ -95,13 +95,13 @@ class Source(NamedTuple):
         return error(SavedError, argument, requirement, got, cure, must=must)
 
 
-def differing(wanted: Iterable[Any], got: Iterable[Any]) -> Words:
+def differing(wanted: Iterable[Any], got: Iterable[Any]) -> Phrase:
     """Say which names are missing and which are there besides."""
     # By their texts, since 1 == True.
     asked, found = ({repr(name): summary(name) for name in names} for names in (wanted, got))
     missing = [f"no {asked[each]}" for each in asked if each not in found]
     besides = [f"also {found[each]}" for each in found if each not in asked]
-    return Words(", ".join((missing + besides)[:8]))
+    return Phrase(", ".join((missing + besides)[:8]))
 
 
 def positions(words: np.ndarray) -> list[int]:
@@ -203,12 +203,12 @@ class Arrays:
 
     def _read(self, name: str) -> np.ndarray:
         if name not in self._unread:
-            raise self._source.fault(f"an array {summary(name)}", Words("none"), must="hold")
+            raise self._source.fault(f"an array {summary(name)}", Phrase("none"), must="hold")
         self._unread.remove(name)
         try:
             return np.asarray(self._words[name])
         except Exception as cause:  # a zip file or a device may fail in any way
-            got = Words(f"{type(cause).__name__} from it")
+            got = Phrase(f"{type(cause).__name__} from it")
             raise self._fault(name, "readable", got) from cause
 
     def _fault(self, name: str, wanted: str, got: object) -> SavedError:
@@ -225,14 +225,14 @@ def read(source: Source, text: str, arrays: Arrays | None = None) -> Node:
         if isinstance(cause, json.JSONDecodeError):
             got = f"a break at character {cause.pos} of {len(text)} ({cause.msg})"
         wanted = "JSON as keystream writes it"
-        raise source.fault(wanted, Words(got), source.earlier) from None
+        raise source.fault(wanted, Phrase(got), source.earlier) from None
     if not isinstance(found, dict) or found.get("format") != FORMAT:
-        raise source.fault("what keystream wrote", Words("other JSON"), source.earlier)
+        raise source.fault("what keystream wrote", Phrase("other JSON"), source.earlier)
     version = found.get("version")
     if type(version) is not int or version != VERSION:
         wanted = f"of format version {VERSION}, the newest that this keystream reads"
         got = f"version {summary(version)}"
-        raise source.fault(wanted, Words(got), "Upgrade keystream to read it.")
+        raise source.fault(wanted, Phrase(got), "Upgrade keystream to read it.")
     if set(found) != set(FIELDS):
         wanted = f"the fields {', '.join(FIELDS)}"
         raise source.fault(wanted, differing(FIELDS, found), source.earlier, must="hold")
@@ -242,11 +242,11 @@ def read(source: Source, text: str, arrays: Arrays | None = None) -> Node:
     inner = {"format": FORMAT, "version": VERSION, "scheme": scheme, "tree": write(node)}
     if type(scheme) is not int or checksum(inner) != found["checksum"]:
         wanted = "the content that its checksum was made of"
-        raise source.fault(wanted, Words("another"), source.earlier, must="hold")
+        raise source.fault(wanted, Phrase("another"), source.earlier, must="hold")
     if scheme != SCHEME:
         wanted = f"of derivation scheme {SCHEME}, as this keystream has it"
         got = f"scheme {scheme}"
-        raise source.fault(wanted, Words(got), "Load it with the keystream that wrote it.")
+        raise source.fault(wanted, Phrase(got), "Load it with the keystream that wrote it.")
     return node
 
 
@@ -262,7 +262,7 @@ def _parse(source: Source, raw: Any, arrays: Arrays | None, at: str = "", depth:
         node = None
     if node is None:
         wanted = "a node as keystream writes it"
-        raise source.fault(wanted, Words("another"), source.earlier, at=at)
+        raise source.fault(wanted, Phrase("another"), source.earlier, at=at)
     return node
 
 

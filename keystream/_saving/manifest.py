@@ -11,7 +11,7 @@ from keystream._errors import (
     ArgumentTypeError,
     ArgumentValueError,
     ManifestError,
-    Words,
+    Phrase,
     error,
     public,
     summary,
@@ -144,7 +144,7 @@ def check_manifest(manifest: Mapping[str, Any]) -> dict[str, Difference]:
     found = _differences(saved, _here())
     if any(each.changes in ("keys", "draws") for each in found.values()):
         wanted = "the keys and draws of this program"
-        got = Words(_describe(found))
+        got = Phrase(_describe(found))
         raise error(ManifestError, "manifest", wanted, got, _cure(found), must="describe")
     return found
 
@@ -172,14 +172,14 @@ def _check(manifest: object) -> dict[str, Any]:
         raise error(ArgumentTypeError, "manifest", wanted, manifest, cure)
     for name in (*REQUIRED, *CANARIES):
         if name not in manifest:
-            wanted, got = f"the entry {name!r}", Words("none")
+            wanted, got = f"the entry {name!r}", Phrase("none")
             raise error(ArgumentValueError, "manifest", wanted, got, must="hold")
     for name, value in manifest.items():
         if name in ENTRIES and not ENTRIES[name].fits(value):
             wanted = f"{name!r} as ks.manifest() returns it"
             raise error(ArgumentTypeError, "manifest", wanted, value, must="hold")
     if not 1 <= manifest["manifest"] <= FORMAT:
-        wanted, got = f"of format {FORMAT}", Words(f"format {manifest['manifest']}")
+        wanted, got = f"of format {FORMAT}", Phrase(f"format {manifest['manifest']}")
         cure = "For one of this keystream: ks.manifest()."
         raise error(ArgumentValueError, "manifest", wanted, got, cure)
     return dict(manifest)

@@ -8,7 +8,7 @@ from typing import Any, overload
 
 import numpy as np
 
-from keystream._errors import ArgumentTypeError, Words, error, public
+from keystream._errors import ArgumentTypeError, Phrase, error, public
 from keystream._saving.document import HEADER, Arrays, Source, read, seal, write
 from keystream._saving.tree import ANY, build, take
 from keystream._types import T
@@ -113,7 +113,7 @@ def loads(text: str, /, *, like: Any = None) -> Any:
     if not isinstance(given, str):
         raise error(ArgumentTypeError, "text", "a str", _type_of(given), cure)
     if text and not text.lstrip().startswith("{"):  # it may be where a document lies
-        got = Words(f"{len(text)} characters that don't begin with a brace")
+        got = Phrase(f"{len(text)} characters that don't begin with a brace")
         raise source.fault("JSON as keystream writes it", got, cure)
     return build(source, read(source, text), ANY if like is None else like)
 
@@ -217,6 +217,6 @@ def from_words(words: Mapping[str, Any], /, *, like: Any = None) -> Any:
     return build(source, read(source, arrays.text(), arrays), ANY if like is None else like)
 
 
-def _type_of(value: object) -> Words:
+def _type_of(value: object) -> Phrase:
     """Name a type alone: in a text of the wrong type there may be keys."""
-    return Words(type(value).__name__)
+    return Phrase(type(value).__name__)

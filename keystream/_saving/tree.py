@@ -15,8 +15,8 @@ from keystream._errors import (
     ArgumentValueError,
     KeyImplError,
     KeyTypeError,
+    Phrase,
     SavedError,
-    Words,
     error,
     summary,
 )
@@ -81,7 +81,7 @@ def take(tree: Any, place: str = "tree", depth: int = 0) -> Node:
     """Return the node of a tree; refuse what can't be saved, saying where it is."""
     if depth > DEPTH:
         wanted = f"at most {DEPTH} levels below the top"
-        raise error(ArgumentValueError, "tree", wanted, Words("more"))
+        raise error(ArgumentValueError, "tree", wanted, Phrase("more"))
     if tree is None:
         return None
     if is_typed_key(tree):
@@ -116,7 +116,7 @@ def _take_stream(stream: Any, place: str) -> StreamNode:
     key, words = stream.tree_flatten()[0] if type(stream) is Stream else (stream, None)
     if not is_typed_key(key) or not _are_words(words, key):
         wanted, cure = "a Stream of a key and its position", "For a fresh one: ks.Stream(key)."
-        got = Words(repr(stream)) if type(stream) is Stream else stream
+        got = Phrase(repr(stream)) if type(stream) is Stream else stream
         raise error(KeyTypeError, place, wanted, got, cure)
     keys = _take_keys(key, place)
     _check_held(words, place)
@@ -125,7 +125,7 @@ def _take_stream(stream: Any, place: str) -> StreamNode:
     if any(each >= end for each in node.positions):
         wanted = f"at positions below 2**{end.bit_length() - 1}"
         cure = "For a stream of its own: ks.Stream(ks.derive(key, 'more'))."
-        raise error(ArgumentValueError, place, wanted, Words("one beyond"), cure)
+        raise error(ArgumentValueError, place, wanted, Phrase("one beyond"), cure)
     return node
 
 
@@ -141,7 +141,7 @@ def _not_ours(leaf: Any, place: str) -> KeyTypeError:
         cure = "It can't be saved, a stream can: ks.Stream(key)."
     cure = legacy_cure(leaf) or cure
     abstract = isinstance(leaf, jax.ShapeDtypeStruct)
-    got = Words(f"the ShapeDtypeStruct of {summary(leaf)}") if abstract else leaf
+    got = Phrase(f"the ShapeDtypeStruct of {summary(leaf)}") if abstract else leaf
     return error(KeyTypeError, place, wanted, got, cure)
 
 
@@ -153,7 +153,7 @@ def _check_held(array: Any, place: str) -> None:
     check_not_donated(place, array)
     if isinstance(array, jax.Array) and not _is_held(array):
         wanted = "held by this process as a whole"
-        got = Words(f"{summary(array)} with parts on other processes")
+        got = Phrase(f"{summary(array)} with parts on other processes")
         cure = (
             "For this process's parts: "
             "ks.{caller}([shard.data for shard in keys.addressable_shards])."
@@ -189,7 +189,7 @@ def _build_keys(source: Source, node: KeysNode, at: str) -> jax.Array:
     if known is None or known.refused:
         which = "of " + ", ".join(n for n, each in _impl.IMPLS.items() if not each.refused)
         argument = f"{source.argument} at {at}" if at else source.argument
-        got = Words(f"keys of {summary(node.impl)}")
+        got = Phrase(f"keys of {summary(node.impl)}")
         raise error(KeyImplError, argument, which, got)
     words = node.words.reshape(*node.shape, known.words)
     # Inside a traced function too they are constants.
@@ -212,7 +212,7 @@ def _build_container(source: Source, node: Container, like: Any, asked: Any, at:
     elif node.kind == "node":
         cure = "To put it into a tree of its structure: "
         cure += f"ks.{source.function}({source.argument}, like=tree)."
-        got = Words(f"None for {_describe(node)} at {at or 'the top'}")
+        got = Phrase(f"None for {_describe(node)} at {at or 'the top'}")
         wanted = "a tree of the same structure"
         raise error(SavedError, "like", wanted, got, cure)
     else:
@@ -283,7 +283,7 @@ def _check_alike(source: Source, node: Container, asked: Any, at: str) -> None:
 
 def _unlike(source: Source, at: str, wanted: str, got: str, *, must: str = "be") -> SavedError:
     cure = f"To see what was saved: json.loads({source.document})['tree']."
-    return error(SavedError, f"like{at}", wanted, Words(got), cure, must=must)
+    return error(SavedError, f"like{at}", wanted, Phrase(got), cure, must=must)
 
 
 def _describe(value: Any) -> str:

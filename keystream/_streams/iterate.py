@@ -13,7 +13,7 @@ from keystream import _impl
 from keystream._checks.key import check_concrete, check_key, check_key_in_context
 from keystream._checks.numbers import check_start
 from keystream._checks.values import is_traced
-from keystream._errors import ArgumentTypeError, ArgumentValueError, Words, error, public
+from keystream._errors import ArgumentTypeError, ArgumentValueError, Phrase, error, public
 from keystream._impl import NARROW_END, POSITIONS_END
 from keystream._keys import children, on_host
 from keystream._keys.scheme import Counter
@@ -117,7 +117,7 @@ class KeyIterator(Iterator[jax.Array]):
     @functools.partial(public, name="iter_keys")
     def __reduce__(self) -> NoReturn:
         # A copy would hand out the same keys once more.
-        wanted, got = "one, not copied or pickled", Words("a copy")
+        wanted, got = "one, not copied or pickled", Phrase("a copy")
         cure = "For a place that can be saved: ks.Stream(key)."
         raise error(ArgumentTypeError, "iterator", wanted, got, cure)
 
@@ -126,7 +126,7 @@ class KeyIterator(Iterator[jax.Array]):
         """Return the keys from a position on that are made in one go."""
         if first >= self._end:
             cure = "For keys of their own: ks.iter_keys(ks.derive(key, 'more'))."
-            got = Words(f"a call after position {self._end - 1}")
+            got = Phrase(f"a call after position {self._end - 1}")
             raise error(ArgumentValueError, "position", "below its end", got, cure)
         count = min(BLOCK, self._end - first)
         places = np.uint64(first) + np.arange(count, dtype=np.uint64)

@@ -15,7 +15,7 @@ from keystream._errors import (
     ArgumentTypeError,
     ArgumentValueError,
     KeyTypeError,
-    Words,
+    Phrase,
     error,
     public,
     summary,
@@ -301,13 +301,13 @@ class Stream(Value):
         """Refuse all but one stream; return the implementation of its key."""
         if not is_typed_key(self._key) or not _is_words(self._words):
             cure = "For a fresh one: ks.Stream(key)."
-            got = Words(f"{summary(self._key)} and {summary(self._words)}")
+            got = Phrase(f"{summary(self._key)} and {summary(self._words)}")
             wanted = "a typed key and two uint32 words"
             raise error(KeyTypeError, "stream", wanted, got, cure, must="hold")
         if not _is_one(self):
             subject = "streams" if each.startswith("streams") else "stream"
             cure = f"For each of them: jax.vmap(lambda {subject}: {each})(several)."
-            got = Words(f"several, {summary(self._key)}")
+            got = Phrase(f"several, {summary(self._key)}")
             raise error(KeyTypeError, subject, "one", got, cure)
         if _is_donated(self):
             raise _donated()
@@ -322,7 +322,7 @@ class Stream(Value):
         if place is None or place + step < end:
             return None if place is None else place + step
         wanted = f"such that the stream stays below 2**{end.bit_length() - 1}"
-        got = Words(f"{step} from position {place}")
+        got = Phrase(f"{step} from position {place}")
         cure = "For a stream of its own: ks.Stream(ks.derive(key, 'more'))."
         raise error(ArgumentValueError, argument, wanted, got, cure)
 
@@ -369,7 +369,7 @@ def _equal(one: Any, other: Any) -> bool:
 
 def _donated() -> ArgumentValueError:
     wanted = "one that wasn't donated (go on with the one that came back)"
-    return error(ArgumentValueError, "stream", wanted, Words("a donated one"))
+    return error(ArgumentValueError, "stream", wanted, Phrase("a donated one"))
 
 
 def _is_donated(stream: Stream) -> bool:

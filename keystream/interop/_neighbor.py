@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-from keystream._errors import ArgumentTypeError, KeystreamError, Words, error
+from keystream._errors import ArgumentTypeError, KeystreamError, Phrase, error
 
 
 class NeighborMissingError(KeystreamError, ImportError):
@@ -21,7 +21,7 @@ def neighbor(module: str, package: str) -> Any:
         return importlib.import_module(module)
     except Exception as reason:  # one of another version may fail in any way
         kind = "ImportError" if isinstance(reason, ImportError) else type(reason).__name__
-        got = Words(f"{'an' if kind[0] in 'AEIOU' else 'a'} {kind} ({reason})")
+        got = Phrase(f"{'an' if kind[0] in 'AEIOU' else 'a'} {kind} ({reason})")
         cure = f"In a shell: pip install '{package}'."
         raise error(NeighborMissingError, module, "installed", got, cure) from reason
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from keystream._checks.key import check_key
 from keystream._checks.values import is_traced
-from keystream._errors import ArgumentTypeError, ArgumentValueError, Words, complete, error, public
+from keystream._errors import ArgumentTypeError, ArgumentValueError, Phrase, complete, error, public
 from keystream._impl import NARROW_END, concrete_words
 from keystream._streams.stream import Stream
 from keystream._streams.streams import Streams
@@ -160,7 +160,7 @@ def narrow(argument: str, stream: Stream, end: int, cure: str) -> tuple[jax.Arra
     check_key(stream._key, argument=f"the key of {argument}", each=each)
     if not is_traced(stream.words) and stream.position >= end:
         wanted = f"at a position below 2**{end.bit_length() - 1}"
-        got = Words(f"one at {stream.position}")
+        got = Phrase(f"one at {stream.position}")
         raise error(ArgumentValueError, argument, wanted, got, cure)
     key, words = jax.tree.leaves(stream.skip(0))  # a copy: the stream's own can be donated
     return key, words[1]
@@ -177,7 +177,7 @@ def warn_shared(caller: str, argument: str, keys: dict[str, jax.Array]) -> None:
     for one, other in itertools.combinations(words, 2):
         if words[one] == words[other]:
             wanted = "a key of its own for each name"
-            got = Words(f"one key for {one!r} and {other!r}, which draw the same numbers")
+            got = Phrase(f"one key for {one!r} and {other!r}, which draw the same numbers")
             cure = f"For keys of their own: nnx.Rngs(**ks.split(key, ({one!r}, {other!r})))."
             told = error(ArgumentValueError, argument, wanted, got, cure, must="hold")
             warnings.warn(str(complete(told, caller)), RuntimeWarning, stacklevel=3)

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from keystream._checks.key import check_key
-from keystream._errors import ArgumentValueError, Words, error, public
+from keystream._errors import ArgumentValueError, Phrase, error, public
 from keystream._streams.stream import Stream
 from keystream.interop._neighbor import instance, neighbor
 from keystream.interop._nnx import narrow
@@ -67,7 +67,7 @@ def to_stateful(stream: Stream, /) -> StatefulPRNG:
     try:
         counter = jax.new_ref(count.astype(jnp.result_type(int)))
     except ValueError as cause:  # A shard_map that runs at once has no place for one.
-        wanted, got = "where a Ref can be made", Words("a shard_map that isn't compiled")
+        wanted, got = "where a Ref can be made", Phrase("a shard_map that isn't compiled")
         cure = "To compile it: jax.jit(fun)(key)."
         raise error(ArgumentValueError, "stream", wanted, got, cure, must="be converted") from cause
     rng: StatefulPRNG = module.StatefulPRNG(key, counter)

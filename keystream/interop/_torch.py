@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import jax
 import numpy as np
 
-from keystream._errors import Words, error, public
+from keystream._errors import Phrase, error, public
 from keystream.interop._entropy import entropy
 from keystream.interop._neighbor import NeighborMissingError, neighbor
 
@@ -84,7 +84,7 @@ def _fill(held: np.ndarray, seed: int) -> None:
     # the low half of the seed: if that stands elsewhere, nothing is written.
     if held.size != _STATE_BYTES or int(held.view(np.uint64)[_FIRST]) != seed & 0xFFFFFFFF:
         wanted = "one whose generator has 624 words where torch 2 has them"
-        got = Words("another layout")
+        got = Phrase("another layout")
         cure = "For a seed of 64 bits: generator.manual_seed(interop.int_seed(key, bits=64))."
         raise error(NeighborMissingError, "torch", wanted, got, cure)
     held.view(np.uint64)[_FIRST : _FIRST + _STATE_WORDS] = mersenne(seed)

@@ -19,7 +19,7 @@ import jax
 from keystream import _compat
 from keystream._audit.recording import compiled_ahead, install, recordings, waiting
 from keystream._audit.recording.recordings import Recording
-from keystream._errors import RecordingError, Words, complete, error
+from keystream._errors import Phrase, RecordingError, complete, error
 
 
 @contextlib.contextmanager
@@ -34,7 +34,7 @@ def record_uses() -> Iterator[Recording]:
             until_the_end.enter_context(install.install_rules())
             until_the_end.enter_context(compiled_ahead.watch())
         except Exception as problem:  # whatever another version of JAX may raise here
-            got = Words(f"{jax.__version__} ({problem!r})")
+            got = Phrase(f"{jax.__version__} ({problem!r})")
             wanted = "a version whose rules can be replaced"
             cure = "To audit without running: ks.audit(fun, *args)."
             raise complete(

@@ -11,8 +11,8 @@ from keystream._audit.values import SEVERITIES, Branch, Count, Finding, Severity
 from keystream._errors import (
     ArgumentValueError,
     KeyAuditError,
+    Phrase,
     RecordingError,
-    Words,
     complete,
     error,
     public,
@@ -144,7 +144,7 @@ class Report(Value):
         found = content.at_least(whole.findings, level)
         if found:
             wanted = "free of errors" if level == "error" else f"free of {level}s and worse"
-            got = Words(text.tally(found))
+            got = Phrase(text.tally(found))
             told = "They are:\n\n" + text.write(whole._replace(findings=found))
             raised = error(KeyAuditError, text.clean(whole.subject), wanted, got, told)
             complete(raised, "audit")
@@ -195,7 +195,7 @@ class Report(Value):
     def _content_for(self) -> Content:
         if self._content is None:
             cure = "Ask it below the block: with ks.recording() as report: ..."
-            got = Words("one that still records")
+            got = Phrase("one that still records")
             raise complete(error(RecordingError, "report", "complete", got, cure), "Report")
         return self._content
 

@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import keystream as ks
-from keystream._errors import KeystreamError, Words, error, summary
+from keystream._errors import KeystreamError, Phrase, error, summary
 from keystream.cli._inputs import bad_value
 
 COMMAND = "python -m keystream audit"
@@ -50,10 +50,10 @@ def find_function(target: str) -> Callable[..., Any]:
             found = getattr(found, name)
     except AttributeError as problem:
         raise _target_error(
-            f"a function of {where}", Words(f"{path!r}: {problem}"), ""
+            f"a function of {where}", Phrase(f"{path!r}: {problem}"), ""
         ) from problem
     if not callable(found):
-        got = Words(f"{path!r}, which is {summary(found)}")
+        got = Phrase(f"{path!r}, which is {summary(found)}")
         raise _target_error(f"a function of {where}", got, "")
     return found  # type: ignore[no-any-return]
 
@@ -104,7 +104,7 @@ def _import_error(where: str, problem: BaseException) -> TargetError:
     """Tell an error of the module's own, with the line where it happened."""
     last = traceback.extract_tb(problem.__traceback__)[-1]
     raised = f"{type(problem).__name__}: {problem}".rstrip(": ")
-    got = Words(f"{where!r}, which raised {raised}, at {last.filename}:{last.lineno}")
+    got = Phrase(f"{where!r}, which raised {raised}, at {last.filename}:{last.lineno}")
     alone = where if where.endswith(".py") else f"-c 'import {where}'"
     return _target_error("a module that can be imported", got, f"To see all of it: python {alone}")
 
@@ -127,7 +127,7 @@ def collect_arguments(pairs: Sequence[tuple[str, str]]) -> dict[str, str]:
     given: dict[str, str] = {}
     for name, expression in pairs:
         if name in given:
-            got = Words(f"{name!r} twice")
+            got = Phrase(f"{name!r} twice")
             cure = f"For the last one: --arg {shlex.quote(f'{name}={expression}')}"
             raise error(TargetError, "--arg", "once for each name", got, cure, must="come")
         given[name] = expression
@@ -156,7 +156,7 @@ def evaluate_arguments(
     try:
         signature.bind(*args, **values)
     except TypeError as problem:
-        got = Words(f"{target.rpartition(':')[2]}{signature}: {problem}")
+        got = Phrase(f"{target.rpartition(':')[2]}{signature}: {problem}")
         cure = f'For example: {COMMAND} {shlex.quote(target)} --arg "key=ks.key(0)"'
         wanted = "with an --arg for each argument that it needs"
         raise error(TargetError, "TARGET", wanted, got, cure, must="come") from problem
@@ -168,7 +168,7 @@ def _evaluate(name: str, expression: str) -> Any:
         return eval(expression, dict(NAMES))
     except Exception as problem:
         told = str(problem).removesuffix(".")
-        got = Words(f"{expression!r}, which raised {type(problem).__name__}: {told}")
+        got = Phrase(f"{expression!r}, which raised {type(problem).__name__}: {told}")
         wanted = "a Python expression of jax, jnp, np and ks"
         cure = f"For a key: --arg {name}=ks.key(0)"
         raise error(TargetError, f"--arg {name}", wanted, got, cure) from problem

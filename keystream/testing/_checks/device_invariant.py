@@ -11,7 +11,7 @@ import numpy as np
 from jax.sharding import AxisType
 
 from keystream import ArgumentTypeError, ArgumentValueError
-from keystream._errors import Words, error, public
+from keystream._errors import Phrase, error, public
 from keystream.testing import _arguments
 from keystream.testing._compare import first_difference, is_key, snapshot
 from keystream.testing._failures import DifferenceError
@@ -105,7 +105,7 @@ def check_device_invariant(
         if told:
             told += _repeated(made, first)
             wanted = "the same on every mesh"
-            raise error(DifferenceError, "fun", wanted, Words(told), must="give")
+            raise error(DifferenceError, "fun", wanted, Phrase(told), must="give")
 
 
 def _shapes(counts: Any, names: Any) -> list[tuple[int, ...]]:
@@ -168,7 +168,7 @@ def _replicas(made: Any, name: str) -> None:
             first, known = seen.setdefault(index, (device, content))
             if known != content:
                 where = f"result{jax.tree_util.keystr(path)}"
-                got = Words(f"others on device {first} than on device {device} at {where}, {name}")
+                got = Phrase(f"others on device {first} than on device {device} at {where}, {name}")
                 cure = "An out_spec of P() says that all shards hold the same."
                 wanted = "equal copies where devices hold the same part"
                 raise error(DifferenceError, "fun", wanted, got, cure, must="give")

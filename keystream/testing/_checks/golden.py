@@ -10,7 +10,7 @@ from typing import Any
 
 import keystream as ks
 from keystream import ArgumentTypeError, ArgumentValueError, ManifestError
-from keystream._errors import Words, error, public, summary
+from keystream._errors import Phrase, error, public, summary
 from keystream.testing import _arguments
 from keystream.testing._checks import golden_file
 from keystream.testing._compare import by_path, first_by_path
@@ -104,7 +104,7 @@ def check_golden(
     if not file.exists():
         if wanted:
             return golden_file.write(file, name, leaves)
-        got = Words(f"none at {file}")
+        got = Phrase(f"none at {file}")
         raise error(GoldenError, "value", "a golden file", got, _FIRST, must="have")
 
     try:
@@ -119,7 +119,7 @@ def check_golden(
     if wanted:
         return golden_file.write(file, name, leaves)
     cure = f"{cause(manifest)} {_UPDATE}"
-    raise error(GoldenError, "value", f"what {file} holds", Words(told), cure)
+    raise error(GoldenError, "value", f"what {file} holds", Phrase(told), cure)
 
 
 def _file(name: Any, path: Any, beside: str | None) -> Path:

@@ -18,7 +18,7 @@ import numpy as np
 
 import keystream as ks
 from keystream import ArgumentTypeError, ArgumentValueError
-from keystream._errors import Words, error
+from keystream._errors import Phrase, error
 from keystream.testing import _ulps
 from keystream.testing._compare import by_path, is_key
 from keystream.testing._failures import GoldenError
@@ -44,7 +44,7 @@ def encode(value: Any) -> dict[str, Any]:
     if size > MOST:
         cure = "For a part of it: value[:100]."
         wanted = f"at most {MOST:,} values"
-        raise error(ArgumentValueError, "value", wanted, Words(f"{size:,}"), cure, must="hold")
+        raise error(ArgumentValueError, "value", wanted, Phrase(f"{size:,}"), cure, must="hold")
     return {path: _encode(leaf) for path, leaf in leaves.items()}
 
 
@@ -125,7 +125,7 @@ def read(file: Path) -> tuple[dict[str, Any], dict[str, Any]]:
             raise ValueError(f"format {content['golden']}")
         return decode(content["leaves"]), dict(content["manifest"])
     except (ValueError, KeyError, TypeError, AttributeError) as raised:
-        got = Words(f"a {type(raised).__name__} from it")
+        got = Phrase(f"a {type(raised).__name__} from it")
         cure = "To write it anew: pytest --keystream-update-golden."
         wanted = f"readable: {file} as keystream wrote it"
         raise error(GoldenError, "path", wanted, got, cure) from raised

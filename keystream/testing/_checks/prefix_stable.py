@@ -10,7 +10,7 @@ import jax
 import numpy as np
 
 from keystream import ArgumentTypeError, ArgumentValueError
-from keystream._errors import Words, error, public
+from keystream._errors import Phrase, error, public
 from keystream.testing import _arguments
 from keystream.testing._compare import Pair, Tolerance, first_difference, snapshot
 from keystream.testing._failures import DifferenceError
@@ -118,7 +118,7 @@ def _run(fun: Callable[..., Any], key: jax.Array, count: int, axis: int, **start
         shape = np.shape(leaf)
         if not -len(shape) <= axis < len(shape) or shape[axis] != count:
             where = f"result{jax.tree_util.keystr(path)}"
-            got = Words(f"shape {shape} at {where}")
+            got = Phrase(f"shape {shape} at {where}")
             wanted = f"{count} items along axis {axis} for n={count}"
             cure = "For items along another axis: axis=1."
             raise error(DifferenceError, "fun", wanted, got, cure, must="give")
@@ -141,4 +141,4 @@ def _demand(what: str, one: Any, other: Any, near: Tolerance, names: Pair) -> No
     if told:
         first = "first items" if "number" in what else "items"
         wanted = f"the same {first} {what}"
-        raise error(DifferenceError, "fun", wanted, Words(told), must="give")
+        raise error(DifferenceError, "fun", wanted, Phrase(told), must="give")

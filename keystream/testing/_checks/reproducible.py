@@ -11,7 +11,7 @@ import numpy as np
 
 import keystream as ks
 from keystream import ArgumentTypeError, ArgumentValueError
-from keystream._errors import Words, error, public
+from keystream._errors import Phrase, error, public
 from keystream.testing import _arguments
 from keystream.testing._compare import EXACT, Pair, Tolerance, first_difference, snapshot
 from keystream.testing._failures import CheckError, DifferenceError
@@ -153,7 +153,7 @@ def _demand(what: str, one: Any, other: Any, near: Tolerance, names: Pair) -> No
     told = first_difference(one, other, near, names)
     if told:
         wanted = f"the same {what}"
-        raise error(DifferenceError, "fun", wanted, Words(told), must="give")
+        raise error(DifferenceError, "fun", wanted, Phrase(told), must="give")
 
 
 def _call_watched(fun: Callable[..., Any], key: jax.Array, args: tuple[Any, ...]) -> Any:
@@ -162,7 +162,7 @@ def _call_watched(fun: Callable[..., Any], key: jax.Array, args: tuple[Any, ...]
     made = fun(key, *args)
     for name, state in _states().items():
         if state != before[name]:
-            wanted, got = "from its key alone", Words(f"a draw from the hidden state of {name}")
+            wanted, got = "from its key alone", Phrase(f"a draw from the hidden state of {name}")
             cure = "For a draw of the key: jax.random.normal(key, shape)."
             raise error(CheckError, "fun", wanted, got, cure, must="draw")
     return made
@@ -218,5 +218,5 @@ def _run_traced(form: str, run: Callable[[], Any]) -> Any:
     try:
         return run()
     except _UNTRACEABLE as raised:
-        wanted, got = f"traceable for {form!r}", Words(f"a {type(raised).__name__}")
+        wanted, got = f"traceable for {form!r}", Phrase(f"a {type(raised).__name__}")
         raise error(ArgumentTypeError, "fun", wanted, got, _UNTRACED) from raised

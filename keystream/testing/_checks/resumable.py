@@ -7,7 +7,7 @@ from os import PathLike, path
 from typing import Any, NamedTuple
 
 from keystream import ArgumentTypeError, ArgumentValueError
-from keystream._errors import Words, error, public
+from keystream._errors import Phrase, error, public
 from keystream.testing import _arguments
 from keystream.testing._checks.saved import holds_objects, load_state, make_copier, save_state
 from keystream.testing._compare import EXACT, Pair, Tolerance, first_difference, snapshot
@@ -188,7 +188,7 @@ def _demand(
         told = first_difference(one, other, near, names, "state")
     if told:
         must = "give" if argument == "step" else "return"
-        raise error(DifferenceError, argument, what, Words(told), must=must)
+        raise error(DifferenceError, argument, what, Phrase(told), must=must)
 
 
 def _length(xs: Sequence[Any] | None, num_steps: int | None) -> int:
@@ -198,7 +198,7 @@ def _length(xs: Sequence[Any] | None, num_steps: int | None) -> int:
         length = _arguments.count("num_steps", num_steps, least=2)
     if xs is not None and not 2 <= length <= len(xs):
         wanted = f"at least {max(2, length)} items, one for each step"
-        raise error(ArgumentValueError, "xs", wanted, Words(f"{len(xs)}"), must="hold")
+        raise error(ArgumentValueError, "xs", wanted, Phrase(f"{len(xs)}"), must="hold")
     return length
 
 

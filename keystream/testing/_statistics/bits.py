@@ -10,7 +10,7 @@ import numpy as np
 
 import keystream as ks
 from keystream import ArgumentTypeError, ArgumentValueError
-from keystream._errors import Words, error, public
+from keystream._errors import Phrase, error, public
 from keystream.testing import _arguments
 from keystream.testing._failures import DistributionError
 from keystream.testing._statistics import bit_tests
@@ -101,7 +101,7 @@ def check_uniform_bits(
     rule = read_rule(false_alarm, tests)
     form = form_of("fun", fun, key, args)
     if np.dtype(form.dtype).name not in WIDTHS:
-        got = Words(f"one that returns {np.dtype(form.dtype).name}")
+        got = Phrase(f"one that returns {np.dtype(form.dtype).name}")
         cure = (
             "For the bits of floats: lambda key: jax.lax.bitcast_convert_type(fun(key), 'uint32')."
         )
@@ -111,7 +111,7 @@ def check_uniform_bits(
     width = np.dtype(form.dtype).itemsize
     if not LEAST <= calls * form.size * width <= MOST:
         wanted = f"such that there are {LEAST:,} to {MOST:,} bytes"
-        got = Words(f"{calls:,} calls of {form.size * width:,} bytes")
+        got = Phrase(f"{calls:,} calls of {form.size * width:,} bytes")
         raise error(ArgumentValueError, "num", wanted, got)
 
     whole = compile_sampler(fun, args)

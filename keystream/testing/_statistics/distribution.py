@@ -10,7 +10,7 @@ import numpy as np
 
 import keystream as ks
 from keystream import ArgumentTypeError, ArgumentValueError
-from keystream._errors import Words, error, public
+from keystream._errors import Phrase, error, public
 from keystream.testing import _arguments
 from keystream.testing._failures import DistributionError
 from keystream.testing._statistics import tally, two_samples
@@ -195,7 +195,7 @@ def check_same_distribution(
     second = _form("other", other, key, args)
     if second.shape != form.shape:
         wanted = f"a sampler of draws of shape {form.shape}, as the first one's"
-        raise error(ArgumentValueError, "other", wanted, Words(f"shape {second.shape}"))
+        raise error(ArgumentValueError, "other", wanted, Phrase(f"shape {second.shape}"))
     num = _arguments.count("num", num, least=LEAST, most=MOST)
     ones, others = _draws_of(sampler, args, form, num), _draws_of(other, args, second, num)
     sentence = "the two must draw from one distribution, and don't"
@@ -218,7 +218,7 @@ def _form(argument: str, sampler: Any, key: jax.Array, args: Any) -> Form:
     form = form_of(argument, sampler, key, args)
     if form.size > WIDEST:
         wanted = f"a function that returns at most {WIDEST:,} numbers"
-        got = Words(f"one that returns {form.size:,}")
+        got = Phrase(f"one that returns {form.size:,}")
         cure = "For some of them: lambda key: sampler(key).ravel()[:100]."
         raise error(ArgumentValueError, argument, wanted, got, cure)
     return form

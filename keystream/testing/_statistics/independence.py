@@ -11,7 +11,7 @@ import numpy as np
 
 import keystream as ks
 from keystream import ArgumentValueError
-from keystream._errors import Words, error, public
+from keystream._errors import Phrase, error, public
 from keystream.testing import _arguments
 from keystream.testing._failures import DependenceError
 from keystream.testing._statistics import stream_tests
@@ -117,7 +117,7 @@ def check_independent(
     if num is None:
         if not form.shape or form.shape[0] < 64:
             wanted = "a function that returns at least 64 draws where num is None"
-            got = Words(f"one that returns shape {form.shape}")
+            got = Phrase(f"one that returns shape {form.shape}")
             raise error(ArgumentValueError, "sampler", wanted, got)
         length, width = form.shape[0], form.size // form.shape[0]
     else:

@@ -15,7 +15,7 @@ import numpy as np
 from scipy import special, stats
 
 from keystream import ArgumentTypeError, ArgumentValueError
-from keystream._errors import Words, error
+from keystream._errors import Phrase, error
 from keystream.testing._statistics.sampler import Form
 
 Uniform = Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -38,7 +38,7 @@ def read_reference(given: Any, form: Form, cells: int) -> Reference:
     """Read a frozen distribution of scipy.stats, or a function that is a CDF."""
     even = np.linspace(0, 1, cells + 1)
     if isinstance(given, (stats.rv_continuous, stats.rv_discrete)):
-        got = Words(f"scipy.stats.{given.name} without its parameters")
+        got = Phrase(f"scipy.stats.{given.name} without its parameters")
         cure = f"For its standard form: scipy.stats.{given.name}()."
         raise error(ArgumentTypeError, "reference", _WANTED, got, cure)
     if hasattr(given, "cov_object") and hasattr(given, "mean"):
@@ -52,7 +52,7 @@ def read_reference(given: Any, form: Form, cells: int) -> Reference:
         return Reference(name, smooth, even, False, getattr(given, "ppf", None))
     if callable(given):
         if not jnp.issubdtype(form.dtype, jnp.floating):
-            got = Words(f"a CDF for draws of {np.dtype(form.dtype).name}")
+            got = Phrase(f"a CDF for draws of {np.dtype(form.dtype).name}")
             cure = "For one: scipy.stats.rv_discrete(values=(numbers, chances))()."
             wanted = "a discrete distribution of scipy.stats where draws are no floats"
             raise error(ArgumentTypeError, "reference", wanted, got, cure)
@@ -101,21 +101,21 @@ def _check_cdf(cdf: Callable[..., Any]) -> Uniform:
             found = np.asarray(cdf(draws), np.float64)
         except Exception as told:
             lines = str(told).splitlines() or [""]
-            got = Words(f"one that raises {type(told).__name__}: {lines[0][:100]}")
+            got = Phrase(f"one that raises {type(told).__name__}: {lines[0][:100]}")
             cure = "For another sampler: check_same_distribution(sampler, other, key)."
             raise error(ArgumentTypeError, "reference", _CDF, got, cure) from told
         if found.shape != draws.shape:
-            got = Words(f"one that turns shape {draws.shape} into {found.shape}")
+            got = Phrase(f"one that turns shape {draws.shape} into {found.shape}")
             raise error(ArgumentValueError, "reference", _CDF, got)
         known = ~np.isnan(draws)
         values = found[known]
         if not (values >= -1e-6).all() or not (values <= 1 + 1e-6).all():
-            got = Words("one with values that aren't probabilities")
+            got = Phrase("one with values that aren't probabilities")
             raise error(ArgumentValueError, "reference", _CDF, got)
         column, rises = draws[:, 0], found[:, 0]
         order = np.argsort(column[known[:, 0]])
         if (np.diff(rises[known[:, 0]][order]) < -1e-6).any():
-            got = Words("one that falls")
+            got = Phrase("one that falls")
             raise error(ArgumentValueError, "reference", _CDF, got)
         return np.where(known, np.clip(found, 0, 1), np.nan)
 
@@ -129,7 +129,7 @@ def _whiten(given: Any, form: Form) -> Uniform:
     size = np.size(given.mean)
     if form.shape != (size,) or given.cov_object.rank < size:
         wanted = f"of full rank and of {form.size} dimensions, as the draws are"
-        got = Words(f"one of {size} dimensions and rank {given.cov_object.rank}")
+        got = Phrase(f"one of {size} dimensions and rank {given.cov_object.rank}")
         raise error(ArgumentValueError, "reference", wanted, got)
 
     def uniform(draws: np.ndarray, ties: np.ndarray) -> np.ndarray:

@@ -13,7 +13,7 @@ import numpy as np
 
 import keystream as ks
 from keystream import ArgumentTypeError
-from keystream._errors import Words, error
+from keystream._errors import Phrase, error
 from keystream.testing import _arguments
 
 __tracebackhide__ = True  # pytest shows the line that calls the check
@@ -42,14 +42,14 @@ def form_of(argument: str, sampler: Callable[..., Any], key: jax.Array, args: An
     try:
         out = jax.eval_shape(lambda key: sampler(key, *args), key)
     except TypeError as told:
-        got = Words(f"one that can't be called as sampler(key, *args): {_first_line(told)}")
+        got = Phrase(f"one that can't be called as sampler(key, *args): {_first_line(told)}")
         raise error(ArgumentTypeError, argument, wanted, got) from told
     if not isinstance(out, jax.ShapeDtypeStruct):
-        got = Words(f"one that returns {type(out).__name__}")
+        got = Phrase(f"one that returns {type(out).__name__}")
         raise error(ArgumentTypeError, argument, wanted, got, cure)
     kinds = (jnp.floating, jnp.integer, jnp.bool_)
     if not any(jnp.issubdtype(out.dtype, kind) for kind in kinds) or 0 in out.shape:
-        got = Words(f"one that returns {out.dtype.name}[{','.join(map(str, out.shape))}]")
+        got = Phrase(f"one that returns {out.dtype.name}[{','.join(map(str, out.shape))}]")
         raise error(ArgumentTypeError, argument, wanted, got)
     return Form(tuple(out.shape), out.dtype)
 
