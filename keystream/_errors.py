@@ -9,6 +9,8 @@ from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 
+__tracebackhide__ = True  # pytest shows the line that calls a public function
+
 
 class KeystreamError(Exception):
     """Base of every error that keystream raises on purpose."""

@@ -5,8 +5,11 @@ import doctest
 import inspect
 import subprocess
 import sys
+import traceback
+from collections.abc import Callable
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 from scipy import stats
@@ -114,3 +117,32 @@ def test_binomial(chance: float) -> None:
     many, few = p_values.binomial(found, 10, chance)
     np.testing.assert_allclose(many, stats.binom.sf(found - 1, 10, chance), rtol=1e-12)
     np.testing.assert_allclose(few, stats.binom.cdf(found, 10, chance), rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "check",
+    [
+        lambda key: testing.check_reproducible(3, key),
+        lambda key: testing.check_prefix_stable(lambda key, n: jax.random.bits(key, (n + 1,)), key),
+        lambda key: ks.split(key, -1),
+    ],
+    ids=["argument", "finding", "helper"],
+)
+def test_pytest_shows_the_call(check: Callable[[jax.Array], object]) -> None:
+    """Of a refused call pytest shows the caller's line, and no frame that it went through.
+
+    A frame's arguments would be shown with the words of keys.
+    """
+    with pytest.raises(ks.KeystreamError) as caught:
+        check(ks.key(42))
+    frames = [frame for frame, _ in traceback.walk_tb(caught.tb)]
+    names = [frame.f_globals["__name__"] for frame in frames]
+    kept = [
+        name
+        for name, frame in zip(names, frames, strict=True)
+        if "__tracebackhide__" not in {**frame.f_globals, **frame.f_locals}
+    ]
+    assert "keystream._errors" in names
+    assert not [
+        name for name in kept if name.startswith(("keystream._errors", "keystream.testing"))
+    ]
