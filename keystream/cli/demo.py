@@ -1,10 +1,10 @@
-"""Train on real data on 1, 2, 4 and 8 simulated devices, and check who got which key.
+"""Price an option by simulation on 1, 2, 4 and 8 simulated devices, and check its error bars.
 
-A small network learns handwritten digits. Its input noise and dropout masks are keyed by
-each example's index in the data set, so every device count trains with the same numbers.
-Then the same once more with a mistake: the key replicated, and counted from 0 on each device.
+Each path has the key at its own position, so every device count draws the same paths. Then the
+same once more with a mistake: the key replicated, and counted from 0 on each device. The paths
+are then fewer than they seem, and the error bars too narrow by the root of the device count.
 
-With `--resume`, or with `--processes`, the same training in processes of its own: one that
+With `--resume`, or with `--processes`, one longer simulation in processes of its own: one that
 is killed and started again, or several that are joined.
 """
 
@@ -17,25 +17,36 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import jax
+import numpy as np
 
 import keystream as ks
+from keystream.cli._demo import checks as claims
 from keystream.cli._demo import processes, resume
-from keystream.cli._demo.checks import Check, Run, all_checks, losses_apart
-from keystream.cli._demo.digits import Digits, load
+from keystream.cli._demo.checks import Check
 from keystream.cli._demo.launch import WorkerError
+from keystream.cli._demo.option import (
+    PATHS,
+    STRIKE,
+    Run,
+    compile_mistaken,
+    compile_right,
+    exact_price,
+    lay_out_spots,
+    run_experiments,
+    simulate_devices,
+)
 from keystream.cli._demo.options import (
     DEVICES,
-    EPOCHS,
+    EXPERIMENTS,
     conflict,
     device_counts,
-    epoch_count,
+    experiment_count,
     process_count,
 )
-from keystream.cli._demo.training import compile_epoch, simulate_devices, train
 from keystream.cli._inputs import output_file, read_seed, write_seed
 from keystream.cli._style import FORMATS
 
-EXTRAS = {"scikit-learn": "sklearn", "matplotlib": "matplotlib", "tqdm": "tqdm"}
+EXTRAS = {"matplotlib": "matplotlib", "tqdm": "tqdm"}
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -44,25 +55,24 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--devices",
         type=device_counts,
         metavar="1,2,4,8",
-        help="numbers of simulated CPU devices to train on, one after the other",
+        help="numbers of simulated CPU devices to run on, one after the other",
     )
     parser.add_argument(
         "--resume",
         action="store_true",
-        help="be killed in the middle of an epoch instead, and go on from the checkpoint",
+        help="be killed in the middle of a simulation instead, and go on from the checkpoint",
     )
     parser.add_argument(
         "--processes",
         type=process_count,
         metavar="N",
-        help="train in 1, 2 or 4 processes instead, joined by jax.distributed",
+        help="simulate in 1, 2 or 4 processes instead, joined by jax.distributed",
     )
     parser.add_argument(
-        "--epochs",
-        type=epoch_count,
-        default=EPOCHS,
+        "--experiments",
+        type=experiment_count,
         metavar="N",
-        help=f"passes over the data (default: {EPOCHS})",
+        help=f"how often {PATHS:,} paths are drawn with new keys (default: {EXPERIMENTS})",
     )
     parser.add_argument(
         "--seed", type=read_seed, default=0, metavar="S", help="an integer or a text (default: 0)"
@@ -76,7 +86,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Train, check and draw; return 0 if every check holds, 1 if not, 2 if it can't begin."""
+    """Simulate, check and draw; return 0 if every check holds, 1 if not, 2 if it can't begin."""
     missing = [name for name, module in EXTRAS.items() if not importlib.util.find_spec(module)]
     if missing:
         needs = ", ".join(missing)
@@ -87,15 +97,14 @@ def run(options: argparse.Namespace) -> int:
         return 2
     options.out = options.out or default_picture(options)
     simulate_devices()
-    digits = load()
-    print(introduction(options, ks.key(options.seed), digits), flush=True)
+    print(introduction(options), flush=True)
     mode = resume if options.resume else processes if options.processes else sys.modules[__name__]
     try:
-        lines, checks = mode.play(options, digits)
+        lines, checks = mode.play(options)
     except WorkerError as error:
         print(f"demo: {error}", file=sys.stderr)
         return 1
-    print("\n".join([*lines, "", "checked:", *map(check_line, checks)]))
+    print("\n".join(["", *lines, "", "checked:", *map(check_line, checks)]))
     print(f"\npicture: {options.out}")
     return int(any(check.holds is False for check in checks))
 
@@ -106,56 +115,88 @@ def default_picture(options: argparse.Namespace) -> Path:
     return Path(f"keystream-demo{kind}.png")
 
 
-def play(options: argparse.Namespace, digits: Digits) -> tuple[list[str], list[Check]]:
-    """Train on each device count, draw the picture, and return what is told."""
-    runs, mistaken = train_all(
-        ks.key(options.seed), digits, options.devices or DEVICES, options.epochs
-    )
-    draw_picture(options.out, runs, mistaken)
-    checks = all_checks(runs, mistaken, full=options.epochs >= EPOCHS)
-    return table(runs, mistaken), checks
-
-
-def introduction(options: argparse.Namespace, key: jax.Array, digits: Digits) -> str:
-    """Return what is printed at the start: the data, and all it takes to repeat the run."""
-    total, learn, held_out = (len(x) for x in (digits.labels, digits.train, digits.held_out))
+def introduction(options: argparse.Namespace) -> str:
+    """Return what is printed at the start: the task, and all it takes to repeat the run."""
     begun = options.seed if isinstance(options.seed, int) else repr(options.seed)
     return (
-        f"{total:,} handwritten digits: {learn:,} to learn from, {held_out:,} held out\n"
-        f"seed {write_seed(begun)}, epochs {options.epochs}, "
-        f"key {ks.fingerprint(key)}, scheme {ks.SCHEME}"
+        f"a European call, strike {STRIKE:g}: {exact_price():.4f} by the formula of Black and "
+        f"Scholes\nseed {write_seed(begun)}, key {ks.fingerprint(ks.key(options.seed))}, "
+        f"scheme {ks.SCHEME}"
     )
 
 
-def train_all(
-    key: jax.Array, digits: Digits, devices: Sequence[int], epochs: int
+def play(options: argparse.Namespace) -> tuple[list[str], list[Check]]:
+    """Simulate on each device count, draw the picture, and return what is told."""
+    key = ks.key(options.seed)
+    devices = options.devices or DEVICES
+    runs, mistaken = simulate_all(key, devices, options.experiments or EXPERIMENTS)
+    draw_picture(options.out, runs, mistaken)
+    return table(runs, mistaken), all_checks(key, runs, mistaken)
+
+
+def simulate_all(
+    key: jax.Array, devices: Sequence[int], experiments: int
 ) -> tuple[list[Run], list[Run]]:
-    """Train on each device count, keyed by example and then by mistake by place."""
+    """Repeat the experiment on each device count, keyed by path and then by mistake."""
     from tqdm import tqdm  # noqa: PLC0415 - an extra, asked for by then
 
     runs: list[Run] = []
     mistaken: list[Run] = []
-    with tqdm(total=2 * len(devices) * epochs, unit="epoch", leave=False) as bar:
+    with tqdm(total=2 * len(devices) * experiments, unit="experiment", leave=False) as bar:
         for count in devices:
-            bar.set_description(f"training on {count} device{'s' if count > 1 else ''}")
-            program = compile_epoch(digits, count)
-            for by_place, done in ((False, runs), (True, mistaken)):
+            bar.set_description(f"simulating on {count} device{'s' if count > 1 else ''}")
+            for program, argument, done in (
+                (compile_right(count), 0, runs),
+                (compile_mistaken(count), lay_out_spots(count), mistaken),
+            ):
                 done.append(
-                    train(program, key, digits, epochs=epochs, by_place=by_place, tick=bar.update)
+                    run_experiments(program, argument, key, count, experiments, tick=bar.update)
                 )
     return runs, mistaken
 
 
 def table(runs: Sequence[Run], mistaken: Sequence[Run]) -> list[str]:
-    """Return a line for each device count, and how far the losses lie apart."""
-    lines = ["", "devices   accuracy   with the key replicated by mistake"]
-    for right, wrong in zip(runs, mistaken, strict=True):
-        shared = f"{wrong.shared:,} rows of noise on several devices"
-        lines.append(f"{right.devices:7}   {right.accuracy:8.1%}   {wrong.accuracy:.1%}, {shared}")
-    if len(runs) > 1:
-        apart, worse = losses_apart(runs), losses_apart(mistaken)
-        lines.append(f"losses at most {apart:.1e} apart, by mistake {worse:.1e}")
+    """Return a line for each device count: an estimate, and how often its interval is right."""
+    lines = [
+        f"{len(runs[0].estimates)} experiments of {PATHS:,} paths, each with a 95 % interval",
+        "",
+        f"{'':10}{'key by path':27}by mistake: key replicated, each device counts from 0",
+        "devices   the first       hold it   the first       hold it   different paths",
+    ]
+    for pair in zip(runs, mistaken, strict=True):
+        told = [f"{write_estimate(*run.estimates[0])}   {run.hits.mean():7.1%}" for run in pair]
+        distinct = pair[1].distinct // len(pair[1].estimates)
+        lines.append(f"{pair[0].devices:7}   {'   '.join(told)}   {distinct:15,}")
     return lines
+
+
+def write_estimate(mean: float, half: float) -> str:
+    """Return an estimate with its error bar."""
+    return f"{mean:6.3f} ± {half:.3f}"
+
+
+def all_checks(key: jax.Array, runs: Sequence[Run], mistaken: Sequence[Run]) -> list[Check]:
+    """Return every check, in the order in which they are told."""
+    devices = max(run.devices for run in runs)
+    right = compile_right(devices)
+    first, rest = (np.asarray(right(key, start).words) for start in (0, PATHS))
+    whole = np.asarray(compile_right(devices, 2 * PATHS)(key, 0).words)
+    reports = (
+        ks.audit(right, key, 0),
+        ks.audit(compile_mistaken(devices), key, lay_out_spots(devices)),
+    )
+    rules = [[finding.rule for finding in report.findings] for report in reports]
+    return [
+        claims.check_same_keys(runs),
+        claims.check_same_payoffs(runs),
+        claims.check_distinct(runs),
+        claims.check_prefix(first, rest, whole),
+        claims.check_names(ks.split(key, ("call",)), ks.split(key, ("put", "call"))),
+        claims.check_coverage(runs),
+        claims.check_repeated(mistaken),
+        claims.check_too_narrow(mistaken),
+        claims.check_audit(*rules, devices),
+    ]
 
 
 def check_line(check: Check) -> str:
@@ -168,4 +209,4 @@ def draw_picture(path: Path, runs: Sequence[Run], mistaken: Sequence[Run]) -> No
     """Write the picture; matplotlib is only loaded now."""
     from keystream.cli._demo import pictures  # noqa: PLC0415 - an extra, asked for by then
 
-    pictures.draw_noise(path, runs, mistaken)
+    pictures.draw_intervals(path, runs, mistaken)

@@ -1,1 +1,1 @@
-"""The parts of `python -m keystream demo`: a training, its worker processes, its checks."""
+"""The parts of `python -m keystream demo`: a simulation, its worker processes, its checks."""

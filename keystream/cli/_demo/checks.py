@@ -1,93 +1,22 @@
-"""Record what the demo's training runs used, and check its claims about them.
-
-Each claim is a function of the runs that can also come out wrong.
-"""
+"""Check what the demo claims of its simulations: each claim can also come out wrong."""
 
 from __future__ import annotations
 
-import hashlib
-from collections import Counter
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import jax
 import numpy as np
 
-from keystream.cli._demo.digits import Drawn, Params
+import keystream as ks
+from keystream.cli._demo.option import LEVEL, NORMAL, PATHS, WIDTH, Run
 
-TOLERANCE = 1e-4
-"""How far trained weights may lie apart: sums over devices are in another order."""
+TOLERANCE = 1e-3
+"""How far payoffs of about 10 may lie apart: floats differ in their last digits."""
 
-ENOUGH = 0.95
-"""The share of held-out digits that a full training must recognize."""
-
-
-@dataclass(frozen=True)
-class Run:
-    """What one training run came to, and what its devices really used on the way."""
-
-    devices: int
-    losses: np.ndarray
-    """One for each step, in order."""
-    accuracy: float
-    """On the held-out images."""
-    weights: dict[str, dict[str, np.ndarray]]
-    used: dict[str, frozenset[str]]
-    """Digests of what was used, by what it is; two of them where devices disagreed."""
-    rows: int
-    """How many rows of noise were drawn, one for each example and epoch."""
-    shared: int
-    """How many different rows of noise more than one device drew."""
-    tiles: np.ndarray
-    """(devices, 8, 8): the first noise that each device drew."""
-
-
-class Evidence:
-    """Gathers what the sharded steps hand out: not what they should have used, what they did."""
-
-    def __init__(self, params: Params) -> None:
-        """Begin with every device's copy of the initial parameters."""
-        self._initial = copies(params)
-        self._digests = {what: hashlib.sha256() for what in ("shuffles", "noise", "masks")}
-        self.shared = 0
-        self.tiles = np.empty((0, 8, 8), np.float32)
-
-    def add(self, ids: jax.Array, drawn: Drawn) -> None:
-        """Take in one epoch: the order as it was used, the draws sorted by their example."""
-        order = np.asarray(ids).ravel()
-        places = np.argsort(order, kind="stable")
-        self._digests["shuffles"].update(order.tobytes())
-        for what, rows in (("noise", drawn.noise), ("masks", drawn.masks)):
-            by_id = np.asarray(rows).reshape(order.size, -1)[places]
-            self._digests[what].update(by_id.tobytes())
-        parts = [np.asarray(shard.data) for shard in drawn.noise.addressable_shards]
-        self.shared += shared_rows(part.reshape(-1, part.shape[-1]) for part in parts)
-        if not self.tiles.size:
-            self.tiles = np.stack([part[0, 0].reshape(8, 8) for part in parts])
-
-    def used(self) -> dict[str, frozenset[str]]:
-        """Return the digests of everything that was used, by what it is."""
-        drawn = {what: frozenset({d.hexdigest()}) for what, d in self._digests.items()}
-        return {"initial parameters": self._initial} | drawn
-
-
-def copies(tree: Any) -> frozenset[str]:
-    """Return the digests of the copies of a tree that the devices hold: one if all agree."""
-    found: dict[Any, Any] = {}
-    for leaf in jax.tree.leaves(tree):
-        for shard in leaf.addressable_shards:
-            digest = found.setdefault(shard.device, hashlib.sha256())
-            digest.update(np.asarray(shard.data).tobytes())
-    return frozenset(digest.hexdigest() for digest in found.values())
-
-
-def shared_rows(parts: Iterable[np.ndarray]) -> int:
-    """Count the different rows that occur in more than one part."""
-    owners: Counter[bytes] = Counter()
-    for part in parts:
-        owners.update({row.tobytes() for row in part})
-    return sum(owner > 1 for owner in owners.values())
+ALARM = 1e-6
+"""How often a check of coverage fails a right program: about once in a million seeds."""
 
 
 @dataclass(frozen=True)
@@ -99,77 +28,106 @@ class Check:
     measured: str
 
 
-def check_same_bits(what: str, runs: Sequence[Run]) -> Check:
-    """Check that all devices of all runs used the same bits."""
-    digests = frozenset[str]().union(*(run.used[what] for run in runs))
-    claim = f"{what}: the same bits on every device count"
-    if len(runs) < 2 and len(digests) == 1:
+def check_same_keys(runs: Sequence[Run]) -> Check:
+    """Check that every path used the same key on every device count."""
+    digests = {run.digest for run in runs}
+    claim = "keys: each path's own, the same on every device count"
+    if len(runs) < 2:
         return Check(claim, None, "only one device count")
     found = f"SHA-256 {min(digests)[:12]}" if len(digests) == 1 else f"{len(digests)} versions"
     return Check(claim, len(digests) == 1, found)
 
 
-def check_weights_agree(runs: Sequence[Run]) -> Check:
-    """Check that training ended at the same weights, up to the order of sums."""
-    claim = f"trained weights: the same to {TOLERANCE:g}"
+def check_same_payoffs(runs: Sequence[Run]) -> Check:
+    """Check that every path pays the same on every device count, to last digits."""
+    claim = f"payoffs and estimates: the same to {TOLERANCE:g}"
     if len(runs) < 2:
         return Check(claim, None, "only one device count")
-    apart = weights_apart(runs)
+    apart = max(_spread([r.payoffs for r in runs]), _spread([r.estimates for r in runs]))
     return Check(claim, apart <= TOLERANCE, f"at most {apart:.1e} apart")
 
 
-def check_none_shared(runs: Sequence[Run]) -> Check:
-    """Check that no noise was drawn on two devices of one run."""
-    claim = "noise: no two devices drew the same"
-    several = [run for run in runs if run.devices > 1]
-    if not several:
+def _spread(values: Sequence[np.ndarray]) -> float:
+    return float(np.max(np.ptp(np.stack(values), axis=0)))
+
+
+def check_distinct(runs: Sequence[Run]) -> Check:
+    """Check that no key was used by two paths of an experiment."""
+    total = sum(len(run.estimates) * PATHS for run in runs)
+    twice = total - sum(run.distinct for run in runs)
+    return Check("keys: none is used for two paths", twice == 0, f"{twice:,} of {total:,} are")
+
+
+def check_prefix(first: np.ndarray, rest: np.ndarray, whole: np.ndarray) -> Check:
+    """Check that more paths leave the first ones as they are, and go on where these end."""
+    holds = np.array_equal(np.concatenate([first, rest]), whole)
+    return Check("more paths: the first ones keep their keys", holds, f"{len(whole):,} paths")
+
+
+def check_names(before: Mapping[str, jax.Array], after: Mapping[str, jax.Array]) -> Check:
+    """Check that a name that is new leaves the keys of the others as they are."""
+    moved = [name for name in before if ks.fingerprint(before[name]) != ks.fingerprint(after[name])]
+    found = f"'{', '.join(after.keys() - before.keys())}' moves {len(moved)} of {len(before)}"
+    return Check("names: a new one moves no other's key", not moved, found)
+
+
+def check_audit(right: Sequence[str], mistaken: Sequence[str], devices: int) -> Check:
+    """Check that these rules found the mistake, and nothing in the right program."""
+    claim = "ks.audit: finds the mistake before a path is drawn, and nothing else"
+    if devices == 1:
         return Check(claim, None, "only one device")
-    shared, rows = sum(run.shared for run in several), sum(run.rows for run in several)
-    return Check(claim, shared == 0, f"{shared:,} of {rows:,} rows on several devices")
+    found = (
+        f"{', '.join(mistaken) or 'nothing'}, and in the right one {', '.join(right) or 'nothing'}"
+    )
+    return Check(claim, list(mistaken) == ["KS12"] and not right, found)
 
 
-def check_mistake_found(mistaken: Sequence[Run]) -> Check:
-    """Check that the check before finds the mistake, on every device count where it can be."""
-    claim = "the mistake is found: a replicated key, the same noise on all devices"
-    verdicts = [check_none_shared([run]).holds for run in mistaken if run.devices > 1]
-    if not verdicts:
-        return Check(claim, None, "only one device")
-    found = verdicts.count(False)
-    return Check(claim, found == len(verdicts), f"on {found} of {len(verdicts)} device counts")
+def expected_coverage(devices: int) -> float:
+    """Return how often the mistaken intervals hold the price: too narrow by sqrt(devices)."""
+    return 2 * NORMAL.cdf(WIDTH / math.sqrt(devices)) - 1
 
 
-def check_learned(rates: Sequence[float], *, full: bool) -> Check:
-    """Check that the network recognizes held-out digits, if it was trained for long enough."""
-    worst = min(rates)
-    claim = f"at least {ENOUGH:.0%} of the held-out digits are recognized"
-    measured = f"{worst:.1%} at worst"
-    if not full and worst < ENOUGH:
-        return Check(claim, None, f"{measured}, not judged after so few epochs")
-    return Check(claim, worst >= ENOUGH, measured)
-
-
-def weights_apart(runs: Sequence[Run]) -> float:
-    """Return the largest distance of a weight between any two runs; NaN counts as infinite."""
-    leaves = zip(*(jax.tree.leaves(run.weights) for run in runs), strict=True)
-    return max(_spread(np.stack(leaf)) for leaf in leaves)
-
-
-def losses_apart(runs: Sequence[Run]) -> float:
-    """Return the largest distance of the loss at a step between any two runs."""
-    return _spread(np.stack([run.losses for run in runs]))
-
-
-def _spread(values: np.ndarray) -> float:
-    spread = float(np.max(values.max(axis=0) - values.min(axis=0)))
-    return spread if np.isfinite(spread) else float("inf")
-
-
-def all_checks(runs: Sequence[Run], mistaken: Sequence[Run], *, full: bool) -> list[Check]:
-    """Return every check of the demo, in the order in which they are told."""
-    return [
-        *(check_same_bits(what, runs) for what in runs[0].used),
-        check_weights_agree(runs),
-        check_none_shared(runs),
-        check_mistake_found(mistaken),
-        check_learned([run.accuracy for run in runs], full=full),
+def likely_counts(trials: int, chance: float) -> range:
+    """Return the successes that come with a binomial distribution, all but once in 1 / ALARM."""
+    counts = np.arange(trials + 1)
+    ways = [
+        math.lgamma(trials + 1) - math.lgamma(k + 1) - math.lgamma(trials - k + 1) for k in counts
     ]
+    odds = np.cumsum(
+        np.exp(ways + counts * math.log(chance) + (trials - counts) * math.log1p(-chance))
+    )
+    first, last = np.searchsorted(odds, (ALARM / 2, 1 - ALARM / 2))
+    return range(int(first), min(int(last), trials) + 1)
+
+
+def check_coverage(runs: Sequence[Run]) -> Check:
+    """Check that about 95 % of the intervals hold the exact price, on every device count."""
+    claim = "error bars: 95 % of the intervals hold the exact price"
+    trials = len(runs[0].estimates)
+    likely = likely_counts(trials, LEVEL)
+    counts = [int(run.hits.sum()) for run in runs]
+    found = f"{min(counts)} of {trials}, {likely[0]} to {likely[-1]} expected"
+    return Check(claim, all(count in likely for count in counts) if likely[0] else None, found)
+
+
+def check_too_narrow(mistaken: Sequence[Run]) -> Check:
+    """Check that the mistaken intervals miss the price as often as fewer paths make them."""
+    run = max(mistaken, key=lambda each: each.devices)
+    trials, count = len(run.estimates), int(run.hits.sum())
+    claim = f"the mistake: the error bars are too narrow by sqrt({run.devices})"
+    likely = likely_counts(trials, expected_coverage(run.devices))
+    found = f"{count} of {trials}, {likely[0]} to {likely[-1]} expected"
+    if likely[-1] >= likely_counts(trials, LEVEL)[0]:
+        return Check(claim, None, f"{found}, which can't tell it from none")
+    return Check(claim, count in likely, found)
+
+
+def check_repeated(mistaken: Sequence[Run]) -> Check:
+    """Check that the mistake shows in the keys: each is used once on every device."""
+    run = max(mistaken, key=lambda each: each.devices)
+    total = len(run.estimates) * PATHS
+    claim = f"the mistake: only 1 of {run.devices} paths is a new one"
+    if run.devices == 1:
+        return Check(claim, None, "only one device")
+    found = f"{run.distinct:,} of {total:,} are"
+    return Check(claim, run.distinct * run.devices == total, found)

@@ -30,49 +30,42 @@ class Job(NamedTuple):
     name: str
     """As in `the run on 2 devices`."""
     folder: Path
-    """Where its checkpoint is, and what it writes."""
+    """Where its checkpoint is, and what it draws."""
     arguments: tuple[str, ...]
     process: int = 0
     status: int = 0
     """The exit status that it must end with; minus a signal's number."""
 
-    @property
-    def journal(self) -> Path:
-        """Where it writes what its devices used."""
-        return self.folder / f"journal-{self.process}.jsonl"
+    def batches(self) -> int:
+        """Return how many batches it has written down."""
+        return len(list(self.folder.glob(f"batch-*-{self.process}.npz")))
 
 
 def job(
     name: str, folder: Path, options: argparse.Namespace, *, devices: int, **more: int | bool
 ) -> Job:
-    """Return the job of training in a folder; `more` are further options of the worker."""
+    """Return the job of simulating in a folder; `more` are further options of the worker."""
     folder.mkdir(exist_ok=True)
     flags = [
         f"--{option.replace('_', '-')}" + ("" if value is True else f"={value}")
         for option, value in more.items()
     ]
-    common = (
-        f"--seed={write_seed(options.seed)}",
-        f"--epochs={options.epochs}",
-        f"--devices={devices}",
-    )
-    status = -signal.SIGKILL if "kill_after" in more else 0
+    common = f"--seed={write_seed(options.seed)}", f"--devices={devices}"
+    status = -signal.SIGKILL if "kill_in" in more else 0
     return Job(name, folder, (*common, *flags), more.get("process", 0), status)
 
 
 def run_together(jobs: Sequence[Job], *, tick: Callable[[int], Any] = lambda _: None) -> None:
     """Run workers at the same time until all have ended as they should.
 
-    Calls `tick` with the number of steps that came since it was called before.
+    Calls `tick` with the number of batches that came since it was called before.
 
     Raises:
         WorkerError: One of them ended otherwise, or took too long; the rest is killed.
     """
     with contextlib.ExitStack() as stack:
+        seen = sum(each.batches() for each in jobs)
         started = [_start(each, stack) for each in jobs]
-        for each in jobs:
-            each.journal.touch()
-        journals = [stack.enter_context(each.journal.open()) for each in jobs]
         end = time.monotonic() + LIMIT
         running = True
         while running:
@@ -83,12 +76,13 @@ def run_together(jobs: Sequence[Job], *, tick: Callable[[int], Any] = lambda _: 
             for each, process in zip(jobs, started, strict=True):
                 if process.returncode not in (None, each.status):
                     raise _worker_error(each, process.returncode)
-            if steps := sum(journal.read().count('"step": ') for journal in journals):
-                tick(steps)
+            if new := sum(each.batches() for each in jobs) - seen:
+                tick(new)
+                seen += new
 
 
 def _start(each: Job, stack: contextlib.ExitStack) -> subprocess.Popen[bytes]:
-    # Gloo writes to stdout: what a worker has to say is in its journal.
+    # Gloo writes to stdout: what a worker drew is in its records.
     printed = stack.enter_context(_output_of(each).open("wb"))
     process = subprocess.Popen(
         [sys.executable, "-m", "keystream.cli._demo.worker", str(each.folder), *each.arguments],

@@ -4,32 +4,29 @@ from __future__ import annotations
 
 import argparse
 
-from keystream.cli._demo.digits import BATCH
 from keystream.cli._inputs import bad_value
 
 MOST_DEVICES = 8
 DEVICES = (1, 2, 4, MOST_DEVICES)
 PROCESSES = (1, 2, 4)
-EPOCHS = 20
+EXPERIMENTS = 200
 
 
 def device_counts(text: str) -> tuple[int, ...]:
     """Read `1,2,4,8`."""
     words = [word.strip() for word in text.split(",")]
     counts = tuple(int(word) if word.isdecimal() else 0 for word in words)
-    good = all(1 <= n <= MOST_DEVICES and BATCH % n == 0 for n in counts)
-    if not good or len(set(counts)) < len(counts):
-        fitting = [n for n in range(1, MOST_DEVICES + 1) if BATCH % n == 0]
-        choice = ", ".join(map(str, fitting))
-        rule = f"be different counts out of {choice} (they divide a batch of {BATCH})"
+    if not set(counts) <= set(DEVICES) or len(set(counts)) < len(counts):
+        choice = ", ".join(map(str, DEVICES))
+        rule = f"be different counts out of {choice}"
         raise bad_value(text, rule, f"For all of them: --devices {choice.replace(' ', '')}")
     return counts
 
 
-def epoch_count(text: str) -> int:
+def experiment_count(text: str) -> int:
     """Read a count of one or more."""
     if not text.isdecimal() or int(text) < 1:
-        raise bad_value(text, "be a count of one or more", "For a quick look: --epochs 2")
+        raise bad_value(text, "be a count of one or more", "For a quick look: --experiments 50")
     return int(text)
 
 
@@ -46,8 +43,9 @@ def conflict(options: argparse.Namespace) -> str | None:
     """Say what is wrong with options that are each right, or None."""
     if options.resume and options.processes:
         return "--resume and --processes must come one at a time. For the kill: --resume"
-    if options.devices and (options.resume or options.processes):
-        mode = "--resume" if options.resume else "--processes"
-        cure = mode if options.resume else f"{mode} {options.processes}"
-        return f"--devices must come without {mode}, which has its own. For those: {cure}"
+    for name in ("devices", "experiments"):
+        if getattr(options, name) and (options.resume or options.processes):
+            mode = "--resume" if options.resume else "--processes"
+            cure = mode if options.resume else f"{mode} {options.processes}"
+            return f"--{name} must come without {mode}, which has its own. For those: {cure}"
     return None

@@ -1,133 +1,75 @@
-"""Draw the demo's pictures: noise by example and by place, and losses that should agree."""
+"""Draw the demo's pictures: intervals that hold the price or miss it, and how they settle."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import FormatStrFormatter, LogLocator, MaxNLocator, NullFormatter
 
-from keystream.cli._demo.checks import Run, losses_apart
-from keystream.cli._demo.digits import NOISE, STEPS
-from keystream.cli._demo.journal import Outcome, curve_apart
+from keystream.cli._demo.option import PATHS, Run, exact_price
+from keystream.cli._demo.records import Outcome
 from keystream.cli._style import COLORS, STYLE
 
-ZERO = 1e-9
-"""Where no difference at all is drawn, below the smallest that there can be."""
+MOST = 200
+"""Intervals that are drawn, one above the other."""
 
 
-def draw_noise(path: Path, runs: Sequence[Run], mistaken: Sequence[Run]) -> None:
-    """Write the picture to a file, in the format that its name ends in."""
-    curves = [smooth(run.losses) for run in (*runs, *mistaken)]
-    limits = (0.8 * min(c.min() for c in curves), 1.1 * max(c.max() for c in curves))
+def draw_intervals(path: Path, runs: Sequence[Run], mistaken: Sequence[Run]) -> None:
+    """Write the intervals of the most devices to a file, in the format that its name ends in."""
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(12, 7.6), layout="constrained")
-        parts: Any = figure.subfigures(1, 2, wspace=0.05)
-        left, right = parts
-        draw_column(left, "Keyed by example", runs, limits)
-        draw_column(right, "By mistake: one key replicated to all devices", mistaken, limits)
+        pair: Any = figure.subplots(1, 2, sharex=True, sharey=True)
+        titles = ("Key by path", "By mistake: one key replicated to all devices")
+        for axes, title, all_runs in zip(pair, titles, (runs, mistaken), strict=True):
+            draw_hits(axes, title, max(all_runs, key=lambda run: run.devices))
+        pair[0].set(ylabel="experiment")
         figure.savefig(path, dpi=120)
 
 
-def draw_column(part: Any, title: str, runs: Sequence[Run], limits: tuple[float, float]) -> None:
-    """Draw the losses of some runs, and below them the first noise of each device."""
-    above, below = part.subfigures(2, 1, height_ratios=(4.6, 1))
-    axes = above.subplots()
-    axes.set_title(title, pad=12)
-    draw_devices(axes, runs)
-    axes.set_ylim(limits)
-    draw_tiles(below, max(runs, key=lambda run: run.devices))
-
-
-def draw_devices(axes: Any, runs: Sequence[Run]) -> None:
-    """Draw one curve for each device count, and how far they lie apart."""
-    names = [f"{run.devices} device{'s' if run.devices > 1 else ''}" for run in runs]
-    draw_losses(axes, [(n, run.losses, run.accuracy) for n, run in zip(names, runs, strict=True)])
-    axes.set(xlabel="epoch")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axes.yaxis.set_major_formatter(FormatStrFormatter("%g"))
-    axes.yaxis.set_minor_formatter(NullFormatter())
-    axes.grid(alpha=0.3, which="both", linewidth=0.5)
+def draw_hits(axes: Any, title: str, run: Run) -> None:
+    """Draw each experiment's interval, in another color where it misses the exact price."""
+    hits, (means, halves) = run.hits[:MOST], run.estimates[:MOST].T
+    for held, color, label in ((True, COLORS[0], "holds it"), (False, COLORS[2], "misses it")):
+        (rows,) = np.nonzero(hits == held)
+        low, high = (means - halves)[rows], (means + halves)[rows]
+        axes.hlines(rows, low, high, color=color, linewidth=1.4, label=label)
+    axes.axvline(exact_price(), color="black", linewidth=1, label="exact price")
+    count = f"{run.devices} device{'s' if run.devices > 1 else ''}"
+    axes.set_title(f"{title}\n{run.hits.mean():.0%} of the intervals hold the price", pad=12)
+    axes.set(xlabel=f"95 % interval from {PATHS:,} paths on {count}")
+    axes.legend(frameon=False, loc="upper right")
     axes.spines[["top", "right"]].set_visible(False)
-    if len(runs) > 1:
-        apart = f"at most {losses_apart(runs):.1g} apart at any step"
-        axes.text(0.02, 0.03, apart, transform=axes.transAxes, weight="bold")
 
 
-def draw_tiles(part: Any, run: Run) -> None:
-    """Draw the first noise of each device as an image of 8 x 8 pixels."""
-    row = np.atleast_1d(part.subplots(1, run.devices))
-    for device, axes in enumerate(row):
-        axes.imshow(run.tiles[device], cmap="gray", vmin=-NOISE, vmax=NOISE)
-        axes.set(xticks=[], yticks=[])
-        axes.set_title(f"device {device}", fontsize=9, weight="normal", pad=3)
-    part.supxlabel("the first noise that each device draws", fontsize=11)
-
-
-def draw_curves(
-    path: Path,
-    title: str,
-    first: Outcome,
-    others: Sequence[Outcome],
-    *,
-    lost: tuple[int, int] | None = None,
+def draw_estimates(
+    path: Path, title: str, outcomes: Sequence[Outcome], *, killed: int | None = None
 ) -> None:
-    """Write the picture to a file; `lost` are the steps of the last checkpoint and the kill."""
+    """Write how the estimates settle, and how many different paths they come from."""
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(10, 8), layout="constrained")
         above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
-        above.set_title(title, pad=24 if lost else 12)
-        runs = [first, *others]
-        draw_losses(above, [(run.name, run.journal.curve(), run.accuracy) for run in runs])
-        draw_apart(below, first, others)
+        above.set_title(title, pad=24 if killed else 12)
+        for place, (run, color) in enumerate(zip(outcomes, COLORS, strict=False)):
+            counts, (means, halves) = run.counts, run.intervals.T
+            width = 1.2 + 2.2 * (len(outcomes) - 1 - place)
+            label = f"{run.name}: {means[-1]:.3f} ± {halves[-1]:.3f}"
+            above.plot(counts, means, color=color, linewidth=width, label=label)
+            above.fill_between(counts, means - halves, means + halves, color=color, alpha=0.12)
+            below.plot(counts, run.distinct, color=color, linewidth=width)
+        above.axhline(exact_price(), color="black", linewidth=1, linestyle=":", label="exact")
+        above.set(ylabel="price, 95 % interval")
+        below.set(ylabel="different paths", xlabel="paths that the error bar counts")
+        above.legend(frameon=False)
         for axes in (above, below):
             axes.grid(alpha=0.3, linewidth=0.5)
             axes.spines[["top", "right"]].set_visible(False)
-            if lost:
-                axes.axvspan(*(step / STEPS for step in lost), color="#c4380d", alpha=0.25)
-        if lost:
-            place = above.get_xaxis_transform()
-            said = f"SIGKILL after step {lost[1]}, resumed from step {lost[0]}"
-            above.text(lost[1] / STEPS, 1.01, said, transform=place, ha="center", va="bottom")
+            if killed:
+                axes.axvline(killed, color=COLORS[2], linestyle="--", linewidth=1)
+        if killed:
+            place_of = above.get_xaxis_transform()
+            above.text(killed, 1.01, "SIGKILL", transform=place_of, ha="center", va="bottom")
         figure.savefig(path, dpi=120)
-
-
-def draw_apart(axes: Any, first: Outcome, others: Sequence[Outcome]) -> None:
-    """Draw how far the loss at each step lies from that of the first run."""
-    for place, run in enumerate(others, 1):
-        curve = np.maximum(curve_apart(first, run), ZERO)
-        steps = np.arange(1, 1 + curve.size) / STEPS
-        axes.plot(steps, curve, color=COLORS[place], linewidth=1.2, label=run.name)
-    axes.set(
-        xlabel="epoch", ylabel="loss, distance from the first", yscale="log", ylim=(ZERO / 3, 10)
-    )
-    axes.set_yticks([ZERO, 1e-7, 1e-5, 1e-3, 1e-1], ["equal", "1e-7", "1e-5", "1e-3", "0.1"])
-    axes.minorticks_off()
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-
-
-def smooth(losses: np.ndarray) -> np.ndarray:
-    """Return the mean over an epoch up to each step, from the end of the first one on."""
-    return np.convolve(losses, np.full(STEPS, 1 / STEPS), mode="valid")
-
-
-def draw_losses(axes: Any, runs: Iterable[tuple[str, np.ndarray, float]]) -> None:
-    """Draw a curve for each run's name, losses and accuracy, wide ones below narrow ones."""
-    drawn = list(runs)
-    for place, (name, losses, accuracy) in enumerate(drawn):
-        curve = smooth(losses)
-        axes.plot(
-            np.arange(STEPS, STEPS + curve.size) / STEPS,
-            curve,
-            color=COLORS[place],
-            marker="o" if curve.size == 1 else None,
-            linewidth=1.2 + 2.2 * (len(drawn) - 1 - place),
-            label=f"{name}: {accuracy:.1%}",
-        )
-    axes.set(ylabel="training loss, mean over an epoch", yscale="log")
-    axes.legend(title="held-out digits recognized", frameon=False)

@@ -1,4 +1,4 @@
-"""Run the demo in several processes joined by jax.distributed, beside a single one."""
+"""Run the simulation in several processes joined by jax.distributed, beside a single one."""
 
 from __future__ import annotations
 
@@ -8,25 +8,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from keystream.cli._demo.checks import Check, check_learned
-from keystream.cli._demo.digits import STEPS, Digits
-from keystream.cli._demo.journal import (
-    Outcome,
-    check_near,
-    check_never_twice,
-    check_same_rows,
-    gather,
-)
-from keystream.cli._demo.launch import Job, free_port, job, run_together
-from keystream.cli._demo.options import EPOCHS, MOST_DEVICES
-from keystream.cli._demo.worker import CHECKPOINT
+import numpy as np
 
-DRAWN = {
-    "keys": "ks.keys(out_sharding) the same in every process",
-    "bits": "ks.sample(out_sharding) the same in every process",
-    "noise": "the same for every epoch and example",
-    "masks": "the same for every epoch and example",
-}
+from keystream.cli._demo.checks import Check
+from keystream.cli._demo.launch import free_port, job, run_together
+from keystream.cli._demo.options import MOST_DEVICES
+from keystream.cli._demo.records import Outcome, gather
+from keystream.cli._demo.resume import check_near, check_none_twice, check_same_keys
+from keystream.cli._demo.worker import BATCHES
 
 
 class Runs(NamedTuple):
@@ -36,14 +25,10 @@ class Runs(NamedTuple):
     joined: Outcome
 
 
-def train_all(
-    folder: Path,
-    options: argparse.Namespace,
-    digits: Digits,
-    *,
-    tick: Callable[[int], Any] = lambda _: None,
+def simulate_all(
+    folder: Path, options: argparse.Namespace, *, tick: Callable[[int], Any] = lambda _: None
 ) -> Runs:
-    """Train in one process, and then in several that are joined on loopback."""
+    """Simulate in one process, and then in several that are joined on loopback."""
     count = options.processes
     alone = job("the run in one process", folder / "alone", options, devices=MOST_DEVICES)
     port = free_port()
@@ -61,55 +46,59 @@ def train_all(
     ]
     run_together([alone], tick=tick)
     run_together(joined, tick=tick)
-
-    def outcome(name: str, jobs: list[Job]) -> Outcome:
-        journals = [each.journal for each in jobs]
-        return gather(name, jobs[0].folder / CHECKPOINT, journals, digits)
-
+    many = f"{count} process{'es' * (count > 1)} of {MOST_DEVICES // count} devices"
     return Runs(
-        outcome(f"1 process of {MOST_DEVICES} devices", [alone]),
-        outcome(f"{count} process{'es' * (count > 1)} of {MOST_DEVICES // count} devices", joined),
+        gather(f"1 process of {MOST_DEVICES} devices", alone.folder),
+        gather(many, folder / "joined", count),
     )
 
 
-def all_checks(runs: Runs, options: argparse.Namespace) -> list[Check]:
+def all_checks(runs: Runs) -> list[Check]:
     """Return every check, in the order in which they are told."""
     alone, joined = runs
     return [
-        *(check_same_rows(what, alone, [joined], claim=claim) for what, claim in DRAWN.items()),
-        check_never_twice([joined]),
-        check_near(alone, joined, claim="trained weights"),
-        check_one_copy(joined, options.processes),
-        check_learned([each.accuracy for each in runs], full=options.epochs >= EPOCHS),
+        check_same_keys(alone, joined, claim="ks.sample(out_sharding): the same key for each path"),
+        check_own_part(joined),
+        check_none_twice([joined]),
+        check_near(alone, joined, claim="payoffs and estimates"),
+        check_agree(joined),
     ]
 
 
-def check_one_copy(joined: Outcome, processes: int) -> Check:
-    """Check that the devices of all processes ended with the same weights."""
-    said = [joined.journal.notes.get(f"copies-{index}", []) for index in range(processes)]
-    copies = {digest for digests in said for digest in digests}
-    found = f"{len(copies)} version{'s' * (len(copies) != 1)}"
-    claim = "trained weights: the same bits on all devices"
-    return Check(claim, all(said) and len(copies) == 1, found)
+def check_own_part(joined: Outcome) -> Check:
+    """Check that each process drew as many paths as the others: its own, and no more."""
+    drawn = np.bincount(joined.owners, minlength=len(joined.sums))
+    claim = "each process draws its own part of the paths"
+    return Check(claim, len(set(drawn.tolist())) == 1, " + ".join(f"{n:,}" for n in drawn))
 
 
-def play(options: argparse.Namespace, digits: Digits) -> tuple[list[str], list[Check]]:
-    """Train, draw the picture, and return what is told."""
+def check_agree(joined: Outcome) -> Check:
+    """Check that all processes have the same estimate after each batch, bit for bit."""
+    versions = len(np.unique(joined.sums, axis=0))
+    found = f"{versions} version{'s' * (versions > 1)}"
+    return Check("estimates: the same bits in all processes", versions == 1, found)
+
+
+def play(options: argparse.Namespace) -> tuple[list[str], list[Check]]:
+    """Simulate, draw the picture, and return what is told."""
     from tqdm import tqdm  # noqa: PLC0415 - an extra, asked for by then
 
-    total = options.epochs * STEPS * (1 + options.processes)
+    total = BATCHES * (1 + options.processes)
     with (
         tempfile.TemporaryDirectory() as folder,
-        tqdm(total=total, unit="step", leave=False, desc="training in one and in several") as bar,
+        tqdm(total=total, unit="batch", leave=False, desc="in one process, in several") as bar,
     ):
-        runs = train_all(Path(folder), options, digits, tick=bar.update)
+        runs = simulate_all(Path(folder), options, tick=bar.update)
     draw_picture(options.out, runs)
-    lines = ["", f"{'run':32}accuracy", *(f"{each.name:32}{each.accuracy:8.1%}" for each in runs)]
-    return lines, all_checks(runs, options)
+    lines = [f"{'run':32}  paths   estimate"]
+    for run in runs:
+        mean, half = run.intervals[-1]
+        lines.append(f"{run.name:32}{len(run.words):7,}   {mean:.4f} ± {half:.4f}")
+    return lines, all_checks(runs)
 
 
 def draw_picture(path: Path, runs: Runs) -> None:
     """Write the picture; matplotlib is only loaded now."""
     from keystream.cli._demo import pictures  # noqa: PLC0415 - an extra, asked for by then
 
-    pictures.draw_curves(path, "One process and several", runs.alone, [runs.joined])
+    pictures.draw_estimates(path, "One process and several", runs)
