@@ -28,9 +28,11 @@ def _home(library: Any) -> pathlib.Path:
     return pathlib.Path(str(library.__file__)).parent
 
 
-_JAX, _OURS = (
+_PACKAGE = pathlib.Path(__file__).parents[1]
+_JAX, _OURS, _DEMO = (
     _below_folders(_home(jax), _home(jaxlib)),
-    _below_folders(pathlib.Path(__file__).parents[1]),
+    _below_folders(_PACKAGE),
+    _below_folders(_PACKAGE / "cli" / "_demo"),
 )
 _PATHS = sysconfig.get_paths()
 _LIBRARIES = _below_folders(
@@ -48,8 +50,8 @@ def is_jax(file: str) -> bool:
 
 @functools.lru_cache(maxsize=4096)
 def is_ours(file: str) -> bool:
-    """Does a file belong to keystream?"""
-    return file.startswith(_OURS)
+    """Does a file belong to keystream? The demo is a program as users write it."""
+    return file.startswith(_OURS) and not file.startswith(_DEMO)
 
 
 @functools.lru_cache(maxsize=4096)

@@ -97,7 +97,8 @@ def compile_mistaken(devices: int) -> Program:
 def lay_out_spots(devices: int) -> jax.Array:
     """Return where each path begins, over the devices."""
     over = NamedSharding(make_mesh(devices), jax.P("paths"))
-    return jax.device_put(np.full(PATHS, SPOT, np.float32), over)
+    spots: jax.Array = jax.device_put(np.full(PATHS, SPOT, np.float32), over)
+    return spots
 
 
 def add_sums(payoffs: jax.Array, words: jax.Array) -> Drawn:

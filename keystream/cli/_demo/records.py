@@ -26,16 +26,16 @@ class State(NamedTuple):
 
     paths: ks.Stream
     """Its items are the paths' keys: its position is that of the next path."""
-    count: int = 0
+    counted: int = 0
     """How many paths were added up."""
     total: float = 0.0
     squares: float = 0.0
 
     def add(self, drawn: Drawn) -> State:
         """Return the state after some more paths."""
-        count, (total, squares) = len(drawn.payoffs), np.asarray(drawn.sums).tolist()
-        after = self.paths.skip(count)
-        return State(after, self.count + count, self.total + total, self.squares + squares)
+        new, (total, squares) = len(drawn.payoffs), np.asarray(drawn.sums).tolist()
+        paths = self.paths.skip(new)
+        return State(paths, self.counted + new, self.total + total, self.squares + squares)
 
 
 def save(path: Path, state: State, manifest: dict[str, Any]) -> None:
@@ -84,7 +84,7 @@ def write_batch(folder: Path, process: int, before: State, after: State, drawn: 
         for values in (drawn.words, drawn.payoffs)
     )
     np.savez(
-        folder / f"batch-{after.count:07}-{process}.npz",
+        folder / f"batch-{after.counted:07}-{process}.npz",
         positions=before.paths.position + np.concatenate(positions),
         words=words,
         payoffs=payoffs,

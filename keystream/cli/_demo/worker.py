@@ -83,12 +83,12 @@ def simulate(options: argparse.Namespace) -> None:
         state = state._replace(paths=ks.Stream(key))
     program = compile_right(len(jax.devices()))
     manifest = ks.manifest()
-    while state.count < options.batches * PATHS:
+    while state.counted < options.batches * PATHS:
         before = state
         drawn = program(key, before.paths.position)
         state = before.add(drawn)
         records.write_batch(options.folder, options.process, before, state, drawn)
-        if before.count // PATHS == options.kill_in:
+        if before.counted // PATHS == options.kill_in:
             os.kill(os.getpid(), signal.SIGKILL)
         if options.processes == 1:
             records.save(path, state, manifest)
