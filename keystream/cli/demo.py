@@ -127,10 +127,12 @@ def introduction(options: argparse.Namespace) -> str:
 
 def play(options: argparse.Namespace) -> tuple[list[str], list[Check]]:
     """Simulate on each device count, draw the picture, and return what is told."""
+    from keystream.cli._demo import pictures  # noqa: PLC0415 - an extra, asked for by then
+
     key = ks.key(options.seed)
     devices = options.devices or DEVICES
     runs, mistaken = simulate_all(key, devices, options.experiments or EXPERIMENTS)
-    draw_picture(options.out, runs, mistaken)
+    pictures.draw_intervals(options.out, runs, mistaken)
     return table(runs, mistaken), all_checks(key, runs, mistaken)
 
 
@@ -205,10 +207,3 @@ def check_line(check: Check) -> str:
     """Return the line of a check."""
     word = {True: "ok", False: "FAILED", None: "-"}[check.holds]
     return f"  {word:6}  {check.claim} ({check.measured})"
-
-
-def draw_picture(path: Path, runs: Sequence[Run], mistaken: Sequence[Run]) -> None:
-    """Write the picture; matplotlib is only loaded now."""
-    from keystream.cli._demo import pictures  # noqa: PLC0415 - an extra, asked for by then
-
-    pictures.draw_intervals(path, runs, mistaken)

@@ -76,8 +76,9 @@ def check_audit(right: Sequence[str], mistaken: Sequence[str], devices: int) -> 
     claim = "ks.audit: finds the mistake before a path is drawn, and nothing else"
     if devices == 1:
         return Check(claim, None, "only one device")
-    told = [", ".join(rules) or "nothing" for rules in (mistaken, right)]
-    return Check(claim, list(mistaken) == ["KS12"] and not right, " and ".join(told))
+    wrong, none = (", ".join(rules) or "nothing" for rules in (mistaken, right))
+    holds = list(mistaken) == ["KS12"] and not right
+    return Check(claim, holds, f"{wrong}, and in the right program {none}")
 
 
 def expected_coverage(devices: int) -> float:

@@ -40,7 +40,10 @@ def draw_hits(axes: Any, title: str, run: Run) -> None:
     axes.axvline(exact_price(), color="black", linewidth=1, label="exact price")
     count = f"{run.devices} device{'s' if run.devices > 1 else ''}"
     axes.set_title(f"{title}\n{run.hits.mean():.0%} of the intervals hold the price", pad=12)
-    axes.set(xlabel=f"95 % interval from {PATHS:,} paths on {count}")
+    axes.set(
+        xlabel=f"95 % interval from {PATHS:,} paths on {count}",
+        ylim=(-0.02 * len(hits), 1.15 * len(hits)),
+    )
     axes.legend(frameon=False, loc="upper right")
     axes.spines[["top", "right"]].set_visible(False)
 

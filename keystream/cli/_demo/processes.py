@@ -83,22 +83,17 @@ def play(options: argparse.Namespace) -> tuple[list[str], list[Check]]:
     """Simulate, draw the picture, and return what is told."""
     from tqdm import tqdm  # noqa: PLC0415 - an extra, asked for by then
 
+    from keystream.cli._demo import pictures  # noqa: PLC0415 - likewise
+
     total = BATCHES * (1 + options.processes)
     with (
         tempfile.TemporaryDirectory() as folder,
         tqdm(total=total, unit="batch", leave=False, desc="in one process, in several") as bar,
     ):
         runs = simulate_all(Path(folder), options, tick=bar.update)
-    draw_picture(options.out, runs)
+    pictures.draw_estimates(options.out, "One process and several", runs)
     lines = [f"{'run':32}  paths   estimate"]
     for run in runs:
         mean, half = run.intervals[-1]
         lines.append(f"{run.name:32}{len(run.words):7,}   {mean:.4f} ± {half:.4f}")
     return lines, all_checks(runs)
-
-
-def draw_picture(path: Path, runs: Runs) -> None:
-    """Write the picture; matplotlib is only loaded now."""
-    from keystream.cli._demo import pictures  # noqa: PLC0415 - an extra, asked for by then
-
-    pictures.draw_estimates(path, "One process and several", runs)

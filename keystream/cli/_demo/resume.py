@@ -132,13 +132,16 @@ def play(options: argparse.Namespace) -> tuple[list[str], list[Check]]:
     """Simulate, draw the picture, and return what is told."""
     from tqdm import tqdm  # noqa: PLC0415 - an extra, asked for by then
 
+    from keystream.cli._demo import pictures  # noqa: PLC0415 - likewise
+
     total = BATCHES + DEATH + 1 + 3 * (BATCHES - DEATH - 1)
     with (
         tempfile.TemporaryDirectory() as folder,
         tqdm(total=total, unit="batch", leave=False, desc="simulating in five processes") as bar,
     ):
         runs = simulate_all(Path(folder), options, tick=bar.update)
-    draw_picture(options.out, runs)
+    shown = [runs.whole, runs.again, runs.fewer, runs.forgot]
+    pictures.draw_estimates(options.out, "Killed and resumed", shown, killed=DEATH * PATHS)
     return table(runs), all_checks(runs)
 
 
@@ -154,11 +157,3 @@ def table(runs: Runs) -> list[str]:
     for name, (saved, now, changes) in runs.resumed["differences"].items():
         lines.append(f"ks.check_manifest: {name} {saved} then, {now} now, changes {changes}")
     return lines
-
-
-def draw_picture(path: Path, runs: Runs) -> None:
-    """Write the picture; matplotlib is only loaded now."""
-    from keystream.cli._demo import pictures  # noqa: PLC0415 - an extra, asked for by then
-
-    shown = [runs.whole, runs.again, runs.fewer, runs.forgot]
-    pictures.draw_estimates(path, "Killed and resumed", shown, killed=DEATH * PATHS)
