@@ -1,10 +1,9 @@
-"""What the demo's tests of real processes look at, and how they make a run lie."""
+"""What the demo's tests share: its extras, a worker's environment, and how a run lies."""
 
 import dataclasses
 import importlib.util
-import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,56 +12,32 @@ import pytest
 
 import keystream as ks
 from keystream.cli import demo
-from keystream.cli._demo.digits import STEPS
-from keystream.cli._demo.journal import Outcome
+from keystream.cli._demo.checks import Check
 
 MISSING = [name for name, module in demo.EXTRAS.items() if not importlib.util.find_spec(module)]
 needs_extras = pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)}")
 
-EPOCHS = 2
-SAVED, DIED, END = 16, 18, EPOCHS * STEPS
-"""The step of the last checkpoint, that of the kill, and the last one."""
-
-Liar = Callable[[Outcome], Outcome]
+Liar = Callable[[Any], Any]
 
 
 def environment(**more: str) -> dict[str, str]:
     return os.environ | {"PYTHONPATH": str(Path(ks.__file__).parent.parent)} | more
 
 
-def arrays(checkpoint: Path) -> dict[str, np.ndarray]:
-    with np.load(checkpoint) as file:
-        return dict(file)
+def field(**values: Any) -> Liar:
+    return lambda run: dataclasses.replace(run, **values)
 
 
-def lines(journal: Path) -> list[dict]:
-    return [json.loads(line) for line in journal.read_text().splitlines()]
+def shift(name: str, by: float) -> Liar:
+    """Let the last number of an array be another."""
+
+    def change(run: Any) -> Any:
+        values = np.array(getattr(run, name))
+        values.flat[-1] += values.dtype.type(by)
+        return dataclasses.replace(run, **{name: values})
+
+    return change
 
 
-def read_steps(journal: Path) -> dict[int, dict]:
-    return {line["step"]: line for line in lines(journal) if "step" in line}
-
-
-def end(**changes: Any) -> Liar:
-    return lambda run: dataclasses.replace(run, end=run.end._replace(**changes))
-
-
-def moved(by: float) -> Liar:
-    def move(run: Outcome) -> Outcome:
-        last = {name: leaf + np.float32(by) for name, leaf in run.end.params["last"].items()}
-        return end(params=run.end.params | {"last": last})(run)
-
-    return move
-
-
-def journal(change: Callable[[Any], Any]) -> Liar:
-    return lambda run: dataclasses.replace(run, journal=change(run.journal))
-
-
-def redrawn(what: str, digests: frozenset[str]) -> Liar:
-    def change(known: Any) -> Any:
-        place = max(known.rows[what])
-        rows = known.rows | {what: known.rows[what] | {place: digests}}
-        return dataclasses.replace(known, rows=rows)
-
-    return journal(change)
+def failed(checks: Sequence[Check]) -> list[int]:
+    return [place for place, check in enumerate(checks) if check.holds is False]

@@ -1,60 +1,55 @@
 """The demo runs, and each of its checks fails when its subject is broken."""
 
-import dataclasses
 import importlib.util
+import math
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 import pytest
-from jax.sharding import NamedSharding
 
 import keystream as ks
 from keystream.__main__ import main, parser
 from keystream.cli import demo
 from keystream.cli._demo import checks as claims
-from keystream.cli._demo.checks import Evidence, Run, shared_rows
-from keystream.cli._demo.digits import BATCH, KEEP, NOISE, STEPS, Digits, Drawn, draw, load
-from keystream.cli._demo.training import compile_epoch, train
+from keystream.cli._demo import option
+from keystream.cli._demo.option import PATHS, Run
 from keystream.cli._inputs import read_seed, write_seed
 from tests.commands import assert_refused
-from tests.demo_runs import MISSING, needs_extras
+from tests.demo_runs import Liar, environment, failed, field, needs_extras, shift
 
 pytestmark = pytest.mark.slow
 
 SEED = 5
-CLAIMS = [
-    "initial parameters: the same bits on every device count",
-    "shuffles: the same bits on every device count",
-    "noise: the same bits on every device count",
-    "masks: the same bits on every device count",
-    "trained weights: the same to 0.0001",
-    "noise: no two devices drew the same",
-    "the mistake is found: a replicated key, the same noise on all devices",
-]
+TRIALS = 100
+CLAIMS = 9
 
 
 def command(*arguments: str, timeout: int) -> subprocess.CompletedProcess[str]:
     line = [sys.executable, "-m", "keystream", "demo", *arguments]
-    return subprocess.run(line, capture_output=True, text=True, timeout=timeout, check=False)
+    return subprocess.run(
+        line, capture_output=True, text=True, timeout=timeout, check=False, env=environment()
+    )
 
 
 @needs_extras
 def test_small_demo(tmp_path: Path) -> None:
-    """A small run trains on real data, finds every claim true, and writes a picture."""
+    """A small run finds every claim true, shows the mistake, and writes a picture."""
     picture = tmp_path / "small.png"
-    done = command("--devices", "1,2", "--epochs", "2", "--out", str(picture), timeout=300)
-    assert done.returncode == 0, done.stderr
-    told = re.findall(r"^  ok      (.*) \(.*\)$", done.stdout, re.MULTILINE)
-    assert told[: len(CLAIMS)] == CLAIMS
-    assert "FAILED" not in done.stdout
-    assert "1,408 to learn from, 389 held out" in done.stdout
-    assert "epoch/s" in done.stderr
+    size = ("--devices", "1,8", "--experiments", str(TRIALS))
+    done = command(*size, "--out", str(picture), timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("  ok  ") == CLAIMS
+    assert "10.4506 by the formula" in done.stdout
+    rows = re.findall(r"^ +(\d) .* (\d+\.\d)% .* (\d+\.\d)% +([\d,]+)$", done.stdout, re.MULTILINE)
+    assert [(row[0], row[3]) for row in rows] == [("1", "4,096"), ("8", "512")]
+    assert rows[0][1] == rows[0][2] == rows[1][1]
+    assert float(rows[1][2]) < 80 < float(rows[1][1])
+    assert "experiment/s" in done.stderr
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 
@@ -62,221 +57,203 @@ def test_small_demo(tmp_path: Path) -> None:
 @pytest.mark.outside
 @pytest.mark.parametrize("seed", ["0", "7", "any text"])
 def test_full_demo(tmp_path: Path, seed: str) -> None:
-    """The whole demo reaches 95 % on all device counts in under three minutes."""
+    """The whole demo finds every claim true, whatever the seed."""
     done = command("--seed", seed, "--out", str(tmp_path / "full.png"), timeout=180)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.count("  ok  ") == len(CLAIMS) + 1
-    rates = re.findall(r"^ +\d   +(\d+\.\d)%", done.stdout, re.MULTILINE)
-    assert len(rates) == 4
-    assert all(float(rate) >= 95 for rate in rates)
+    assert done.stdout.count("  ok  ") == CLAIMS
 
 
-# --- two epochs on one and on two devices, and the same with the mistake -------------------
+# --- one and eight devices, and the same with the mistake ------------------------------------
 
 
 @pytest.fixture(scope="module")
-def digits() -> Digits:
-    if MISSING:
-        pytest.skip(f"not installed: {', '.join(MISSING)}")
-    return load()
+def runs() -> list[Run]:
+    return [
+        option.run_experiments(option.compile_right(n), 0, ks.key(SEED), n, TRIALS) for n in (1, 8)
+    ]
 
 
 @pytest.fixture(scope="module")
-def pairs(digits: Digits) -> tuple[list[Run], list[Run]]:
-    programs = [compile_epoch(digits, count) for count in (1, 2)]
-    return tuple(
-        [train(p, ks.key(SEED), digits, epochs=2, by_place=by_place) for p in programs]
-        for by_place in (False, True)
-    )
+def mistaken() -> list[Run]:
+    return [
+        option.run_experiments(
+            option.compile_mistaken(n), option.lay_out_spots(n), ks.key(SEED), n, TRIALS
+        )
+        for n in (1, 8)
+    ]
 
 
-@pytest.fixture
-def runs(pairs: tuple[list[Run], list[Run]]) -> list[Run]:
-    return pairs[0]
-
-
-@pytest.fixture
-def mistaken(pairs: tuple[list[Run], list[Run]]) -> list[Run]:
-    return pairs[1]
-
-
-def verdicts(runs: Sequence[Run], mistaken: Sequence[Run]) -> list[bool | None]:
-    return [check.holds for check in claims.all_checks(runs, mistaken, full=False)]
+def checks(runs: list[Run], mistaken: list[Run]) -> list[claims.Check]:
+    return demo.all_checks(ks.key(SEED), runs, mistaken)
 
 
 def test_true_runs_pass(runs: list[Run], mistaken: list[Run]) -> None:
-    """Of true runs every check but the one that wants a full training says yes."""
-    assert verdicts(runs, mistaken)[:-1] == [True] * len(CLAIMS)
+    """Of true runs every check says yes."""
+    assert [check.holds for check in checks(runs, mistaken)] == [True] * CLAIMS
 
 
-def test_replicated_key_fails(mistaken: list[Run]) -> None:
-    """What the mistake breaks is found: noise, masks, weights, sharing; and nothing else is."""
-    assert verdicts(mistaken, mistaken)[:-1] == [True, True, False, False, False, False, True]
-    alone, pair = mistaken
-    assert alone.shared == 0
-    # Each row is drawn once on either device.
-    assert pair.shared == pair.rows // 2
+def test_the_mistake_fails(runs: list[Run], mistaken: list[Run]) -> None:
+    """A replicated key fails keys, payoffs, distinctness and coverage, and nothing else."""
+    assert failed(checks(mistaken, mistaken)) == [0, 1, 2, 5]
+    alone, eight = mistaken
+    assert alone.digest == runs[0].digest
+    assert eight.distinct == TRIALS * PATHS // 8
+    assert failed(checks(runs, runs)) == [6, 7]
 
 
-def test_noise_is_the_examples_own(digits: Digits, runs: list[Run]) -> None:
-    """The noise that a device used is what the first example's index gives outside."""
-    key = ks.key(SEED)
-    order = np.asarray(jax.random.permutation(ks.derive(key, "shuffle", 0), digits.train))
-    for run in runs:
-        for device, tile in enumerate(run.tiles):
-            example = int(order[device * BATCH // run.devices])
-            noise = jax.random.uniform(
-                ks.derive(key, "noise", 0, example), (64,), minval=-NOISE, maxval=NOISE
-            )
-            np.testing.assert_array_equal(tile.ravel(), noise)
+@pytest.mark.parametrize("devices", [1, 8])
+def test_paths_use_the_keys_of_the_loop(devices: int) -> None:
+    """Path i has child i of the key; by mistake the children are counted on each device."""
+    key, start = ks.key(SEED), 2 * PATHS
+    children = np.array(jax.random.key_data(ks.keys(key, 3 * PATHS)))
+    right = jax.device_get(option.compile_right(devices)(key, start))
+    np.testing.assert_array_equal(right.words, children[start:])
+    mine = PATHS // devices
+    wrong = option.compile_mistaken(devices)(key, option.lay_out_spots(devices))
+    np.testing.assert_array_equal(wrong.words, np.tile(children[:mine], (devices, 1)))
+    for i in (0, mine - 1, PATHS - 1):
+        payoff, words = option.path(jax.random.fold_in(key, start + i))
+        assert np.array_equal(words, right.words[i])
+        np.testing.assert_allclose(right.payoffs[i], payoff, atol=1e-4)
+    payoffs = right.payoffs.astype(np.float64)
+    mean, half = option.interval(PATHS, *right.sums.tolist())
+    np.testing.assert_allclose(mean, payoffs.mean(), rtol=1e-5)
+    np.testing.assert_allclose(half, 1.959964 * payoffs.std(ddof=1) / PATHS**0.5, rtol=1e-4)
 
 
-def test_draw_equals_the_loop() -> None:
-    """Row i of a draw is what a loop over the ids makes, whatever their order and number."""
-    key, ids = ks.key(1), np.array([1796, 3, 70_000], np.int32)
-    rows = draw(key, np.int32(4), ids)
-    for row, example in enumerate(ids.tolist()):
-        mask = jax.random.bernoulli(ks.derive(key, "dropout", 4, example), KEEP, (384,))
-        np.testing.assert_array_equal(rows.masks[row], mask)
-        noise = jax.random.uniform(
-            ks.derive(key, "noise", 4, example), (64,), minval=-NOISE, maxval=NOISE
-        )
-        np.testing.assert_array_equal(rows.noise[row], noise)
+def test_exact_price_is_the_integral() -> None:
+    """The formula is the mean of the payoffs under the normal distribution."""
+    z = np.linspace(-10, 10, 400_001)
+    end = 100 * np.exp(0.05 - 0.02 + 0.2 * z)
+    density = np.exp(-(z**2) / 2) / math.sqrt(2 * math.pi)
+    price = np.sum(math.exp(-0.05) * np.maximum(end - 100, 0) * density) * (z[1] - z[0])
+    assert abs(option.exact_price() - price) < 1e-6
 
 
 # --- planted liars -------------------------------------------------------------------------
 
 
-def used(what: str) -> Callable[[Run], Run]:
-    return lambda run: dataclasses.replace(run, used=run.used | {what: frozenset({"another"})})
-
-
-def moved(by: float) -> Callable[[Run], Run]:
-    def move(run: Run) -> Run:
-        last = {name: leaf + by * (name == "bias") for name, leaf in run.weights["last"].items()}
-        return dataclasses.replace(run, weights=run.weights | {"last": last})
-
-    return move
-
-
-def field(**values: Any) -> Callable[[Run], Run]:
-    return lambda run: dataclasses.replace(run, **values)
+def hits(count: int) -> Liar:
+    """Let so many intervals hold the price."""
+    price = option.exact_price()
+    rows = [[price, 1.0]] * count + [[price + 2, 1.0]] * (TRIALS - count)
+    return field(estimates=np.array(rows))
 
 
 @pytest.mark.parametrize(
     ("place", "liar"),
     [
-        (0, used("initial parameters")),
-        (1, used("shuffles")),
-        (2, used("noise")),
-        (3, used("masks")),
-        (4, moved(2e-4)),
-        (4, moved(float("nan"))),
-        (5, field(shared=1)),
-        (7, field(accuracy=0.949)),
+        (0, field(digest="another")),
+        (1, shift("payoffs", 2e-3)),
+        (1, shift("payoffs", float("nan"))),
+        (1, shift("estimates", 2e-3)),
+        (2, field(distinct=TRIALS * PATHS - 1)),
     ],
 )
 def test_each_check_fails_its_liar(
-    place: int, liar: Callable[[Run], Run], runs: list[Run], mistaken: list[Run]
+    place: int, liar: Liar, runs: list[Run], mistaken: list[Run]
 ) -> None:
     """A run that lies in one respect fails the check of that respect, and no other."""
-    good = [dataclasses.replace(run, accuracy=0.95) for run in runs]
-    checks = claims.all_checks([good[0], liar(good[1])], mistaken, full=True)
-    assert [i for i, check in enumerate(checks) if check.holds is not True] == [place]
-    assert checks[place].holds is False
+    assert failed(checks([runs[0], liar(runs[1])], mistaken)) == [place]
 
 
-def test_an_unseen_mistake_fails(runs: list[Run]) -> None:
-    """A mistake that doesn't show on the devices fails the check that it is found."""
-    assert claims.check_mistake_found(runs).holds is False
+def test_other_coverage_fails(runs: list[Run], mistaken: list[Run]) -> None:
+    """Too few hits, and by mistake too few or too many, fail; those that come by chance don't."""
+    right, wrong = (
+        [
+            check([hits(count)(each[1])]).holds
+            for count in (0, likely[0] - 1, likely[0], likely[-1], min(likely[-1] + 1, TRIALS))
+        ]
+        for check, each, likely in (
+            (claims.check_coverage, runs, claims.likely_counts(TRIALS, 0.95)),
+            (
+                claims.check_too_narrow,
+                mistaken,
+                claims.likely_counts(TRIALS, claims.expected_coverage(8)),
+            ),
+        )
+    )
+    assert right == [False, False, True, True, True]
+    assert wrong == [False, False, True, True, False]
 
 
-def test_a_device_that_disagrees_fails(runs: list[Run]) -> None:
-    """Two versions within a single run fail, also where there is nothing else to compare."""
-    liar = dataclasses.replace(runs[1], used=runs[1].used | {"noise": frozenset("ab")})
-    assert claims.check_same_bits("noise", [liar]).holds is False
+def test_wrong_helpers_fail() -> None:
+    """Paths that move with their number, and names that are positions, are found."""
+    words = np.arange(8).reshape(4, 2)
+    assert claims.check_prefix(words[:2], words[2:], words).holds
+    assert claims.check_prefix(words[:2], words[2:], words[::-1]).holds is False
+    assert claims.check_prefix(words[:2], words[:2], words).holds is False
+    key = ks.key(0)
+    by_position = [
+        dict(zip(names, ks.split(key, 2), strict=False)) for names in (["call"], ["put", "call"])
+    ]
+    assert claims.check_names(*by_position).holds is False
 
 
-def test_one_device_count_is_not_judged(runs: list[Run], mistaken: list[Run]) -> None:
-    """A single run on one device is compared with nothing, and nothing is claimed."""
-    assert verdicts(runs[:1], mistaken[:1])[:-1] == [None] * len(CLAIMS)
+@pytest.mark.parametrize(
+    ("right", "mistaken", "holds"),
+    [([], ["KS12"], True), ([], [], False), (["KS12"], ["KS12"], False), ([], ["KS01"], False)],
+)
+def test_an_audit_that_finds_other_things_fails(
+    right: list[str], mistaken: list[str], holds: bool
+) -> None:
+    """An audit that misses the mistake, calls it otherwise or finds one more fails."""
+    assert claims.check_audit(right, mistaken, 8).holds is holds
 
 
-@pytest.mark.parametrize(("liar", "status"), [(field(), 0), (field(shared=1), 1)])
+def test_one_device_is_not_judged(runs: list[Run], mistaken: list[Run]) -> None:
+    """What needs another device count is left open on a single device."""
+    found = [check.holds for check in checks(runs[:1], mistaken[:1])]
+    assert found == [None, None, True, True, True, True, None, None, None]
+
+
+def test_few_experiments_are_not_judged(runs: list[Run], mistaken: list[Run]) -> None:
+    """Coverage is left open where chance could explain any count."""
+    few = lambda run: field(estimates=run.estimates[:3])(run)
+    assert claims.check_coverage([few(runs[1])]).holds is None
+    assert claims.check_too_narrow([few(mistaken[1])]).holds is None
+
+
+@pytest.mark.parametrize(("trials", "chance"), [(1, 0.95), (100, 0.95), (200, 0.5116)])
+def test_likely_counts(trials: int, chance: float) -> None:
+    """Beyond either end lies at most half of the false-alarm rate, and one further more."""
+    odds = [
+        math.comb(trials, k) * chance**k * (1 - chance) ** (trials - k) for k in range(trials + 1)
+    ]
+    likely = claims.likely_counts(trials, chance)
+    assert sum(odds[: likely[0]]) < claims.ALARM / 2 <= sum(odds[: likely[0] + 1])
+    assert sum(odds[likely[-1] + 1 :]) <= claims.ALARM / 2 < sum(odds[likely[-1] :])
+
+
+def test_expected_coverage() -> None:
+    """Error bars too narrow by the root of 1, 4 and 8 hold the truth so often."""
+    found = [claims.expected_coverage(devices) for devices in (1, 4, 8)]
+    np.testing.assert_allclose(found, [0.95, 0.6729, 0.5117], atol=1e-4)
+
+
+@needs_extras
+@pytest.mark.parametrize(("liar", "status"), [(field(), 0), (field(distinct=1), 1)])
 def test_exit_status(
-    liar: Callable[[Run], Run],
+    liar: Liar,
     status: int,
-    pairs: tuple[list[Run], list[Run]],
+    runs: list[Run],
+    mistaken: list[Run],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """The command exits with 1 where a check fails and with 0 where none does."""
-    runs, mistaken = pairs
-    trained = lambda *_: ([runs[0], liar(runs[1])], mistaken)
+    simulated = lambda *_: ([runs[0], liar(runs[1])], mistaken)
     monkeypatch.setattr(demo, "simulate_devices", lambda: None)
-    monkeypatch.setattr(demo, "train_all", trained)
-    out = str(tmp_path / "x.png")
-    assert main(["demo", "--devices", "1,2", "--epochs", "2", "--out", out]) == status
+    monkeypatch.setattr(demo, "simulate_all", simulated)
+    assert main(["demo", "--devices", "1,8", "--out", str(tmp_path / "x.png")]) == status
     assert ("FAILED" in capsys.readouterr().out) == bool(status)
-
-
-# --- the evidence is what the devices hold ---------------------------------------------------
-
-
-def evidence(devices: int, ids: np.ndarray, noise: np.ndarray) -> Evidence:
-    mesh = jax.make_mesh((devices,), ("data",), devices=jax.devices()[:devices])
-    put = lambda array: jax.device_put(array, NamedSharding(mesh, jax.P(None, "data")))
-    found = Evidence({})
-    found.add(put(ids), Drawn(put(noise), put(noise > 0)))
-    return found
-
-
-IDS = np.arange(8, dtype=np.int32).reshape(2, 4)
-ROWS = np.arange(8 * 64, dtype=np.float32).reshape(2, 4, 64)
-
-
-def test_evidence_sorts_by_example() -> None:
-    """Another order and another device count leave the digests by example as they are."""
-    whole, turned = evidence(1, IDS, ROWS), evidence(2, IDS[::-1, ::-1], ROWS[::-1, ::-1])
-    assert whole.used()["noise"] == turned.used()["noise"]
-    assert whole.used()["masks"] == turned.used()["masks"]
-    assert whole.used()["shuffles"] != turned.used()["shuffles"]
-
-
-def test_evidence_sees_a_last_digit_and_a_swap() -> None:
-    """One last digit, or two examples that swap their noise, give another digest."""
-    digit, swap = ROWS.copy(), ROWS.copy()
-    digit[1, 2, 3] = np.nextafter(digit[1, 2, 3], np.float32(np.inf))
-    swap[0, [0, 1]] = swap[0, [1, 0]]
-    digests = [evidence(2, IDS, rows).used()["noise"] for rows in (ROWS, digit, swap)]
-    assert len(set(digests)) == 3
-
-
-def test_evidence_sees_copies_that_differ() -> None:
-    """Initial parameters that differ between two devices leave two digests."""
-    mesh = jax.make_mesh((2,), ("data",), devices=jax.devices()[:2])
-    everywhere = NamedSharding(mesh, jax.P())
-    for other, digests in ((1.0, 1), (2.0, 2)):
-        copies = [
-            jax.device_put(np.full(3, value, np.float32), device)
-            for value, device in zip((1.0, other), mesh.devices.flat, strict=True)
-        ]
-        leaf = jax.make_array_from_single_device_arrays((3,), everywhere, copies)
-        assert len(Evidence({"layer": {"bias": leaf}}).used()["initial parameters"]) == digests
-
-
-def test_shared_rows_counts_devices() -> None:
-    """A row counts as shared where two parts hold it, not where one holds it twice."""
-    first, second = np.zeros((2, 3)), np.ones((1, 3))
-    assert shared_rows([first, second]) == 0
-    assert shared_rows([first, second, np.zeros((1, 3))]) == 1
-    assert evidence(2, IDS, np.concatenate([ROWS[:, :2]] * 2, axis=1)).shared == 4
 
 
 # --- options, extras, picture ----------------------------------------------------------------
 
-DEVICES = "must be different counts out of 1, 2, 4, 8 (they divide a batch of 128)"
+
+DEVICES = "must be different counts out of 1, 2, 4, 8"
 
 
 @pytest.mark.parametrize(
@@ -288,9 +265,9 @@ DEVICES = "must be different counts out of 1, 2, 4, 8 (they divide a batch of 12
         ),
         *(
             (
-                "--epochs",
+                "--experiments",
                 bad,
-                f"must be a count of one or more, got {bad!r}. For a quick look: --epochs 2",
+                f"must be a count of one or more, got {bad!r}. For a quick look: --experiments 50",
             )
             for bad in ("0", "-1", "1.5", "many", "")
         ),
@@ -310,7 +287,7 @@ DEVICES = "must be different counts out of 1, 2, 4, 8 (they divide a batch of 12
 def test_bad_options(
     option: str, value: str, message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A bad option is told with its cure before anything is trained, and the cure works."""
+    """A bad option is told with its cure before anything is simulated, and the cure works."""
     assert_refused(capsys, "demo", option, value, message)
 
 
@@ -340,11 +317,13 @@ def test_missing_extras(
 
 @needs_extras
 @pytest.mark.parametrize("kind", ["png", "svg", "pdf"])
-def test_picture_of_few_runs(
+def test_picture_of_few_experiments(
     kind: str, tmp_path: Path, runs: list[Run], mistaken: list[Run]
 ) -> None:
-    """One run of a single epoch can be drawn, in every format that is offered."""
+    """A single experiment can be drawn, in every format that is offered."""
+    from keystream.cli._demo import pictures
+
     path = tmp_path / f"one.{kind}"
-    short = lambda run: dataclasses.replace(run, losses=run.losses[:STEPS])
-    demo.draw_picture(path, [short(runs[0])], [short(mistaken[0])])
+    short: Any = lambda run: field(estimates=run.estimates[:1])(run)
+    pictures.draw_intervals(path, [short(runs[0])], [short(mistaken[0])])
     assert path.stat().st_size > 5_000

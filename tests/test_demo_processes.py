@@ -1,8 +1,6 @@
-"""Real processes that are joined train as a single one does, from the same keys and bits."""
+"""Real processes that are joined draw what a single one does, from the same keys and bits."""
 
 import argparse
-import dataclasses
-import hashlib
 import subprocess
 import sys
 import time
@@ -17,125 +15,81 @@ import keystream as ks
 from keystream.__main__ import main, parser
 from keystream.cli import demo
 from keystream.cli._demo import launch, processes, worker
-from keystream.cli._demo.digits import BATCH, load
+from keystream.cli._demo.option import PATHS
 from tests.commands import assert_refused
-from tests.demo_runs import (
-    END,
-    EPOCHS,
-    Liar,
-    arrays,
-    environment,
-    journal,
-    lines,
-    moved,
-    needs_extras,
-    read_steps,
-    redrawn,
-)
+from tests.demo_runs import Liar, environment, failed, field, needs_extras, shift
 
 SEED = 2**70
-OPTIONS = argparse.Namespace(seed=SEED, epochs=EPOCHS, processes=2)
+OPTIONS = argparse.Namespace(seed=SEED, processes=2)
+END = worker.BATCHES * PATHS
+CLAIMS = 5
 
-pytestmark = [needs_extras, pytest.mark.slow]
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("runs")
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def runs(folder: Path) -> processes.Runs:
+def runs(tmp_path_factory: pytest.TempPathFactory) -> processes.Runs:
     """One real process of eight devices, and then two of four that are joined."""
-    return processes.train_all(folder, OPTIONS, load())
+    return processes.simulate_all(tmp_path_factory.mktemp("runs"), OPTIONS)
 
 
-def journals(folder: Path) -> list[Path]:
-    names = ("alone/journal-0.jsonl", "joined/journal-0.jsonl", "joined/journal-1.jsonl")
-    return [folder / name for name in names]
+# --- what the processes drew -------------------------------------------------------------------
 
 
-# --- what is in the files --------------------------------------------------------------------
+def test_two_processes_draw_what_one_does(runs: processes.Runs) -> None:
+    """Of each batch either process drew its own half, with the keys of one process alone."""
+    alone, joined = runs
+    assert joined.words.tobytes() == alone.words.tobytes()
+    assert joined.positions.tolist() == alone.positions.tolist() == list(range(END))
+    halves = np.repeat([0, 1], PATHS // 2)
+    assert joined.owners.tolist() == np.tile(halves, worker.BATCHES).tolist()
+    np.testing.assert_allclose(joined.payoffs, alone.payoffs, rtol=0, atol=1e-4)
 
 
-@pytest.mark.usefixtures("runs")
-def test_two_processes_draw_what_one_does(folder: Path) -> None:
-    """For every example and epoch one of the two drew it, and the same as one process alone."""
-    alone, *joined = map(read_steps, journals(folder))
-    assert [len(part) for part in (alone, *joined)] == [END] * 3
-    for step, whole in alone.items():
-        for what, rows in whole["rows"].items():
-            halves = [part[step]["rows"][what] for part in joined]
-            assert [len(half) for half in halves] == [BATCH // 2] * 2
-            assert halves[0] | halves[1] == rows
-        assert joined[0][step]["loss"] == joined[1][step]["loss"]
+def test_keys_are_those_of_the_loop(runs: processes.Runs) -> None:
+    """Path i has child i of the key, whichever process drew it."""
+    key = ks.derive(ks.key(SEED), "paths")
+    for i in (0, PATHS // 2, PATHS - 1, END - 1):
+        words = jax.random.key_data(jax.random.fold_in(key, i))
+        assert np.array_equal(runs.joined.words[i], words)
 
 
-@pytest.mark.usefixtures("runs")
-def test_keys_and_bits_are_those_of_the_loop(folder: Path) -> None:
-    """Each process holds half of the keys and bits that are laid out, and they are right."""
-    alone, *joined = (lines(path)[0]["rows"] for path in journals(folder))
-    key = ks.key(SEED)
-    bits = [jax.random.bits(ks.derive(key, "bits", i)) for i in range(worker.ITEMS)]
-    words = [jax.random.key_data(ks.derive(key, "keys", i)) for i in range(worker.ITEMS)]
-    for what, values in (("bits", bits), ("keys", words)):
-        expected = {
-            str(i): hashlib.sha256(np.asarray(value).tobytes()).hexdigest()[:16]
-            for i, value in enumerate(values)
-        }
-        assert alone[what] == expected
-        assert joined[0][what] | joined[1][what] == expected
-        assert [len(part[what]) for part in joined] == [worker.ITEMS // 2] * 2
-
-
-@pytest.mark.usefixtures("runs")
-def test_trained_weights_agree(folder: Path) -> None:
-    """The weights are those of one process to 1e-4, and the streams are the same."""
-    alone, joined = (arrays(folder / run / worker.CHECKPOINT) for run in ("alone", "joined"))
-    for name in alone:
-        if name.startswith("params/"):
-            np.testing.assert_allclose(joined[name], alone[name], rtol=0, atol=1e-4)
-    assert ks.dumps(ks.from_words(alone)) == ks.dumps(ks.from_words(joined))
+def test_processes_agree_on_the_estimate(runs: processes.Runs) -> None:
+    """Both processes have the sums of all payoffs, the same after each batch."""
+    first, second = runs.joined.sums
+    assert first.tobytes() == second.tobytes()
+    np.testing.assert_allclose(first, runs.alone.sums[0], rtol=1e-5)
 
 
 # --- the checks, and their liars ---------------------------------------------------------------
 
 
-def verdicts(runs: processes.Runs) -> list[bool | None]:
-    return [check.holds for check in processes.all_checks(runs, OPTIONS)]
-
-
 def test_true_runs_pass(runs: processes.Runs) -> None:
-    """Of true runs every check but the one that wants a full training says yes."""
-    assert verdicts(runs) == [True] * 7 + [None]
-
-
-def noted(**notes: Any) -> Liar:
-    return journal(lambda known: dataclasses.replace(known, notes=known.notes | notes))
+    """Of true runs every check says yes."""
+    assert [check.holds for check in processes.all_checks(runs)] == [True] * CLAIMS
 
 
 @pytest.mark.parametrize(
-    ("liar", "failed"),
+    ("liar", "wrong"),
     [
-        *((redrawn(what, frozenset("a")), [i]) for i, what in enumerate(processes.DRAWN)),
-        *((redrawn(what, frozenset("ab")), [i]) for i, what in enumerate(processes.DRAWN)),
-        (moved(2e-4), [5]),
-        (noted(**{"copies-1": ["another"]}), [6]),
-        (noted(**{"copies-1": []}), [6]),
+        (shift("words", 1), [0]),
+        (shift("positions", 1), [0]),
+        (field(owners=np.repeat([0, 1], [END // 2 - 1, END // 2 + 1])), [1]),
+        (field(owners=np.zeros(END, int)), [1]),
+        (shift("payoffs", 2e-3), [3]),
+        (shift("sums", 1e-6), [4]),
     ],
 )
-def test_each_check_fails_its_liar(liar: Liar, failed: list[int], runs: processes.Runs) -> None:
+def test_each_check_fails_its_liar(liar: Liar, wrong: list[int], runs: processes.Runs) -> None:
     """Processes that lie in one respect fail the check of that respect, and no other."""
-    lied = runs._replace(joined=liar(runs.joined))
-    assert [i for i, holds in enumerate(verdicts(lied)) if holds is False] == failed
+    assert failed(processes.all_checks(runs._replace(joined=liar(runs.joined)))) == wrong
 
 
-def test_the_same_noise_on_two_processes_fails(runs: processes.Runs) -> None:
-    """A row that two examples share is found."""
-    rows = runs.alone.journal.rows["noise"]
-    liar = redrawn("noise", rows[min(rows)])
-    lied = processes.Runs(liar(runs.alone), liar(runs.joined))
-    assert [i for i, holds in enumerate(verdicts(lied)) if holds is False] == [4]
+def test_the_same_paths_on_two_processes_fail(runs: processes.Runs) -> None:
+    """A path that both processes draw is found."""
+    words = np.tile(runs.alone.words[: PATHS // 2], (2 * worker.BATCHES, 1))
+    lied = processes.Runs(*(field(words=words)(run) for run in runs))
+    assert failed(processes.all_checks(lied)) == [2]
 
 
 # --- processes that can't go on together -------------------------------------------------------
@@ -161,7 +115,7 @@ def pair(folder: Path, seeds: tuple[int | str, int | str], **more: int) -> list[
         launch.job(
             f"process {index}",
             folder,
-            argparse.Namespace(seed=seed, epochs=1),
+            argparse.Namespace(seed=seed),
             devices=1,
             processes=2,
             process=index,
@@ -197,7 +151,7 @@ def test_a_process_that_is_killed(tmp_path: Path, started: list[subprocess.Popen
     begun = time.monotonic()
     told = r"^process 1 ended with status -9|^process 0 ended with status (1|-6):"
     with pytest.raises(launch.WorkerError, match=told):
-        launch.run_together(pair(tmp_path, (1, 1), kill_after=2))
+        launch.run_together(pair(tmp_path, (1, 1), kill_in=2))
     assert time.monotonic() - begun < 80
     assert all(process.returncode is not None for process in started)
 
@@ -215,6 +169,7 @@ def test_a_process_that_takes_too_long(
 # --- the command ------------------------------------------------------------------------------
 
 
+@needs_extras
 @pytest.mark.parametrize("honest", [True, False])
 def test_exit_status(
     honest: bool,
@@ -224,14 +179,14 @@ def test_exit_status(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """The command tells of both runs, draws them, and exits with 1 where a check fails."""
-    told = runs if honest else runs._replace(joined=redrawn("bits", frozenset("a"))(runs.joined))
+    told = runs if honest else runs._replace(joined=shift("words", 1)(runs.joined))
     monkeypatch.setattr(demo, "simulate_devices", lambda: None)
-    monkeypatch.setattr(processes, "train_all", lambda *_, **__: told)
+    monkeypatch.setattr(processes, "simulate_all", lambda *_, **__: told)
     picture = tmp_path / "x.svg"
-    status = main(["demo", "--processes=2", "--epochs=2", f"--out={picture}"])
+    status = main(["demo", "--processes=2", f"--out={picture}"])
     printed = capsys.readouterr().out
     assert status == (0 if honest else 1)
-    assert ("FAILED  bits" in printed) is not honest
+    assert ("FAILED  ks.sample" in printed) is not honest
     assert "2 processes of 4 devices" in printed
     assert picture.stat().st_size > 5_000
 
@@ -251,12 +206,16 @@ def test_exit_status(
             ["--processes=4", "--devices=8"],
             "--devices must come without --processes, which has its own. For those: --processes 4",
         ),
+        (
+            ["--resume", "--experiments=9"],
+            "--experiments must come without --resume, which has its own. For those: --resume",
+        ),
     ],
 )
 def test_options_that_do_not_go_together(
     options: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Options that contradict each other are told with the cure, before anything is trained."""
+    """Options that contradict each other are told with the cure, before anything is drawn."""
     assert main(["demo", *options]) == 2
     told = capsys.readouterr()
     assert told.err == f"demo: {message}\n"
@@ -272,6 +231,7 @@ def test_bad_number_of_processes(bad: str, capsys: pytest.CaptureFixture[str]) -
     assert_refused(capsys, "demo", "--processes", bad, message)
 
 
+@needs_extras
 @pytest.mark.outside
 @pytest.mark.parametrize("count", ["1", "2", "4"])
 def test_full_demo(count: str, tmp_path: Path) -> None:
@@ -286,4 +246,4 @@ def test_full_demo(count: str, tmp_path: Path) -> None:
         env=environment(),
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.count("  ok  ") == 8
+    assert done.stdout.count("  ok  ") == CLAIMS
