@@ -15,10 +15,10 @@ COMMANDS: tuple[ModuleType, ...] = (demo, doctor, bench, bits, audit, explain, r
 
 EXAMPLES = """\
 examples:
-  python -m keystream demo                        train on 1, 2, 4 and 8 simulated devices
+  python -m keystream demo                        simulate on 1, 2, 4 and 8 simulated devices
   python -m keystream demo --devices 1,8 --seed 7
   python -m keystream demo --resume               be killed, and go on from the checkpoint
-  python -m keystream demo --processes 2          train in processes that are joined
+  python -m keystream demo --processes 2          simulate in processes that are joined
   python -m keystream doctor                      check this installation and its settings
   python -m keystream bench --quick               time keys and draws beside other ways
   python -m keystream bits --list                 bits of keys, for a battery of tests

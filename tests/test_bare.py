@@ -97,9 +97,9 @@ def test_commands(bare: Path, command: str, status: int) -> None:
 @pytest.mark.parametrize(
     ("arguments", "told", "extra"),
     [
-        ("-m keystream demo", "demo: scikit-learn, matplotlib, tqdm must be", "demo"),
-        ("-m keystream demo --resume", "demo: scikit-learn, matplotlib, tqdm must be", "demo"),
-        ("-m keystream demo --processes 2", "demo: scikit-learn, matplotlib, tqdm must", "demo"),
+        ("-m keystream demo", "demo: matplotlib, tqdm must be", "demo"),
+        ("-m keystream demo --resume", "demo: matplotlib, tqdm must be", "demo"),
+        ("-m keystream demo --processes 2", "demo: matplotlib, tqdm must be", "demo"),
         ("-m keystream bench --plot x.png", "bench: matplotlib must be installed", "bench"),
         ("-c import keystream.testing", "keystream.testing: the extra 'testing' must", "testing"),
     ],

@@ -16,8 +16,8 @@ import pytest
 
 pytestmark = pytest.mark.slow
 
-pytest.importorskip("sklearn", reason="install keystream[demo]")
-pytest.importorskip("tqdm", reason="install keystream[demo]")
+pytest.importorskip("sklearn", reason="install keystream[examples]")
+pytest.importorskip("tqdm", reason="install keystream[examples]")
 
 FOLDER = pathlib.Path(__file__).parent.parent / "docs" / "examples"
 NEEDED = "install keystream[examples]"

@@ -9,11 +9,8 @@ import re
 from typing import Any
 from xml.etree import ElementTree
 
-import jax
 import pytest
 
-import keystream as ks
-from keystream.cli._demo import digits, training
 from tests.demo_runs import MISSING, needs_extras
 
 DOCS = pathlib.Path(__file__).parent.parent / "docs"
@@ -72,38 +69,6 @@ def test_pictures_show_what_is_so(name: str) -> None:
     found = json.loads(json.dumps(pictures.PICTURES[name].data()))
     for theme in THEMES:
         assert not differs(described(FOLDER / f"{name}-{theme}.svg"), found)
-
-
-@pytest.mark.slow
-@needs_extras
-def test_the_tree_is_the_demos(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The demo derives its keys by the names that the tree shows, and by as many parts."""
-
-    class Traced(Exception):  # noqa: N818 - no error: what was to be seen was seen
-        pass
-
-    derive, parts = ks.derive, {}
-
-    def seen(key: Any, *path: Any) -> Any:
-        parts[path[0]] = len(path)
-        return derive(key, *path)
-
-    def epoch(*args: Any) -> None:
-        jax.eval_shape(program.epoch, *args)
-        raise Traced
-
-    images = digits.load()
-    program = training.compile_epoch(images, 1)
-    monkeypatch.setattr(ks, "derive", seen)
-    with pytest.raises(Traced):
-        training.train(program._replace(epoch=epoch), ks.key(0), images, epochs=1)
-    root = described(FOLDER / "key-tree-light.svg")
-    parts["params"] += 1  # the name of a layer, by split_tree
-    assert parts == {child["path"][0]: depth(child) for child in root["children"]}
-
-
-def depth(node: Any) -> int:
-    return max(map(depth, node["children"]), default=len(node["path"]))
 
 
 @pytest.mark.slow

@@ -3,7 +3,7 @@
     python docs/pictures                  all of them
     python docs/pictures shards layers    some
 
-It takes matplotlib and scikit-learn, which the extra `demo` installs.
+It takes matplotlib, which the extra `demo` installs.
 """
 
 from __future__ import annotations

@@ -1,21 +1,18 @@
-"""The keys of the demo: from its seed down to the noise of single examples."""
+"""The keys of a training run: from its seed down to the noise of single examples."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import jax
-import numpy as np
 from matplotlib.figure import Figure
 
 import keystream as ks
 import look
-from keystream.cli._demo.digits import BATCH, LAYERS, load
 
 SEED = 0
-"""The demo's default."""
-EXAMPLES = 2
-"""Examples that are shown of the first batch."""
+LAYERS = ("first", "second", "last")
+EXAMPLES = (17, 1203)
+"""Two of the data set's, by their index there."""
 
 
 def tree(path: tuple[Any, ...], *children: Any) -> Any:
@@ -25,12 +22,9 @@ def tree(path: tuple[Any, ...], *children: Any) -> Any:
 
 
 def data() -> Any:
-    """Derive the keys that `python -m keystream demo` derives in its first epoch."""
-    order = jax.random.permutation(ks.derive(ks.key(SEED), "shuffle", 0), load().train)
-    batch = np.asarray(order)[:BATCH]
-    ids = [int(i) for i in batch[:EXAMPLES]]
+    """Derive keys by name, epoch and example."""
     rows = [
-        tree((name,), tree((name, 0), *(tree((name, 0, i)) for i in ids)), tree((name, 1)))
+        tree((name,), tree((name, 0), *(tree((name, 0, i)) for i in EXAMPLES)), tree((name, 1)))
         for name in ("noise", "dropout")
     ]
     layers = (tree(("params", name)) for name in LAYERS)
