@@ -69,17 +69,14 @@ def test_full_demo(tmp_path: Path, seed: str) -> None:
 @pytest.fixture(scope="module")
 def runs() -> list[Run]:
     return [
-        option.run_experiments(option.compile_right(n), 0, ks.key(SEED), n, TRIALS) for n in (1, 8)
+        option.run_experiments(option.compile_right(n), ks.key(SEED), n, TRIALS) for n in (1, 8)
     ]
 
 
 @pytest.fixture(scope="module")
 def mistaken() -> list[Run]:
     return [
-        option.run_experiments(
-            option.compile_mistaken(n), option.lay_out_spots(n), ks.key(SEED), n, TRIALS
-        )
-        for n in (1, 8)
+        option.run_experiments(option.compile_mistaken(n), ks.key(SEED), n, TRIALS) for n in (1, 8)
     ]
 
 
@@ -109,7 +106,7 @@ def test_paths_use_the_keys_of_the_loop(devices: int) -> None:
     right = jax.device_get(option.compile_right(devices)(key, start))
     np.testing.assert_array_equal(right.words, children[start:])
     mine = PATHS // devices
-    wrong = option.compile_mistaken(devices)(key, option.lay_out_spots(devices))
+    wrong = option.compile_mistaken(devices)(key, 0)
     np.testing.assert_array_equal(wrong.words, np.tile(children[:mine], (devices, 1)))
     for i in (0, mine - 1, PATHS - 1):
         payoff, words = option.path(jax.random.fold_in(key, start + i))

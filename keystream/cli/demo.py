@@ -31,7 +31,6 @@ from keystream.cli._demo.option import (
     compile_mistaken,
     compile_right,
     exact_price,
-    lay_out_spots,
     run_experiments,
     simulate_devices,
 )
@@ -147,12 +146,9 @@ def simulate_all(
     with tqdm(total=2 * len(devices) * experiments, unit="experiment", leave=False) as bar:
         for count in devices:
             bar.set_description(f"simulating on {count} device{'s' if count > 1 else ''}")
-            for program, argument, done in (
-                (compile_right(count), 0, runs),
-                (compile_mistaken(count), lay_out_spots(count), mistaken),
-            ):
+            for compiled, done in ((compile_right, runs), (compile_mistaken, mistaken)):
                 done.append(
-                    run_experiments(program, argument, key, count, experiments, tick=bar.update)
+                    run_experiments(compiled(count), key, count, experiments, tick=bar.update)
                 )
     return runs, mistaken
 
@@ -184,11 +180,8 @@ def all_checks(key: jax.Array, runs: Sequence[Run], mistaken: Sequence[Run]) -> 
     first, rest = (np.asarray(right(key, start).words) for start in (0, PATHS))
     whole = np.asarray(compile_right(devices, 2 * PATHS)(key, 0).words)
     found, found_by_mistake = (
-        [finding.rule for finding in ks.audit(program, key, argument).findings]
-        for program, argument in (
-            (right, 0),
-            (compile_mistaken(devices), lay_out_spots(devices)),
-        )
+        [finding.rule for finding in ks.audit(program, key, 0).findings]
+        for program in (right, compile_mistaken(devices))
     )
     return [
         claims.check_same_keys(runs),

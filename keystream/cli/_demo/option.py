@@ -62,8 +62,8 @@ class Drawn(NamedTuple):
     """(2,): of the payoffs, and of their squares."""
 
 
-Program = Callable[[jax.Array, Any], Drawn]
-"""A program on some devices: `program(key, start)`, or by mistake `program(key, spots)`."""
+Program = Callable[[jax.Array, int], Drawn]
+"""`program(key, start)` draws paths, the first of them at position `start`."""
 
 
 def make_mesh(devices: int) -> jax.sharding.Mesh:
@@ -78,27 +78,21 @@ def compile_right(devices: int, paths: int = PATHS) -> Program:
     def draw(key: jax.Array, start: int) -> Drawn:
         return add_sums(*ks.sample(path, key, paths, start=start, out_sharding=over))
 
-    return _compile(draw, over)
+    return compile_over(over, draw)
 
 
 def compile_mistaken(devices: int) -> Program:
     """Compile the mistake: the key is replicated, and each device counts its paths from 0."""
     over = NamedSharding(make_mesh(devices), jax.P("paths"))
+    spots = jax.device_put(np.full(PATHS, SPOT, np.float32), over)
     on_each_device = jax.shard_map(
         ks.vmap(path), mesh=over.mesh, in_specs=(jax.P(), over.spec), out_specs=over.spec
     )
 
-    def draw(key: jax.Array, spots: jax.Array) -> Drawn:
+    def draw(key: jax.Array, start: int) -> Drawn:  # noqa: ARG001 - that is the mistake
         return add_sums(*on_each_device(key, spots))
 
-    return _compile(draw, over)
-
-
-def lay_out_spots(devices: int) -> jax.Array:
-    """Return where each path begins, over the devices."""
-    over = NamedSharding(make_mesh(devices), jax.P("paths"))
-    spots: jax.Array = jax.device_put(np.full(PATHS, SPOT, np.float32), over)
-    return spots
+    return compile_over(over, draw)
 
 
 def add_sums(payoffs: jax.Array, words: jax.Array) -> Drawn:
@@ -106,9 +100,9 @@ def add_sums(payoffs: jax.Array, words: jax.Array) -> Drawn:
     return Drawn(payoffs, words, jnp.stack([payoffs.sum(), (payoffs**2).sum()]))
 
 
-def _compile(draw: Program, over: NamedSharding) -> Program:
-    everywhere = NamedSharding(over.mesh, jax.P())
-    return jax.jit(draw, out_shardings=Drawn(over, over, everywhere))
+def compile_over(over: NamedSharding, draw: Program) -> Program:
+    """Compile a program whose paths stay over the devices, and whose sums are on each."""
+    return jax.jit(draw, out_shardings=Drawn(over, over, NamedSharding(over.mesh, jax.P())))
 
 
 def interval(count: float, total: float, squares: float) -> tuple[float, float]:
@@ -146,17 +140,16 @@ class Run:
 
 def run_experiments(
     program: Program,
-    argument: Any,
     key: jax.Array,
     devices: int,
     experiments: int,
     *,
     tick: Callable[[], Any] = lambda: None,
 ) -> Run:
-    """Repeat `program(key, argument)` with a key for each experiment, and `tick` after each."""
+    """Run a program with a key for each experiment, and `tick` after each."""
     digest, distinct, estimates, payoffs = hashlib.sha256(), 0, [], np.empty(0)
     for number in range(experiments):
-        drawn = jax.device_get(program(ks.derive(key, "call", number), argument))
+        drawn = jax.device_get(program(ks.derive(key, "call", number), 0))
         digest.update(drawn.words.tobytes())
         distinct += count_distinct(drawn.words)
         estimates.append(interval(len(drawn.payoffs), *drawn.sums.tolist()))
