@@ -16,8 +16,8 @@ import keystream as ks
 from keystream.__main__ import main, parser
 from keystream.cli import demo
 from keystream.cli._demo import checks as claims
-from keystream.cli._demo import option
-from keystream.cli._demo.option import PATHS, Run
+from keystream.cli._demo import pricing
+from keystream.cli._demo.pricing import PATHS, Run
 from keystream.cli._inputs import read_seed, write_seed
 from tests.commands import assert_refused
 from tests.demo_runs import Liar, environment, failed, field, needs_extras, shift
@@ -69,14 +69,15 @@ def test_full_demo(tmp_path: Path, seed: str) -> None:
 @pytest.fixture(scope="module")
 def runs() -> list[Run]:
     return [
-        option.run_experiments(option.compile_right(n), ks.key(SEED), n, TRIALS) for n in (1, 8)
+        pricing.run_experiments(pricing.compile_right(n), ks.key(SEED), n, TRIALS) for n in (1, 8)
     ]
 
 
 @pytest.fixture(scope="module")
 def mistaken() -> list[Run]:
     return [
-        option.run_experiments(option.compile_mistaken(n), ks.key(SEED), n, TRIALS) for n in (1, 8)
+        pricing.run_experiments(pricing.compile_mistaken(n), ks.key(SEED), n, TRIALS)
+        for n in (1, 8)
     ]
 
 
@@ -103,17 +104,17 @@ def test_paths_use_the_keys_of_the_loop(devices: int) -> None:
     """Path i has child i of the key; by mistake the children are counted on each device."""
     key, start = ks.key(SEED), 2 * PATHS
     children = np.array(jax.random.key_data(ks.keys(key, 3 * PATHS)))
-    right = jax.device_get(option.compile_right(devices)(key, start))
+    right = jax.device_get(pricing.compile_right(devices)(key, start))
     np.testing.assert_array_equal(right.words, children[start:])
     mine = PATHS // devices
-    wrong = option.compile_mistaken(devices)(key, 0)
+    wrong = pricing.compile_mistaken(devices)(key, 0)
     np.testing.assert_array_equal(wrong.words, np.tile(children[:mine], (devices, 1)))
     for i in (0, mine - 1, PATHS - 1):
-        payoff, words = option.path(jax.random.fold_in(key, start + i))
+        payoff, words = pricing.path(jax.random.fold_in(key, start + i))
         assert np.array_equal(words, right.words[i])
         np.testing.assert_allclose(right.payoffs[i], payoff, atol=1e-4)
     payoffs = right.payoffs.astype(np.float64)
-    mean, half = option.interval(PATHS, *right.sums.tolist())
+    mean, half = pricing.interval(PATHS, *right.sums.tolist())
     np.testing.assert_allclose(mean, payoffs.mean(), rtol=1e-5)
     np.testing.assert_allclose(half, 1.959964 * payoffs.std(ddof=1) / PATHS**0.5, rtol=1e-4)
 
@@ -124,7 +125,7 @@ def test_exact_price_is_the_integral() -> None:
     end = 100 * np.exp(0.05 - 0.02 + 0.2 * z)
     density = np.exp(-(z**2) / 2) / math.sqrt(2 * math.pi)
     price = np.sum(math.exp(-0.05) * np.maximum(end - 100, 0) * density) * (z[1] - z[0])
-    assert abs(option.exact_price() - price) < 1e-6
+    assert abs(pricing.exact_price() - price) < 1e-6
 
 
 # --- planted liars -------------------------------------------------------------------------
@@ -132,7 +133,7 @@ def test_exact_price_is_the_integral() -> None:
 
 def hits(count: int) -> Liar:
     """Let so many intervals hold the price."""
-    price = option.exact_price()
+    price = pricing.exact_price()
     rows = [[price, 1.0]] * count + [[price + 2, 1.0]] * (TRIALS - count)
     return field(estimates=np.array(rows))
 

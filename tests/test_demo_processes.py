@@ -15,7 +15,7 @@ import keystream as ks
 from keystream.__main__ import main, parser
 from keystream.cli import demo
 from keystream.cli._demo import launch, processes, worker
-from keystream.cli._demo.option import PATHS
+from keystream.cli._demo.pricing import PATHS
 from tests.commands import assert_refused
 from tests.demo_runs import Liar, environment, failed, field, needs_extras, shift
 

@@ -19,7 +19,7 @@ import keystream as ks
 from keystream.__main__ import main
 from keystream.cli import demo
 from keystream.cli._demo import launch, records, resume, worker
-from keystream.cli._demo.option import PATHS
+from keystream.cli._demo.pricing import PATHS
 from tests.demo_runs import Liar, environment, failed, needs_extras, shift
 
 SEED = 5

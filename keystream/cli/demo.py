@@ -24,7 +24,15 @@ from keystream.cli._demo import checks as claims
 from keystream.cli._demo import processes, resume
 from keystream.cli._demo.checks import Check
 from keystream.cli._demo.launch import WorkerError
-from keystream.cli._demo.option import (
+from keystream.cli._demo.options import (
+    DEVICES,
+    EXPERIMENTS,
+    conflict,
+    device_counts,
+    experiment_count,
+    process_count,
+)
+from keystream.cli._demo.pricing import (
     PATHS,
     STRIKE,
     Run,
@@ -33,14 +41,6 @@ from keystream.cli._demo.option import (
     exact_price,
     run_experiments,
     simulate_devices,
-)
-from keystream.cli._demo.options import (
-    DEVICES,
-    EXPERIMENTS,
-    conflict,
-    device_counts,
-    experiment_count,
-    process_count,
 )
 from keystream.cli._inputs import output_file, read_seed, write_seed
 from keystream.cli._style import FORMATS

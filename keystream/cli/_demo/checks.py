@@ -10,7 +10,7 @@ import jax
 import numpy as np
 
 import keystream as ks
-from keystream.cli._demo.option import LEVEL, NORMAL, PATHS, WIDTH, Run
+from keystream.cli._demo.pricing import LEVEL, NORMAL, PATHS, WIDTH, Run
 
 TOLERANCE = 1e-3
 """How far payoffs of about 10 may lie apart: floats differ in their last digits."""

@@ -10,7 +10,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
-from keystream.cli._demo.option import PATHS, Run, exact_price
+from keystream.cli._demo.pricing import PATHS, Run, exact_price
 from keystream.cli._demo.records import Outcome
 from keystream.cli._style import COLORS, STYLE
 

@@ -12,7 +12,7 @@ import jax
 import numpy as np
 
 import keystream as ks
-from keystream.cli._demo.option import Drawn, count_distinct, interval
+from keystream.cli._demo.pricing import Drawn, count_distinct, interval
 
 CHECKPOINT = "checkpoint.json"
 

@@ -14,8 +14,8 @@ import numpy as np
 
 from keystream.cli._demo.checks import TOLERANCE, Check
 from keystream.cli._demo.launch import job, run_together
-from keystream.cli._demo.option import PATHS
 from keystream.cli._demo.options import MOST_DEVICES
+from keystream.cli._demo.pricing import PATHS
 from keystream.cli._demo.records import Outcome, gather
 from keystream.cli._demo.worker import BATCHES, RESUMED
 

@@ -20,7 +20,7 @@ from jax.experimental import multihost_utils
 
 import keystream as ks
 from keystream.cli._demo import records
-from keystream.cli._demo.option import PATHS, compile_right, make_mesh, simulate_devices
+from keystream.cli._demo.pricing import PATHS, compile_right, make_mesh, simulate_devices
 from keystream.cli._inputs import read_seed
 
 BATCHES = 16
