@@ -13,9 +13,9 @@ import jax
 import numpy as np
 import pytest
 
-from tests.audit_corpus import PROGRAMS, Program
-from tests.audit_corpus.jax_checker import verdict
-from tests.audit_corpus.program import differs, one_key, repeats
+from tests.audit.corpus import PROGRAMS, Program
+from tests.audit.corpus.jax_checker import verdict
+from tests.audit.corpus.program import differs, one_key, repeats
 
 RULES = {f"KS{number:02}" for number in range(1, 17)}
 SELDOM = {"KS11", "KS15", "KS16"}
@@ -131,7 +131,7 @@ def test_jax_checker_sees_what_it_is_for() -> None:
 
 @functools.cache
 def table() -> ModuleType:
-    path = pathlib.Path(__file__).parent.parent / "docs" / "audit_table.py"
+    path = pathlib.Path(__file__).parents[2] / "docs" / "audit_table.py"
     spec = importlib.util.spec_from_file_location("audit_table", path)
     assert spec is not None
     assert spec.loader is not None

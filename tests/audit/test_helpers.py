@@ -9,10 +9,10 @@ import pytest
 
 import keystream as ks
 from keystream._audit.rules import RULES
-from tests.audit_corpus import PROGRAMS
+from tests.audit.corpus import PROGRAMS
 from tests.catalogue import ROWS, Row
 
-TEXTS = pathlib.Path(__file__).parent / "audit_rules.txt"
+TEXTS = pathlib.Path(__file__).with_name("rules.txt")
 """A line for each rule: what the audit says of the first program of the corpus that breaks it."""
 
 

@@ -10,7 +10,7 @@ from keystream._audit.reporting import html as html_page
 from keystream._audit.reporting.report import make_report
 from keystream._audit.reporting.text import clean
 from keystream._audit.values import Branch
-from tests import audit_values as made
+from tests.audit import made
 
 TAGS = {
     "html", "head", "meta", "title", "style", "body", "main", "h1", "h2", "p", "strong", "span",

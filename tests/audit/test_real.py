@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import keystream as ks
-from tests.audit_corpus.program import Program
-from tests.audit_real import REAL
+from tests.audit.corpus.program import Program
+from tests.audit.real import REAL
 
 
 @pytest.mark.outside

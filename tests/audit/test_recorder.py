@@ -20,8 +20,8 @@ from keystream._audit.recording import install
 from keystream._audit.recording.call_paths import LANES_WAIT, REPLAY
 from keystream._audit.recording.record import record_uses
 from keystream._errors import RecordingError
-from tests.recorder_cases import CASES, IMPLS, KEY, Oracle, uses_of
-from tests.test_measure import _load
+from tests.audit.recorder_cases import CASES, IMPLS, KEY, Oracle, uses_of
+from tests.docs.test_measure import _load
 
 pytestmark = pytest.mark.fast
 

@@ -12,8 +12,8 @@ import pytest
 from jax import lax
 
 from keystream._audit.recording.record import record_uses
-from tests.recorder_cases import KEY, Oracle, uses_of
-from tests.test_recorder import equal
+from tests.audit.recorder_cases import KEY, Oracle, uses_of
+from tests.audit.test_recorder import equal
 
 P = jax.P
 AUTO = jax.sharding.AxisType.Auto

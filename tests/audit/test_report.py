@@ -16,9 +16,9 @@ from keystream._audit.reporting import content
 from keystream._audit.reporting.report import Report, fill, make_report, read
 from keystream._audit.rules import RULES
 from keystream._audit.values import Branch, Count, Finding, Place
-from tests import audit_values as made
+from tests.audit import made
 
-DOCS = Path(__file__).parent.parent / "docs" / "audit.md"
+DOCS = Path(__file__).parents[2] / "docs" / "audit.md"
 EMPTY_REPORT = "train_step: no findings; looked at 0 draws, 0 splits, 0 folds, 0 keys"
 
 
@@ -171,7 +171,7 @@ def test_still_recording():
 def test_text():
     """A report reads like a compiler's."""
     found = report(*made.FINDINGS, counts=made.COUNTS, unseen=["compiled ahead of time: f"], keys=7)
-    assert str(found) == (Path(__file__).parent / "audit_text.txt").read_text().rstrip("\n")
+    assert str(found) == Path(__file__).with_name("text.txt").read_text().rstrip("\n")
 
 
 def test_clean_text():

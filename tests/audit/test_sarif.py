@@ -9,7 +9,7 @@ from hypothesis import given
 from keystream._audit.reporting.report import make_report
 from keystream._audit.rules import RULES
 from keystream._audit.values import Place
-from tests import audit_values as made
+from tests.audit import made
 
 # What SARIF 2.1.0 allows of what is used here: the properties, and which must be there.
 FORMS = {

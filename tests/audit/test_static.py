@@ -289,7 +289,7 @@ def test_values_are_asked_for() -> None:
     def fun(key: jax.Array) -> jax.Array:
         return key if float(jax.random.normal(key)) > 0 else jax.random.fold_in(key, 0)
 
-    with pytest.raises(ks.ArgumentTypeError, match=r"audit: fun must be traceable.*test_audit_sta"):
+    with pytest.raises(ks.ArgumentTypeError, match=r"audit: fun must be traceable.*test_static"):
         ks.audit(fun, ks.key(0))
 
 

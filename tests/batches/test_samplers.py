@@ -16,7 +16,7 @@ import pytest
 
 import keystream as ks
 
-DOCS = pathlib.Path(__file__).parent.parent / "docs"
+DOCS = pathlib.Path(__file__).parents[2] / "docs"
 
 
 def _load(name: str) -> Any:

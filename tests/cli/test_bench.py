@@ -669,6 +669,6 @@ def test_quick_run(tmp_path: Path) -> None:
 
 def test_benchmarks_stay_outside() -> None:
     """What is for pytest-benchmark has no name that the default run would collect."""
-    folder = Path(__file__).parent / "benchmarks"
+    folder = Path(__file__).parents[1] / "benchmarks"
     assert list(folder.glob("bench_*.py"))
     assert not list(folder.glob("test_*.py")) + list(folder.glob("*_test.py"))

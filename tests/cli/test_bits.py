@@ -15,8 +15,8 @@ from keystream.__main__ import main
 from keystream.cli import bits
 from keystream.cli._bits.layouts import LAYOUTS, WORDS
 from keystream.cli._bits.reading import read, words
+from tests.cli.layout_oracle import ORACLES
 from tests.commands import assert_refused
-from tests.layout_oracle import ORACLES
 
 pytestmark = pytest.mark.slow
 
@@ -127,7 +127,7 @@ def test_command_writes_the_words(capfdbinary, more):
 
 def _started(*words, stdout=subprocess.PIPE, **variables):
     """Start the command in a process of its own, from this checkout."""
-    environment = {**os.environ, "PYTHONPATH": str(HERE.parent), **variables}
+    environment = {**os.environ, "PYTHONPATH": str(HERE.parents[1]), **variables}
     told = [sys.executable, "-m", "keystream", "bits", *words]
     pipe = subprocess.PIPE
     return subprocess.Popen(told, stdin=pipe, stdout=stdout, stderr=pipe, env=environment)

@@ -21,7 +21,7 @@ from keystream import _compat
 from keystream._keys import placement as _placement
 from tests import catalogue, oracle
 from tests.oracle import bits
-from tests.test_reach import programs
+from tests.speed.test_reach import programs
 
 P = jax.P
 SEEDS = st.integers(0, 2**64 - 1)

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.docs.test_guarantees import functions, missing_tests, named_tests
 from tests.spawn import Ended, spawn
-from tests.test_guarantees import functions, missing_tests, named_tests
 
-PAGE = (Path(__file__).parent.parent / "docs" / "faults.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs" / "faults.md").read_text()
 
 WAIT = 3.0
 """Seconds that the workers wait for each other."""
@@ -35,7 +35,7 @@ BROKEN = "PeerError agree_on_seed: processes must be all there, got a failure of
 def play(*acts: str, met: bool = True, **initialize: float) -> list[Ended]:
     """Start one process per act and return how each ended."""
     plan = {"acts": acts, "met": met, "timeout": WAIT, "initialize": initialize}
-    return spawn("fault_worker.py", len(acts), json.dumps(plan), limit=90.0)
+    return spawn("devices/fault_worker.py", len(acts), json.dumps(plan), limit=90.0)
 
 
 def tells(ended: Ended) -> list[str]:
@@ -135,7 +135,7 @@ def test_processes_that_never_meet(ids: tuple[int, ...], count: int) -> None:
     """Two with one id, or one that never comes: JAX aborts them all inside `initialize`."""
     plan = {"acts": ["asks"] * count, "met": True, "timeout": WAIT}
     plan["initialize"] = {"initialization_timeout": 2}
-    ended = spawn("fault_worker.py", count, json.dumps(plan), ids=ids, limit=90.0)
+    ended = spawn("devices/fault_worker.py", count, json.dumps(plan), ids=ids, limit=90.0)
     assert [one.code for one in ended] == [ABORTED] * len(ids)
     assert [one.said for one in ended] == [[]] * len(ids)
 
@@ -160,7 +160,7 @@ def test_a_call_that_ends_too_late_is_noticed() -> None:
 def test_the_page_names_what_was_tried() -> None:
     """Every test that docs/faults.md names exists, and each fault that is tried here is in it."""
     named = named_tests(PAGE)
-    tried = {name for name in functions(Path(__file__).name) if name.startswith("test_")}
+    tried = {name for name in functions("devices/test_faults.py") if name.startswith("test_")}
     unsaid = tried - {name for _, name in named}
     assert missing_tests(named) == []
     assert sorted(unsaid) == [

@@ -13,7 +13,7 @@ KINDS = ("Auto", "Explicit")
 
 def run(count: int) -> list[dict]:
     """Start `count` processes and return what each of them wrote."""
-    ended = spawn("process_worker.py", count)
+    ended = spawn("devices/process_worker.py", count)
     for one in ended:
         assert one.code == 0, one.printed[-3000:]
     return [one.said[-1] for one in ended]

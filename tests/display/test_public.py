@@ -17,7 +17,7 @@ import pytest
 import keystream as ks
 from keystream import testing
 from keystream._display import names as _public
-from tests.test_errors import _run
+from tests.errors.test_errors import _run
 
 HIDDEN = {"cli"}
 """Not private by its name, and still nobody's business: the commands."""

@@ -19,8 +19,8 @@ if count > 1:
 import numpy as np  # noqa: E402 - after JAX knows its devices
 
 import keystream as ks  # noqa: E402
+from tests.docs.test_howto import program  # noqa: E402
 from tests.spawn import refused  # noqa: E402
-from tests.test_howto import program  # noqa: E402
 
 
 def multi_host():

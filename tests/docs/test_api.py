@@ -13,7 +13,7 @@ import pytest
 import keystream as ks
 from keystream.__main__ import main
 from keystream._audit.reporting.report import Report
-from tests.test_docs import DOCS, missing_sections, public, without_example
+from tests.docs.test_docs import DOCS, missing_sections, public, without_example
 
 PAGES = sorted((DOCS / "api").glob("*.md"))
 MODULES = [

@@ -15,7 +15,7 @@ import pytest
 
 import keystream as ks
 
-ROOT = pathlib.Path(__file__).parent.parent
+ROOT = pathlib.Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 PAGES = [
     ROOT / "README.md",
@@ -240,7 +240,7 @@ def test_requirements_are_tested() -> None:
     rows = re.findall(r"^\| (\d+\. .*?) \| (.*) \|$", page, re.MULTILINE)
     assert [head for head, _ in rows] == heads
     for _, text in rows:
-        named = re.findall(r"`(test_\w+\.py)(?:::(test_\w+))?`", text)
+        named = re.findall(r"`(\w+/test_\w+\.py)(?:::(test_\w+))?`", text)
         assert named
         for file, test in named:
             assert f"def {test}" in (ROOT / "tests" / file).read_text()

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.slow
 pytest.importorskip("sklearn", reason="install keystream[demo]")
 pytest.importorskip("tqdm", reason="install keystream[demo]")
 
-FOLDER = pathlib.Path(__file__).parent.parent / "docs" / "examples"
+FOLDER = pathlib.Path(__file__).parents[2] / "docs" / "examples"
 NEEDED = "install keystream[examples]"
 
 

@@ -16,12 +16,13 @@ import pytest
 
 import keystream as ks
 from keystream import _compat
-from tests import catalogue, test_laws
+from tests import catalogue
 from tests.catalogue import BY_NAME, Row
+from tests.docs.test_docs import PUBLIC
+from tests.keys import test_laws
 from tests.oracle import IMPLS, bits
-from tests.test_docs import PUBLIC
 
-TESTS = pathlib.Path(__file__).parent
+TESTS = pathlib.Path(__file__).parents[1]
 PAGE = (TESTS.parent / "docs" / "guarantees.md").read_text()
 COLUMNS = {
     "eager, jit": ("eager", "jitted", "ahead_of_time"),
@@ -74,7 +75,7 @@ CELLS = cells(PAGE)
 
 
 def laws() -> set[tuple[str, str, str]]:
-    """Return what tests/test_laws.py holds against the oracle: row, implementation, transform."""
+    """Return what keys/test_laws.py holds against the oracle: row, implementation, transform."""
     found = test_laws.transformable()
     return {(row.name, impl, transform.__name__) for transform, row, impl in found}
 
@@ -97,7 +98,7 @@ def unbacked(said: list[Cell], tested: set[tuple[str, str, str]]) -> list[Cell]:
 
 def named_tests(page: str) -> set[tuple[str, str]]:
     """Return the tests that a page names, as file and function."""
-    return set(re.findall(r"`(test_\w+\.py)::(test_\w+)`", page))
+    return set(re.findall(r"`(\w+/test_\w+\.py)::(test_\w+)`", page))
 
 
 def missing_tests(named: set[tuple[str, str]]) -> list[tuple[str, str]]:
@@ -156,8 +157,9 @@ def test_every_named_test_exists() -> None:
 @pytest.mark.fast
 def test_a_missing_test_is_noticed() -> None:
     """A test that isn't there, or in a file that isn't, is found."""
-    named = named_tests("`test_laws.py::test_prefix` `test_laws.py::test_x` `test_y.py::test_y`")
-    assert missing_tests(named) == [("test_laws.py", "test_x"), ("test_y.py", "test_y")]
+    laws = "keys/test_laws.py"
+    named = named_tests(f"`{laws}::test_prefix` `{laws}::test_x` `keys/test_y.py::test_y`")
+    assert missing_tests(named) == [(laws, "test_x"), ("keys/test_y.py", "test_y")]
 
 
 @pytest.mark.fast

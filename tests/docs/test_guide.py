@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.test_docs import HELPERS, blocks, links
+from tests.docs.test_docs import HELPERS, blocks, links
 
-DOCS = Path(__file__).parent.parent / "docs"
+DOCS = Path(__file__).parents[2] / "docs"
 GUIDE = DOCS / "guide"
 INDEX = (GUIDE / "index.md").read_text()
 PAGES = re.findall(r"^(\w+)$", INDEX.partition("```{toctree}")[2], re.MULTILINE)

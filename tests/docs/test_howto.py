@@ -19,9 +19,9 @@ import pytest
 
 import keystream as ks
 from tests import oracle
-from tests.test_docs import blocks
+from tests.docs.test_docs import blocks
 
-PAGES = pathlib.Path(__file__).parent.parent / "docs" / "howto"
+PAGES = pathlib.Path(__file__).parents[2] / "docs" / "howto"
 COLLECTIVES = ("all-reduce", "all-gather", "all-to-all", "collective-permute", "reduce-scatter")
 AUTO = (jax.sharding.AxisType.Auto,)
 
@@ -168,7 +168,7 @@ def test_wide_ids() -> None:
 def hosts() -> list[dict]:
     from tests.spawn import spawn
 
-    ended = spawn("howto_worker.py", 2, str(PAGES / "multi-host.md"))
+    ended = spawn("docs/howto_worker.py", 2, str(PAGES / "multi-host.md"))
     for one in ended:
         assert one.code == 0, one.printed[-3000:]
     return [one.said[-1] for one in ended]
@@ -215,7 +215,7 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     from tests.spawn import spawn
 
     path = tmp_path_factory.mktemp("howto") / "state.npz"
-    (ended,) = spawn("howto_worker.py", 1, str(PAGES / "resume.md"), str(path))
+    (ended,) = spawn("docs/howto_worker.py", 1, str(PAGES / "resume.md"), str(path))
     assert ended.code == -signal.SIGKILL, ended.printed[-3000:]
     return path
 

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.slow
 
 
 def _load(name: str) -> Any:
-    path = Path(__file__).parent.parent / "docs" / f"{name}.py"
+    path = Path(__file__).parents[2] / "docs" / f"{name}.py"
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None
     module = importlib.util.module_from_spec(spec)

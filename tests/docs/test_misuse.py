@@ -12,7 +12,7 @@ import pytest
 
 from keystream._audit.rules import RULES
 
-PAGE = pathlib.Path(__file__).parent.parent / "docs" / "misuse.md"
+PAGE = pathlib.Path(__file__).parents[2] / "docs" / "misuse.md"
 HEAD = re.compile(r"(error|warning|note)\[KS\d\d\]: ")
 ELSEWHERE = {"KS00"}
 """About comments in a file of Python, which a page is not; the page links to it."""

@@ -16,7 +16,7 @@ import keystream as ks
 from keystream.cli._demo import digits, training
 from tests.demo_runs import MISSING, needs_extras
 
-DOCS = pathlib.Path(__file__).parent.parent / "docs"
+DOCS = pathlib.Path(__file__).parents[2] / "docs"
 FOLDER = DOCS / "pictures"
 NAMES = ("key-tree", "shards", "devices", "layers", "correlation", "speed")
 THEMES = ("light", "dark")

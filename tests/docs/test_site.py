@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.test_docs import DOCS, ROOT
+from tests.docs.test_docs import DOCS, ROOT
 
 pytest.importorskip("myst_nb", reason="needs pip install 'keystream[docs]'")
 

@@ -502,14 +502,14 @@ def test_unknown_implementation():
 
 
 def _parted():
-    """Save a key as if parts of it were on other processes; tests/test_save_faults.py has such."""
+    """Save a key as if parts of it were on other processes; saving/test_faults.py has such."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tree, "_is_held", lambda _: False)
         ks.dumps(ks.key(42))
 
 
 def _unrecordable():
-    """Record where JAX's rules can't be replaced; tests/test_recorder.py has such."""
+    """Record where JAX's rules can't be replaced; tests/audit/test_recorder.py has such."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(mlir, "_lowerings", {})
         patch.setattr(mlir, "_platform_specific_lowerings", {})
@@ -517,12 +517,12 @@ def _unrecordable():
 
 
 def _guilty():
-    """Find something; tests/test_audit_report.py has more."""
+    """Find something; tests/audit/test_report.py has more."""
     ks.audit(lambda key: (_fun(key), _fun(key)), ks.key(42)).raise_if_found()
 
 
 def _no_neighbor():
-    """Ask for a library that isn't there; tests/test_interop.py compares the message."""
+    """Ask for a library that isn't there; tests/interop/test_interop.py compares the message."""
     with mock.patch.dict(sys.modules, {"torch": None}):
         interop.torch_generator(ks.key(42))
 
@@ -535,7 +535,7 @@ def _at_once():
 
 
 def _taken_name():
-    """Name a stream as nnx.Rngs names a method; tests/test_interop.py asks the real one."""
+    """Name a stream as nnx.Rngs names a method; tests/interop/test_interop.py asks the real one."""
     flax = {"flax": mock.Mock(), "flax.nnx": mock.Mock(Rngs=dict)}
     with mock.patch.dict(sys.modules, flax):
         interop.to_nnx(ks.Streams(ks.key(42), ("items",)))

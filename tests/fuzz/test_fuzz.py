@@ -13,13 +13,13 @@ import pytest
 
 import keystream as ks
 from keystream import interop
+from tests.docs.test_docs import public
 from tests.fuzz import engine, judge, laws, scope
 from tests.fuzz.contexts import BY_NAME
 from tests.fuzz.judge import Trial
 from tests.fuzz.row import KEY, Row
 from tests.fuzz.table import ROWS
 from tests.fuzz.values import of
-from tests.test_docs import public
 
 pytestmark = pytest.mark.slow
 

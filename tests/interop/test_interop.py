@@ -24,12 +24,12 @@ import pytest
 
 import keystream as ks
 from keystream import _compat, interop
+from tests.docs.test_docs import blocks, missing_sections, public, run_page
 from tests.fresh import python
 from tests.oracle import assert_same
-from tests.test_docs import blocks, missing_sections, public, run_page
 from tests.versions import stateful
 
-PAGE = pathlib.Path(__file__).parent.parent / "docs" / "interop.md"
+PAGE = pathlib.Path(__file__).parents[2] / "docs" / "interop.md"
 KEY = ks.key(42)
 IMPLS = ("threefry2x32", "threefry4x32", "philox4x32", "rbg")
 FUNCTIONS = {name: value for name, value in public(interop).items() if callable(value)}

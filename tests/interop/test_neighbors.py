@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 import keystream as ks
+from tests.docs.test_docs import blocks
 from tests.oracle import assert_same
-from tests.test_docs import blocks
 
 # The README's command installs none of them; the gate installs the extra `neighbors`.
 NEEDED = "install keystream[neighbors]"
@@ -24,7 +24,7 @@ serialization = pytest.importorskip("flax.serialization", reason=NEEDED)
 optax = pytest.importorskip("optax", reason=NEEDED)
 ocp = pytest.importorskip("orbax.checkpoint", reason=NEEDED)
 
-PAGE = pathlib.Path(__file__).parent.parent / "docs" / "saving.md"
+PAGE = pathlib.Path(__file__).parents[2] / "docs" / "saving.md"
 KEYS = {
     "key": ks.key(7),
     "rows": ks.keys(ks.key(8, impl="rbg"), (2, 3)),

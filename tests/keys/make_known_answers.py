@@ -1,7 +1,7 @@
 """Make `known_answers.txt`, the frozen vectors of the derivation scheme.
 
-    python -m tests.make_known_answers --check       compare; exit status 1 if they differ
-    python -m tests.make_known_answers --overwrite   write the file anew
+    python -m tests.keys.make_known_answers --check       compare; exit status 1 if they differ
+    python -m tests.keys.make_known_answers --overwrite   write the file anew
 
 The vectors of a scheme never change. The file is written anew only to add some, or
 together with another `keystream.SCHEME`; look at the difference before committing it.
@@ -22,7 +22,7 @@ FILE = Path(__file__).with_name("known_answers.txt")
 
 HEADER = """\
 # Known answers of keystream's derivation scheme, version 1. Frozen; see docs/scheme.md.
-# Made by tests/make_known_answers.py, checked by tests/test_known_answers.py.
+# Made by tests/keys/make_known_answers.py, checked by tests/keys/test_known_answers.py.
 #
 # One vector per line: what is asked, the implementation, the inputs as name=value, an
 # arrow, the answer. Nothing but single spaces between them. Words are 32 bits in eight

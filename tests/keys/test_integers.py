@@ -47,7 +47,7 @@ COUNTED = tuple(
     )
 )
 """The helpers that count from a start themselves. A fori_loop's index is JAX's own, and a
-stream's end is another one: test_streams.py."""
+stream's end is another one: streams/test_streams.py."""
 
 assert {row.name for row in catalogue.ROWS if row.start} == {
     *(row.name for row in COUNTED),

@@ -14,8 +14,10 @@ from hypothesis import strategies as st
 
 import keystream as ks
 from keystream import _compat
-from tests import make_known_answers, make_saved, reference
-from tests.make_saved import FOLDER
+from tests import reference
+from tests.keys import make_known_answers
+from tests.saving import make_saved
+from tests.saving.make_saved import FOLDER
 from tests.versions import WITHOUT_IMPLS
 
 LINES = [
@@ -240,8 +242,8 @@ def test_program_refuses():
     """Without a flag the program neither writes nor compares, and says which flags there are."""
     before = make_known_answers.FILE.read_bytes()
     ran = subprocess.run(
-        [sys.executable, "-m", "tests.make_known_answers"],
-        cwd=Path(__file__).parents[1],
+        [sys.executable, "-m", "tests.keys.make_known_answers"],
+        cwd=Path(__file__).parents[2],
         capture_output=True,
         text=True,
         timeout=100,

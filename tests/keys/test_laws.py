@@ -453,7 +453,7 @@ def transformable() -> list[tuple[Transform, Row, str]]:
     """Return what is tried: all but what JAX can't do.
 
     A helper that maps over a mesh of its own can't stand inside another one (the nested form
-    is in test_devices.py), nor be exported for one device; draws from rbg keys are another
+    is in devices/test_devices.py), nor be exported for one device; draws from rbg keys are another
     function under vmap; philox keys don't compile over several devices.
     """
     found: list[tuple[Transform, Row, str]] = []

@@ -1,4 +1,4 @@
-"""What `tests/test_statistics.py` asks of keys one by one, asked of streams and layouts.
+"""What `tests/keys/test_statistics.py` asks of keys one by one, asked of streams and layouts.
 
 Seeds are fixed. z is a number of standard deviations; where a p-value is at hand, it is
 turned into z. Beside each test stand its false-alarm rate (that a perfect generator would

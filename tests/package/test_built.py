@@ -15,7 +15,7 @@ import pytest
 
 import keystream as ks
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "keystream"
 MISSING = [name for name in ("build", "hatchling") if not importlib.util.find_spec(name)]
 DOOR = {"keystream/_audit/entry.py": "keystream_pytest.py"}

@@ -17,8 +17,8 @@ import pytest
 import keystream as ks
 from keystream import testing
 
-ROOT = Path(__file__).parents[1]
-FOLDER = Path(__file__).with_name("typing")
+ROOT = Path(__file__).parents[2]
+FOLDER = ROOT / "tests" / "typing"
 FILES = {"ks": (ks, FOLDER / "public.py"), "testing": (testing, FOLDER / "testing.py")}
 PARTS = {"testing", "interop"}
 

@@ -1,7 +1,7 @@
 """Make the files in `saved/` that must load for ever: format version 1.
 
-    python -m tests.make_saved --check   compare; exit status 1 if they differ
-    python -m tests.make_saved --write   write those that aren't there yet
+    python -m tests.saving.make_saved --check   compare; exit status 1 if they differ
+    python -m tests.saving.make_saved --write   write those that aren't there yet
 
 A file never changes once it is there. Another format version gets files of its own beside
 these; what its program must still read is here.
@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 import keystream as ks
-from tests.trees import WIDTHS, State, keys, named, stream
+from tests.saving.trees import WIDTHS, State, keys, named, stream
 
 FOLDER = Path(__file__).with_name("saved")
 

@@ -19,9 +19,9 @@ from hypothesis import strategies as st
 
 import keystream as ks
 from keystream._saving import document
-from tests import make_saved
+from tests.saving import make_saved
+from tests.saving.trees import content
 from tests.spawn import spawn
-from tests.trees import content
 
 REFUSED = (ks.SavedError, ks.KeyImplError)
 TREE = {"key": ks.key(2**40 + 1), "noise": [ks.Stream(ks.key(7)).skip(2**33), None]}
@@ -261,7 +261,7 @@ def test_a_path_for_a_text(tmp_path: Path) -> None:
 
 def test_keys_on_other_processes() -> None:
     """A key array with parts on another process is refused; its own parts and copies are saved."""
-    ended = spawn("save_worker.py", 2)
+    ended = spawn("saving/save_worker.py", 2)
     assert [one.code for one in ended] == [0, 0], ended[0].printed[-3000:]
     said = [one.said[-1] for one in ended]
     for one in said:

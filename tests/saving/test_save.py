@@ -20,10 +20,11 @@ from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 
 import keystream as ks
-from tests import make_saved, oracle
-from tests.make_saved import FOLDER
-from tests.test_settings import SETTINGS, setting
-from tests.trees import STATES, TREES, content, skeleton, stream
+from tests import oracle
+from tests.keys.test_settings import SETTINGS, setting
+from tests.saving import make_saved
+from tests.saving.make_saved import FOLDER
+from tests.saving.trees import STATES, TREES, content, skeleton, stream
 
 pytestmark = pytest.mark.fast
 

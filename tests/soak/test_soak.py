@@ -15,7 +15,7 @@ import pytest
 from tests.soak import __main__ as soak
 from tests.soak import batteries, feed, journal, plan, sources, table, testu01
 
-RECORDED = Path(__file__).parent / "soak" / "recorded"
+RECORDED = Path(__file__).with_name("recorded")
 ENTRY = journal.Entry(
     battery="ent",
     layout="tree",

@@ -21,8 +21,8 @@ from keystream._keys import cipher as _cipher
 from keystream._speed import forms as _forms
 from keystream._speed import lowering as _lowering
 from tests import reference
-from tests.forms import MARK, differences, forms, lowered, switched
-from tests.test_random123 import MAIN
+from tests.keys.test_random123 import MAIN
+from tests.speed.forms import MARK, differences, forms, lowered, switched
 
 pytestmark = pytest.mark.fast
 

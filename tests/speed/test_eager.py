@@ -18,7 +18,7 @@ import keystream as ks
 from keystream._keys import tree as _tree
 from tests import catalogue, fresh, oracle
 from tests.oracle import IMPLS
-from tests.test_reach import programs
+from tests.speed.test_reach import programs
 
 MANY = _tree.COMPILED + 1
 """The smallest number of keys that is made on the host whenever it is asked for."""

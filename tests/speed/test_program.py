@@ -18,7 +18,7 @@ import keystream as ks
 from keystream import _compat
 from keystream._keys import equations as _equations
 from tests import catalogue, oracle
-from tests.test_reach import programs
+from tests.speed.test_reach import programs
 
 Draw = Callable[[jax.Array], Any]
 N = 4

@@ -18,7 +18,7 @@ from keystream import _compat
 from keystream._speed import accelerate as _accelerate
 from keystream._speed import lowering as _lowering
 from keystream._speed.forms import FORMS
-from tests.forms import MARK, differences, lowered, switched
+from tests.speed.forms import MARK, differences, lowered, switched
 
 pytestmark = pytest.mark.fast
 

@@ -1,6 +1,6 @@
 """Streams: a key and a position, whatever is done with them.
 
-That item i is child i under every transform is in test_laws.py; here is what streams add to
+That item i is child i under every transform is in keys/test_laws.py; here is what streams add to
 it: interleavings, the seams and the end of the positions, carries, buffers, copies.
 """
 

@@ -18,7 +18,7 @@ import keystream as ks
 from keystream import testing
 from keystream.testing._statistics import p_values
 from tests import fresh
-from tests.test_docs import missing_sections
+from tests.docs.test_docs import missing_sections
 
 PUBLIC = {
     name: value
@@ -94,7 +94,7 @@ def test_failures_are_assertions() -> None:
 
 def test_the_test_extra_holds_it() -> None:
     """The extra with which our own tests run contains the kit's."""
-    text = (Path(__file__).parents[1] / "pyproject.toml").read_text()
+    text = (Path(__file__).parents[2] / "pyproject.toml").read_text()
     assert 'test = ["keystream[testing]"' in text
     assert subprocess.run([sys.executable, "-c", "import scipy"], check=False).returncode == 0
 

@@ -2,7 +2,7 @@
 
 False alarm: by the rule each check here fails a perfect sampler with probability 1e-9 at
 most. Beside each liar stands what it is; how small a one is found the evidence says, and
-tests/test_testing_rates.py measures.
+tests/testing/test_rates.py measures.
 """
 
 import hashlib

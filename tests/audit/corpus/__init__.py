@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from types import ModuleType
 
-from tests.audit_corpus import (
+from tests.audit.corpus import (
     accumulation,
     augmentation,
     branches,
@@ -29,7 +29,7 @@ from tests.audit_corpus import (
     samplers,
     transforms,
 )
-from tests.audit_corpus.program import Program as Program
+from tests.audit.corpus.program import Program as Program
 
 FILES = (
     plain,

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jax import lax, random
 
 import keystream as ks
-from tests.audit_corpus.program import mesh, styled
+from tests.audit.corpus.program import mesh, styled
 
 P = jax.P
 wrong, right = styled("devices")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import jax.numpy as jnp
 from jax import lax, random
 
-from tests.audit_corpus.program import key_and_batch, one_key, styled
+from tests.audit.corpus.program import key_and_batch, one_key, styled
 
 wrong, right = styled("diffusion")
 

@@ -7,7 +7,7 @@ from typing import Any
 import jax.numpy as jnp
 from jax import lax, random
 
-from tests.audit_corpus.program import one_legacy, styled
+from tests.audit.corpus.program import one_legacy, styled
 
 wrong, right = styled("haiku", "haiku")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import jax
 from jax import random
 
-from tests.audit_corpus.program import repeats, styled
+from tests.audit.corpus.program import repeats, styled
 
 wrong, right = styled("implementations")
 

@@ -7,7 +7,7 @@ from typing import Literal
 
 import jax
 
-from tests.audit_corpus.program import Program
+from tests.audit.corpus.program import Program
 
 Verdict = Literal["found", "nothing", "error"]
 

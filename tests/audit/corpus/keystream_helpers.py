@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jax import lax, random
 
 import keystream as ks
-from tests.audit_corpus.program import key_and_batch, mesh, one_key, styled
+from tests.audit.corpus.program import key_and_batch, mesh, one_key, styled
 
 P = jax.P
 wrong, right = styled("keystream")

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jax import random
 
-from tests.audit_corpus.program import key_and_batch, styled
+from tests.audit.corpus.program import key_and_batch, styled
 
 wrong, right = styled("lanes")
 

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax, random
 
-from tests.audit_corpus.program import legacy_and_batch, one_legacy, styled
+from tests.audit.corpus.program import legacy_and_batch, one_legacy, styled
 
 wrong, right = styled("legacy")
 

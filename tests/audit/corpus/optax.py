@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax, random
 
-from tests.audit_corpus.program import one_key, styled
+from tests.audit.corpus.program import one_key, styled
 
 wrong, right = styled("optax", "optax")
 

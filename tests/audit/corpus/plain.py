@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import random
 
-from tests.audit_corpus.program import styled
+from tests.audit.corpus.program import styled
 
 wrong, right = styled("plain")
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import random
 
-from tests.audit_corpus.program import key_and_batch, styled
+from tests.audit.corpus.program import key_and_batch, styled
 
 wrong, right = styled("roots")
 

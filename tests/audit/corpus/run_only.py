@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax, random
 
-from tests.audit_corpus.program import one_key, one_legacy, styled
+from tests.audit.corpus.program import one_key, one_legacy, styled
 
 wrong, right = styled("at run time")
 

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jax import random
 
-from tests.audit_corpus.program import styled
+from tests.audit.corpus.program import styled
 
 wrong, right = styled("samplers")
 

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax import random
 
-from tests.audit_corpus.program import key_and_batch, one_key, styled
+from tests.audit.corpus.program import key_and_batch, one_key, styled
 
 wrong, right = styled("transforms")
 

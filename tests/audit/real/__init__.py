@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tests.audit_corpus import programs
-from tests.audit_real import environments, networks, samplers, solvers
+from tests.audit.corpus import programs
+from tests.audit.real import environments, networks, samplers, solvers
 
 REAL = tuple(
     each for file in (samplers, networks, environments, solvers) for each in programs(file)

@@ -7,7 +7,7 @@ from typing import Any
 import jax
 from jax import lax, random
 
-from tests.audit_corpus.program import one_key, styled
+from tests.audit.corpus.program import one_key, styled
 
 _, program = styled("gymnax", "gymnax")
 

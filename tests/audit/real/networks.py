@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax, random
 
-from tests.audit_corpus.program import one_key, one_legacy, styled
+from tests.audit.corpus.program import one_key, one_legacy, styled
 
 _, flax_program = styled("flax", "flax")
 _, haiku_program = styled("haiku", "haiku")

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax, random
 
-from tests.audit_corpus.program import one_key, styled
+from tests.audit.corpus.program import one_key, styled
 
 _, blackjax_program = styled("blackjax", "blackjax")
 _, numpyro_program = styled("numpyro", "numpyro")
