@@ -34,6 +34,14 @@ def test_copies_are_one_key() -> None:
     assert not report.ok
 
 
+def test_a_manifest_is_left_out() -> None:
+    """What a manifest draws, twice here and from the words of key 42, is no use by the program."""
+    with ks.recording() as report:
+        ks.check_manifest(ks.manifest())
+        noise(ks.key(42))
+    assert report.findings == ()
+
+
 def test_a_loop_in_python() -> None:
     """A compiled step that is called with one key again and again is found, on one line."""
 
