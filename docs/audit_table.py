@@ -4,7 +4,7 @@
     python docs/audit_table.py --write    put them into docs/audit-corpus.md as well
     python docs/audit_table.py --only KS07 legacy     programs of a rule, a style or a name
 
-The corpus is `tests/audit_corpus`. Run it from the root of the repository, with the extra
+The corpus is `tests/audit/corpus`. Run it from the root of the repository, with the extra
 `corpus` installed: programs whose libraries are missing are left out, and counted.
 """
 
@@ -25,8 +25,8 @@ sys.path.insert(0, str(ROOT))
 import jax  # noqa: E402 - the corpus isn't installed: it is imported from the root
 
 import keystream as ks  # noqa: E402
-from tests.audit_corpus import PROGRAMS, Program  # noqa: E402
-from tests.audit_corpus.jax_checker import verdict  # noqa: E402
+from tests.audit.corpus import PROGRAMS, Program  # noqa: E402
+from tests.audit.corpus.jax_checker import verdict  # noqa: E402
 
 PAGE = ROOT / "docs" / "audit-corpus.md"
 BEGIN = "<!-- The tables begin: docs/audit_table.py writes them. -->"

@@ -24,7 +24,7 @@ settings.register_profile(
 settings.load_profile("laws")
 
 
-NEEDS = {"test_neighbors.py": "equinox", "test_site.py": "myst_nb"}
+NEEDS = {"interop/test_neighbors.py": "equinox", "docs/test_site.py": "myst_nb"}
 """Files that nothing of is run without another extra: what tells whether it is installed."""
 
 collect_ignore = [file for file, name in NEEDS.items() if not importlib.util.find_spec(name)]

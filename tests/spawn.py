@@ -42,7 +42,8 @@ def spawn(
 ) -> list[Ended]:
     """Run a worker as `count` processes and return how each ended; none outlives this.
 
-    A worker is called with its index, the count, the port, the file to write into, `args`.
+    A worker is a file below tests/. It is called with its index, the count, the port, the file
+    to write into, `args`.
     """
     common = str(count), str(free_port())
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:

@@ -16,6 +16,7 @@ from keystream._audit.reading.lineage import CHILD, ROOT, Act, Handles, Lineage,
 from keystream._audit.recording.call_paths import Frame
 from keystream._audit.recording.recordings import Record
 from keystream._keys import cipher
+from keystream._saving import canaries
 
 
 class Moment(NamedTuple):
@@ -29,10 +30,14 @@ class Moment(NamedTuple):
 
 
 def read(records: Iterable[Record]) -> tuple[Lineage, list[Use]]:
-    """Return the lineage of recorded keys, and what was done with them."""
+    """Return the lineage of recorded keys, and what was done with them.
+
+    What a manifest draws, always from the same key, is left out.
+    """
     reader = _Reader()
     for at, record in enumerate(records):
-        reader.add(record, Moment(record.path, record.program, record.shard, at))
+        if not any(frame.file == canaries.__file__ for frame in record.path):
+            reader.add(record, Moment(record.path, record.program, record.shard, at))
     return reader.lineage, reader.uses
 
 

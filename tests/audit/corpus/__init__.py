@@ -1,0 +1,66 @@
+"""Small programs that are wrong with their keys in one known way, and right ones beside them."""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+from tests.audit.corpus import (
+    accumulation,
+    augmentation,
+    branches,
+    devices,
+    diffusion,
+    equinox,
+    haiku,
+    implementations,
+    keystream_helpers,
+    lanes,
+    legacy,
+    linen,
+    loops,
+    mcmc,
+    nnx,
+    numpyro,
+    optax,
+    plain,
+    rl,
+    roots,
+    run_only,
+    samplers,
+    transforms,
+)
+from tests.audit.corpus.program import Program as Program
+
+FILES = (
+    plain,
+    loops,
+    branches,
+    lanes,
+    devices,
+    roots,
+    implementations,
+    samplers,
+    transforms,
+    legacy,
+    linen,
+    nnx,
+    haiku,
+    equinox,
+    numpyro,
+    optax,
+    rl,
+    mcmc,
+    diffusion,
+    accumulation,
+    augmentation,
+    keystream_helpers,
+    run_only,
+)
+
+
+def programs(file: ModuleType) -> list[Program]:
+    """Return the programs of a file, in its order."""
+    return [value for value in vars(file).values() if isinstance(value, Program)]
+
+
+PROGRAMS = tuple(program for file in FILES for program in programs(file))
