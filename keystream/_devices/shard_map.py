@@ -110,7 +110,8 @@ def shard_map(
         impl = check_key(key, *args, call="mapped(key, x)", each=each)
         check_maps_over_devices(impl, key)
         known = _mesh_of(mesh)
-        manual = [n for n in known.axis_names if n in axis_names or not axis_names]
+        chosen = check_axes("axis_names", axis_names, known.axis_names)
+        manual = [n for n in known.axis_names if n in chosen or not chosen]
         check_axes("vary", names, manual)
         # What a body around this one is mapped over is in pieces already.
         around = jax.sharding.get_abstract_mesh().manual_axes

@@ -8,7 +8,7 @@ from typing import Any, overload
 
 import numpy as np
 
-from keystream._errors import ArgumentTypeError, Phrase, error, public
+from keystream._errors import ArgumentTypeError, Phrase, error, public, summary
 from keystream._saving.document import HEADER, Arrays, Source, read, seal, write
 from keystream._saving.tree import ANY, build, take
 from keystream._types import T
@@ -219,4 +219,4 @@ def from_words(words: Mapping[str, Any], /, *, like: Any = None) -> Any:
 
 def _type_of(value: object) -> Phrase:
     """Name a type alone: in a text of the wrong type there may be keys."""
-    return Phrase(type(value).__name__)
+    return Phrase(summary(value) if hasattr(value, "dtype") else type(value).__name__)

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
+import jax
+
 import keystream as ks
 from keystream import KeystreamError
 from keystream._checks import calls as _called
@@ -26,9 +28,6 @@ _FOREIGN = re.compile(
     r"|0x(?!ffffffff)[0-9a-f]{6}|<[a-z. _]+ (object )?at "
 )
 _SECRETS = [form for word in scope.WORDS for form in (str(word), f"{word:x}")]
-_ITS_OWN = re.compile(
-    r"\(\) (missing|takes|got (an unexpected keyword|some positional-only|multiple values))"
-)
 
 
 class Hang(BaseException):
@@ -39,7 +38,7 @@ class Verdict(NamedTuple):
     """What became of one call."""
 
     kind: str
-    """`obeyed`, `refused`, `own` (the user's code or Python's call raised) or `escape`."""
+    """`obeyed`, `refused`, `own` (a user's code, JAX or Python says what is wrong) or `escape`."""
     error: str = ""
     """Of an escape: the type of its error, or which rule a message broke."""
     message: str = ""
@@ -129,9 +128,12 @@ def _of_error(problem: BaseException, speaks: tuple[str, ...]) -> Verdict:
     if isinstance(problem, KeystreamError):
         wrong = broken_rule(str(problem), speaks)
         return Verdict("escape", f"message: {wrong}", str(problem)) if wrong else Verdict("refused")
-    if isinstance(problem, hostile.Mine) or _is_own(problem):
+    if isinstance(problem, hostile.Mine):
         return Verdict("own")
     kind = type(problem)
+    broken = isinstance(problem, _BROKEN) or not isinstance(problem, Exception) or not str(problem)
+    if not broken and _came_from(problem) != "ours":
+        return Verdict("own")
     return Verdict("escape", f"{kind.__module__}.{kind.__qualname__}", str(problem)[:300])
 
 
@@ -154,24 +156,27 @@ def broken_rule(text: str, speaks: tuple[str, ...]) -> str:
     return "a secret" if any(secret in text for secret in _SECRETS) else ""
 
 
-def _is_own(problem: BaseException) -> bool:
-    """Did the user's code raise it, or Python at the call of the function itself?"""
+def _came_from(problem: BaseException) -> str:
+    """Say whose code raised it: "ours", or that of a user, of JAX, of Python at the call."""
     last, trace = "", problem.__traceback__
     while trace is not None:
         code = trace.tb_frame.f_code
         file = code.co_filename
-        if file == "<fuzz>":
+        if file == "<fuzz>" or file == _DOOR:
             last = "call"
-        elif "/fuzz/scope" in file or "/fuzz/hostile" in file or code is _CALLS:
-            last = "user"
-        elif file.startswith(_HOME) and not file.startswith(_RECORDER):
+        elif file.startswith(_HOME) and code is not _CALLS and not file.startswith(_RECORDER):
             last = "ours"
+        else:
+            last = "theirs"
         trace = trace.tb_next
-    own_call = last == "call" and isinstance(problem, TypeError) and _ITS_OWN.search(str(problem))
-    return last == "user" or bool(own_call)
+    return last
 
 
 _HOME = ks.__file__.removesuffix("__init__.py")
+_DOOR = f"{_HOME}_errors.py"
+"""Here public functions are called, where Python refuses a call that doesn't fit."""
+_BROKEN = (SystemError, RecursionError, MemoryError, AssertionError, NameError, NotImplementedError)
+"""What no user can do anything with, whoever raised it."""
 _CALLS = _called.call_function.__code__
 """Here the user's function is called, which may be JAX's own or a class of Python's."""
 _RECORDER = f"{_HOME}_audit/recording/"
@@ -185,9 +190,12 @@ def _alarm() -> Iterator[None]:
 
     before = signal.signal(signal.SIGALRM, ring)
     signal.setitimer(signal.ITIMER_REAL, PATIENCE)
+    filtering = jax.config.jax_traceback_filtering  # type: ignore[attr-defined]
+    jax.config.update("jax_traceback_filtering", "off")  # to see which frame raised
     try:
         yield
     finally:
+        jax.config.update("jax_traceback_filtering", filtering)
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
 

@@ -69,14 +69,6 @@ ROWS = (
             "copy.copy({stream})",
         )
     ),
-    Row(
-        "Stream.__getattr__",
-        "getattr({stream}, {attribute}, None)",
-        laws.anything,
-        {**_STREAM, "attribute": values.plain_names},
-        share=0.2,
-    ),
-    Row("Stream.__next__", "next({stream})", laws.anything, _STREAM, speaks=("Stream",), share=0.1),
     Row("Stream.__dir__", "dir({stream})", laws.anything, _STREAM, share=0.1),
     Row("Stream.__eq__", "{stream} == {stream}", laws.anything, _STREAM, speaks=("Stream",)),
     Row("Stream.__repr__", "repr({stream})", laws.a_text, _STREAM, share=0.3),
@@ -180,13 +172,6 @@ ROWS = (
         )
     ),
     Row("Streams.__dir__", "dir({streams})", laws.anything, _STREAMS, share=0.1),
-    Row(
-        "Streams.__getattr__",
-        "getattr({streams}, {attribute}, None)",
-        laws.anything,
-        {**_STREAMS, "attribute": values.plain_names},
-        share=0.2,
-    ),
     Row(
         "Streams.__eq__",
         "{streams} == {streams}",

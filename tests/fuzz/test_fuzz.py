@@ -7,7 +7,6 @@ makes a hundred thousand others.
 import inspect
 import time
 
-import jax
 import jax.numpy as jnp
 import pytest
 
@@ -45,7 +44,7 @@ def _surface():
         f"interop.{name}" for name, value in public(interop).items() if inspect.isfunction(value)
     }
     for cls in (ks.Stream, ks.Streams, type(scope.report)):
-        for name, value in vars(cls).items():
+        for name, value in ((n, getattr(cls, n)) for base in cls.__mro__[:-1] for n in vars(base)):
             shown = not name.startswith("_") or (name.startswith("__") and callable(value))
             slot = inspect.ismemberdescriptor(value)
             if shown and not slot and name not in OTHERS:
@@ -88,14 +87,23 @@ def test_liar_off_by_one(monkeypatch):
     assert "law: AssertionError" in _escapes(off, monkeypatch)
 
 
-def test_liar_that_leaks(monkeypatch):
-    """A function that lets JAX's own error through is found."""
+def test_liar_that_breaks(monkeypatch):
+    """A function that ends in an error that no user understands is found."""
 
-    def leak(key, shape):
-        # Only floats: JAX itself may abort at sizes that it lets through.
-        return (jax.random.split if isinstance(shape, float) else ks.keys)(key, shape)
+    def fail(key, shape):
+        if isinstance(shape, float):
+            raise SystemError("error return without exception set")
+        return ks.keys(key, shape)
 
-    assert "builtins.TypeError" in _escapes(leak, monkeypatch)
+    assert "builtins.SystemError" in _escapes(fail, monkeypatch)
+
+
+def test_errors_of_our_own_code():
+    """An error that Python raises in the package's own code is found; one of JAX's is none."""
+    trial = Trial("eager", "{f}(3)", {"f": "ks.keys.__globals__['check_shape']"})
+    assert judge.judged(trial, laws.anything, ("keys",)).kind != "own"
+    trial = Trial("eager", "jax.random.split({k}, 1.5)", {"k": "key"})
+    assert judge.judged(trial, laws.anything, ("split",)).kind == "own"
 
 
 def test_liar_that_hangs(monkeypatch):
