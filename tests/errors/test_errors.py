@@ -236,7 +236,9 @@ def _same_traced(row):
         )
     ):
         return False
-    return not (row.call.startswith("ks.derive(") and row.begins == "derive: path" and not row.cures)
+    return not (
+        row.call.startswith("ks.derive(") and row.begins == "derive: path" and not row.cures
+    )
 
 
 def _traced(row, scope):
@@ -624,7 +626,6 @@ FOREIGN = {
     "placed_map(in_specs='data', out_specs=P())(key, x)": "PartitionSpec",
     "placed_map(in_specs=(), out_specs=(P(), P()))(key)": "out_specs",
     "placed_map(in_specs=(), out_specs=P('data'))(key)": "out_specs",
-    "placed_map(in_specs=(), out_specs=P(), axis_names={'batch'})(key)": "axis_names",
     "placed_map(in_specs=(), out_specs=P(), vary='data')(key)": "replication|replicated",
 }
 

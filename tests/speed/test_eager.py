@@ -73,6 +73,7 @@ STEADY: dict[str, tuple[Call, Sequence[Any]]] = {
 
 def check_steady(call: Call, key: jax.Array, inputs: Sequence[Any]) -> None:
     """Let the first input compile what it needs, and hold the others to nothing more."""
+    _tree._uses.cache_clear()  # the hundredth use of a structure compiles it
     jax.block_until_ready(call(key, inputs[0]))
     for each in inputs[1:]:
         more = programs(lambda each=each: call(key, each))
