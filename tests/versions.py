@@ -83,6 +83,11 @@ LACKS = [
         since=FIRST_8,
     ),
     Lack(
+        (0, 10, 1),
+        "jax.random.key_dtype came with jax 0.10.1",
+        r"test_message\[ks\.key\(seed, impl=jax\.random\.key_dtype",
+    ),
+    Lack(
         FIRST_9,
         "jax 0.8 pickles no typed keys",
         r"test_(as_python_does|copies)\[<lambda>\]",
@@ -113,7 +118,8 @@ def leave_out(items: list[pytest.Item]) -> None:
         values = getattr(getattr(item, "callspec", None), "params", {}).values()
         said = [item.name, *(str(getattr(value, "__dict__", "")) for value in values)]
         files = re.search(r"test_files_(load_for_ever|are_written)", item.name)
-        if (IMPLS and files) or any(impl in text for impl in IMPLS for text in said):
+        lacking = [*IMPLS, *["philox"] * bool(IMPLS)]  # a name of the tests of errors
+        if (IMPLS and files) or any(impl in text for impl in lacking for text in said):
             item.add_marker(WITHOUT_IMPLS)
         item.add_marker(AUTO_BY_DEFAULT)
         for lack in LACKS:
