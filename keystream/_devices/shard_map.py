@@ -110,7 +110,7 @@ def shard_map(
         impl = check_key(key, *args, call="mapped(key, x)", each=each)
         check_maps_over_devices(impl, key)
         known = _mesh_of(mesh)
-        chosen = check_axes("axis_names", axis_names, known.axis_names)
+        chosen = frozenset(check_axes("axis_names", axis_names, known.axis_names))
         manual = [n for n in known.axis_names if n in chosen or not chosen]
         check_axes("vary", names, manual)
         # What a body around this one is mapped over is in pieces already.
@@ -124,7 +124,7 @@ def shard_map(
             key = placement.replicate_key("mesh", key, mesh)
         check_bounded("args", args)
         body = _Body(fun)
-        options = {"mesh": mesh, "axis_names": axis_names, "check_vma": check_vma}
+        options = {"mesh": mesh, "axis_names": chosen, "check_vma": check_vma}
         try:
             return body.run(key, args, in_specs, out_specs, vary=names, **options)
         except Exception as cause:
@@ -183,7 +183,6 @@ class _Body:
         below = [jax.tree.flatten(part) for part in self._in.flatten_up_to(args)]
         self._args = [structure for _, structure in below]
         options |= {"in_specs": flat_in, "out_specs": flat_out}
-        options["axis_names"] = frozenset(options["axis_names"])
         leaves = [leaves for leaves, _ in below]
         made = program.run(_make_shards, [self], key, leaves, **options)
         return jax.tree.unflatten(self._out, map(jax.tree.unflatten, self._results, made))

@@ -161,7 +161,10 @@ def test_axes_that_are_mapped_already(specs):
 
 @kinds
 def test_shard_map_nests(kind: AxisType) -> None:
-    """Without mesh= it takes the mesh in context, so one stands inside another's body."""
+    """Without mesh= it takes the mesh in context, so one stands inside another's body.
+
+    One axis may be named without a set.
+    """
     mesh, key = grid(kind), ks.key(3)
 
     def outer(key: jax.Array) -> jax.Array:
@@ -170,7 +173,7 @@ def test_shard_map_nests(kind: AxisType) -> None:
             in_specs=(),
             out_specs=P(None, "model"),
             vary="model",
-            axis_names={"model"},
+            axis_names="model",
         )
         return inner(key)
 
