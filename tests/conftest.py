@@ -24,7 +24,11 @@ settings.register_profile(
 settings.load_profile("laws")
 
 
-NEEDS = {"interop/test_neighbors.py": "equinox", "docs/test_site.py": "myst_nb"}
+NEEDS = {
+    "interop/test_neighbors.py": "equinox",
+    "docs/test_site.py": "myst_nb",
+    "docs/test_examples.py": "sklearn",
+}
 """Files that nothing of is run without another extra: what tells whether it is installed."""
 
 collect_ignore = [file for file, name in NEEDS.items() if not importlib.util.find_spec(name)]
