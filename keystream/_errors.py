@@ -139,12 +139,7 @@ def complete(raised: E, caller: str) -> E:
     return raised
 
 
-def unknown_name(
-    what: str,
-    got: str | bytes,
-    known: Sequence[str | bytes],
-    cls: type[UnknownNameError] = UnknownNameError,
-) -> UnknownNameError:
+def unknown_name(what: str, got: str | bytes, known: Sequence[str | bytes]) -> UnknownNameError:
     """Word the error of a name that isn't there: which there are, and the nearest of them."""
     texts = {
         each.decode(errors="replace") if isinstance(each, bytes) else each: each for each in known
@@ -154,7 +149,7 @@ def unknown_name(
     shown = [*map(summary, known[:8]), *([f"{len(known)} in all"] * (len(known) > 8))]
     listed = ", ".join(shown) or "none"
     hint = f" Did you mean {nearest[0]}?" if nearest else ""
-    raised = cls(f"no {what} named {summary(got)}; there are {listed}.{hint}")
+    raised = UnknownNameError(f"no {what} named {summary(got)}; there are {listed}.{hint}")
     raised.caller = ""
     return raised
 

@@ -142,8 +142,8 @@ def split_tree(
         KeyTypeError: `key` isn't one typed key.
         KeyImplError: An implementation that keystream refuses.
         ArgumentTypeError: A dict key that is neither str, bytes nor int.
-        ArgumentValueError: An empty dict key, two leaves with one path, or a tree that JAX
-            can't take apart.
+        ArgumentValueError: An empty dict key, two leaves with one path, or a tree that is too
+            deep or holds itself.
 
     Example:
         >>> import keystream as ks

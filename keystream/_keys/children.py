@@ -108,7 +108,7 @@ def settle(keys: jax.Array) -> jax.Array:
     # XLA fuses chained blocks of a cipher that is lowered unrolled into one expression
     # that grows exponentially: three vectorized folds of threefry4x32 keys on a CPU ran
     # for more than ten minutes (jax 0.10.2). threefry2x32 is lowered as a loop there,
-    # and accelerated (`_lowering`) as a call, which isn't inlined.
+    # and accelerated (`_speed/lowering`) as a call, which isn't inlined.
     if jax.random.key_impl(keys) == "threefry2x32":
         return keys
     words = lax.optimization_barrier(jax.random.key_data(keys))

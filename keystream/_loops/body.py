@@ -40,7 +40,7 @@ def check_pair(body: Body) -> Body:
 
 
 class Steps:
-    """A body of a scan as a function of lists of arrays, for `_program.run`."""
+    """A body of a scan as a function of lists of arrays, for `program.run`."""
 
     def __init__(self, checked: Body, init: Any, xs: Any) -> None:
         self._checked = checked

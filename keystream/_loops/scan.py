@@ -72,8 +72,10 @@ def scan(
     Raises:
         KeyTypeError, KeyImplError: `key` isn't one typed key, or refused.
         ArgumentTypeError: `xs` holds something that is no array, a bad `length` or `start`.
-        ArgumentValueError: No length, or lengths that differ; a start out of range.
+        ArgumentValueError: No length; a start out of range.
         BodyError: `body` doesn't return `(carry, y)` with a carry like `init`.
+
+        For all else, as lengths that differ, `lax.scan` has errors of its own.
 
     Example:
         >>> import jax, jax.numpy as jnp, keystream as ks
@@ -165,7 +167,12 @@ def scan_carried(
         each time and compiled once for equal programs.
 
     Raises:
-        As `scan`.
+        KeyTypeError, KeyImplError: `key` isn't one typed key, or refused.
+        ArgumentTypeError: `xs` holds something that is no array, or a bad `length`.
+        ArgumentValueError: No length.
+        BodyError: `body` doesn't return `(carry, y)` with a carry like `init`.
+
+        For all else, as lengths that differ, `lax.scan` has errors of its own.
 
     Example:
         >>> import jax, keystream as ks

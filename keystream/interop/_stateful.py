@@ -94,7 +94,8 @@ def from_stateful(rng: StatefulPRNG, /) -> Stream:
         changed.
 
     Guarantees:
-        As for `to_stateful`.
+        The keys are those of the generator, eagerly and under `jit`. JAX calls the class
+        experimental: it may change or go.
 
     Raises:
         ArgumentTypeError: No `StatefulPRNG`.
