@@ -111,7 +111,11 @@ def error(
     `public` puts the name of the function that was called in front, and for `{caller}`.
     """
     text = f"{argument} must {must} {requirement}, got {summary(got)}."
-    raised = cls(f"{text} {cure}" if cure else text)
+    return _without_caller(cls, f"{text} {cure}" if cure else text)
+
+
+def _without_caller(cls: type[E], text: str) -> E:
+    raised = cls(text)
     raised.caller = ""
     return raised
 
@@ -149,9 +153,8 @@ def unknown_name(what: str, got: str | bytes, known: Sequence[str | bytes]) -> U
     shown = [*map(summary, known[:8]), *([f"{len(known)} in all"] * (len(known) > 8))]
     listed = ", ".join(shown) or "none"
     hint = f" Did you mean {nearest[0]}?" if nearest else ""
-    raised = UnknownNameError(f"no {what} named {summary(got)}; there are {listed}.{hint}")
-    raised.caller = ""
-    return raised
+    told = f"no {what} named {summary(got)}; there are {listed}.{hint}"
+    return _without_caller(UnknownNameError, told)
 
 
 def summary(value: object, depth: int = 0) -> str:

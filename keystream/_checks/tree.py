@@ -16,9 +16,26 @@ from keystream._errors import ArgumentTypeError, ArgumentValueError, KeystreamEr
 
 
 def check_leaves(argument: str, tree: Any, *, must: str = "be") -> list[Any]:
-    """Return the leaves of a pytree."""
-    check_bounded(argument, tree, must=must)
-    return jax.tree.leaves(tree)
+    """Return the leaves of a pytree; refuse one that is too deep for JAX, or that holds itself."""
+    try:
+        return jax.tree.leaves(tree)
+    except (RecursionError, SystemError) as cause:
+        wanted, got = "a pytree of bounded depth", Phrase("one too deep, or that holds itself")
+        raise error(ArgumentValueError, argument, wanted, got, must=must) from cause
+
+
+def check_bounded(argument: str, tree: Any) -> None:
+    """Refuse a pytree that is too deep for JAX, before an `is_leaf` is asked about its nodes.
+
+    Where `is_leaf` is called on a stack that is full, jaxlib forgets to leave the levels that
+    it entered, and from then on every call of the thread fails (0.10.2 and 0.12).
+    """
+    try:
+        check_leaves(argument, tree)
+    except KeystreamError:
+        raise
+    except Exception:
+        return  # JAX's or an author's own error, or below a leaf.
 
 
 def flatten_with_path(
@@ -27,22 +44,6 @@ def flatten_with_path(
     """Return the leaves of a pytree, each with its path, and the structure."""
     check_bounded(argument, tree)
     return jax.tree_util.tree_flatten_with_path(tree, is_leaf=is_leaf)
-
-
-def check_bounded(argument: str, tree: Any, *, must: str = "be") -> None:
-    """Refuse a pytree that is too deep for JAX, or that holds itself.
-
-    Where `is_leaf` is called on a stack that is full, jaxlib forgets to leave the levels that
-    it entered, and from then on every call of the thread fails (0.10.2 and 0.12). Without it,
-    the error is a SystemError.
-    """
-    try:
-        jax.tree.structure(tree)
-    except (RecursionError, SystemError) as cause:
-        wanted, got = "a pytree of bounded depth", Phrase("one too deep, or that holds itself")
-        raise error(ArgumentValueError, argument, wanted, got, must=must) from cause
-    except Exception:
-        return  # JAX's or an author's own error, or below a leaf.
 
 
 def check_arrays(
