@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import itertools
 import pathlib
 import re
-from collections.abc import Callable, Sequence
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
 
 import jax
 import numpy as np
@@ -143,9 +147,29 @@ def recording_context() -> Any:
     return jax.make_user_context(None)
 
 
+_RECORDING, _READING = "keystream is recording", "keystream is reading"
+
+
 def is_recording() -> bool:
     """Is anything recorded in this thread? It makes no context."""
-    return recording_context.cache_info().currsize > 0 and recording_context().value is not None
+    return _watched() == _RECORDING
+
+
+def _watched() -> str | None:
+    """Return what a thread is watched for, if it is."""
+    made = recording_context.cache_info().currsize > 0
+    found: str | None = recording_context().value if made else None
+    return found
+
+
+@contextlib.contextmanager
+def reading() -> Iterator[None]:
+    """Trace in this thread for the audit alone; jax 0.7.0 and 0.7.1 trace as ever."""
+    if not hasattr(jax, "make_user_context"):
+        yield
+        return
+    with marking_loops(), recording_context()(_READING):
+        yield
 
 
 def set_recording(recording: bool) -> None:
@@ -156,13 +180,116 @@ def set_recording(recording: bool) -> None:
     """
     context = recording_context()
     setter = context if hasattr(context, "set_global") else context._obj
-    setter.set_global("keystream is recording" if recording else None)
+    setter.set_global(_RECORDING if recording else None)
 
 
 def recording_set_aside() -> AbstractContextManager[None]:
     """Compute in this thread as if nothing were recorded."""
     context: AbstractContextManager[None] = recording_context()(None)
     return context
+
+
+# Loops as they are written. Differentiation moves out of them what is the same in every step.
+
+_STEP, _LOOP = "keystream: written in loop ", "keystream: loop "
+_loops = itertools.count(1)
+_marked: WeakKeyDictionary[Any, tuple[int, Any]] = WeakKeyDictionary()
+_lowering = threading.local()
+_turn = threading.Lock()
+_under_way: list[None] = []
+
+
+@contextlib.contextmanager
+def lowering() -> Iterator[None]:
+    """Leave unmarked, in this thread, the loops that JAX writes while it lowers others."""
+    before, _lowering.on = getattr(_lowering, "on", False), True
+    try:
+        yield
+    finally:
+        _lowering.on = before
+
+
+@contextlib.contextmanager
+def marking_loops() -> Iterator[None]:
+    """Have the equations in the body of a loop say so, wherever they are moved.
+
+    The name stack of an equation goes with it. What isn't watched is traced as ever.
+    """
+    bodies = {primitives.scan_p: "jaxpr", primitives.while_p: "body_jaxpr"}
+    with _turn:
+        _under_way.append(None)
+        for primitive, body in bodies.items() if len(_under_way) == 1 else ():
+            vars(primitive)["bind"] = functools.partial(_bind_marked, primitive.bind, body)
+    try:
+        yield
+    finally:
+        with _turn:
+            _under_way.pop()
+            for primitive in () if _under_way else bodies:
+                del vars(primitive)["bind"]
+
+
+def _bind_marked(stock: Callable[..., Any], body: str, *args: Any, **params: Any) -> Any:
+    # What binds a loop that was written before, as a rule of a derivative, has it marked.
+    written = sys._getframe(1).f_code.co_name in ("scan", "while_loop")
+    if not written or not _watched() or getattr(_lowering, "on", False):
+        return stock(*args, **params)
+    try:
+        number, params[body] = _mark(params[body])
+    except Exception:  # Another version's jaxprs: the loop stays as it is.
+        return stock(*args, **params)
+    with jax.named_scope(f"{_LOOP}{number}"):
+        return stock(*args, **params)
+
+
+def _mark(closed: Any) -> tuple[int, Any]:
+    if closed not in _marked:
+        number, jaxpr = next(_loops), open_jaxpr(closed).jaxpr
+        scope = f"{_STEP}{number}"
+        eqns = [each.replace(source_info=_inside(each.source_info, scope)) for each in jaxpr.eqns]
+        less = jaxpr.replace(eqns=eqns)
+        _marked[closed] = number, less if closed is jaxpr else closed.replace(jaxpr=less)
+    return _marked[closed]
+
+
+def _inside(source_info: Any, scope: str) -> Any:
+    stack = source_info.name_stack
+    return source_info.replace(name_stack=type(stack)().extend(scope) + stack)
+
+
+def written_in(source_info: Any) -> tuple[str, ...]:
+    """Return the loops in the bodies of which an equation is written, the outermost first."""
+    return _numbers_after(_STEP, source_info)
+
+
+def loop_numbers(source_info: Any, params: dict[str, Any]) -> frozenset[str]:
+    """Return which loop an equation is, of those that `written_in` tells of, or may be."""
+    body = params.get("body_jaxpr", params.get("jaxpr") if "reverse" in params else None)
+    if body is None:
+        return frozenset()
+    found = _numbers_after(_LOOP, source_info)
+    if found:
+        return frozenset(found[-1:])
+    infos = [each.source_info for each in open_jaxpr(body).jaxpr.eqns]
+    inside = {loop for each in infos for loop in _numbers_after(_LOOP, each)}
+    return frozenset(loops[0] for each in infos if (loops := written_in(each))) - inside
+
+
+def _numbers_after(words: str, source_info: Any) -> tuple[str, ...]:
+    names = (name for _, name in name_stack(source_info))
+    return tuple(name.removeprefix(words) for name in names if name.startswith(words))
+
+
+@functools.cache
+def tells_loops() -> bool:
+    """Do equations tell in which loops they were written, when those are differentiated?"""
+
+    def loss(x: Any) -> Any:
+        return jax.lax.scan(lambda carry, _: (carry * jax.lax.sin(2.0), None), x, length=2)[0]
+
+    with reading():
+        traced = jax.make_jaxpr(jax.grad(loss))(jax.ShapeDtypeStruct((), "float32"))
+    return any(written_in(eqn.source_info) for eqn in traced.jaxpr.eqns)
 
 
 # Rules by which primitives are lowered.
@@ -463,6 +590,11 @@ def is_lowering(frame: Frame) -> bool:
 def is_eager_replay(frame: Frame) -> bool:
     """Does JAX replay a checkpoint here, in a backward pass that isn't compiled?"""
     return frame[0].endswith("ad_checkpoint.py") and "transpose" in frame[2]
+
+
+def moves_out_of_loops(frame: Frame) -> bool:
+    """Does JAX evaluate here, at once, what it moves out of a loop?"""
+    return frame[2] == "_scan_known_hoisting"
 
 
 def is_backward_rule(frame: Frame) -> bool:

@@ -35,13 +35,16 @@ def audit_traced(
     ]
     if not _compat.tells_lanes():
         unseen.append("KS11: this version of JAX doesn't tell what stands inside of vmap")
-    return _report(subject, whole.reader.lineage, whole.reader.uses, verdict, unseen)
+    if not _compat.tells_loops():
+        unseen.append("KS07: this version of JAX doesn't tell what it moves out of a loop")
+    uses = verdict.view.without_replays(whole.reader.uses)
+    return _report(subject, whole.reader.lineage, uses, verdict, unseen)
 
 
 def _lower_severities(findings: tuple[Finding, ...], call: Traced) -> Iterator[Finding]:
     """Lower errors about numbers that are thrown away, as those of a run for shapes alone."""
     less = drop_unneeded(call)
-    real = findings if less is None else traced.judge(program.read(*less, replays=True)).findings
+    real = findings if less is None else traced.judge(program.read(*less)).findings
     told = {(finding.rule, finding.places) for finding in real}
     for finding in findings:
         if finding.severity == "error" and (finding.rule, finding.places) not in told:

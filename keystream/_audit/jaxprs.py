@@ -54,7 +54,8 @@ def trace(fun: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
         return [_result_or_zero(leaf) for leaf in result_leaves(fun, args, kwargs)]
 
     try:
-        closed = jax.make_jaxpr(call)([leaves[place] for place in places])
+        with _compat.reading():
+            closed = jax.make_jaxpr(call)([leaves[place] for place in places])
     except TypeError as cause:
         # The errors of concrete values, and of what was compiled ahead of time.
         if not (isinstance(cause, jax.errors.JAXTypeError) or _compat.is_compiled_call(cause)):

@@ -85,6 +85,8 @@ class Call(NamedTuple):
     """What is called there, as `jax.random.normal`."""
     frames: tuple[tuple[str, int, str], ...]
     """All of the user's frames, the outermost first."""
+    traceback: Any = None
+    """JAX's own one of that line: a function that is called twice there has two."""
 
 
 def call(path: Path) -> Call:
@@ -106,7 +108,8 @@ def call(path: Path) -> Call:
             break
     if last is None:
         return Call(None, describe(path.eqn), ())
-    return Call(innermost_place(frames), _name_of_call(last, frames[-1]), tuple(frames))
+    function = _name_of_call(last, frames[-1])
+    return Call(innermost_place(frames), function, tuple(frames), last.source_info.traceback)
 
 
 def innermost_place(frames: list[tuple[str, int, str]]) -> Place:
@@ -175,3 +178,23 @@ _SAMPLERS = frozenset(name for name in dir(jax.random) if not name.startswith("_
 def name_stack_of(path: Path) -> list[tuple[str, str]]:
     """Return the name stacks of all equations on a path, one after the other."""
     return [each for eqn in path.eqns() for each in _compat.name_stack(eqn.source_info)]
+
+
+def checkpoint_around(path: Path) -> Any:
+    """Return the equation of the innermost differentiated checkpoint around another one, or None.
+
+    Such a checkpoint stands in the forward pass, and once more in the backward pass.
+    """
+    around = [eqn for eqn in path.eqns()[:-1] if eqn.params.get("differentiated")]
+    return around[-1] if around else None
+
+
+def moved_out_of(path: Path) -> frozenset[str]:
+    """Return the loops in which an equation is written and no longer stands.
+
+    Differentiation moves out of a loop what is the same in every step.
+    """
+    eqns = path.eqns()
+    written = {loop for eqn in eqns for loop in _compat.written_in(eqn.source_info)}
+    around = (_compat.loop_numbers(eqn.source_info, eqn.params) for eqn in eqns[:-1])
+    return frozenset(written).difference(*around)

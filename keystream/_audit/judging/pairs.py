@@ -15,12 +15,10 @@ from collections.abc import Iterator
 import numpy as np
 
 from keystream._audit.judging.findings import Findings
-from keystream._audit.judging.view import KeyUse, View, WrittenUse
+from keystream._audit.judging.view import MANY, KeyUse, View, WrittenUse
 from keystream._audit.reading.lineage import CHILD, FOLD, Act, Handles, Lineage, Origin, Step, Use
 from keystream._audit.values import Severity
 
-MANY = 8
-"""Uses of one key that are compared with each other: of a hundred one needs no 4,950 pairs."""
 ROWS = 1 << 12
 """Keys of one use that are looked at one by one."""
 CASES = 16
@@ -186,7 +184,8 @@ class Pairs:
         steps = self.lineage.step(one), self.lineage.step(other)
         if root:
             return steps[0] is not steps[1]
-        return one != other and steps[0].where != steps[1].where
+        apart = one != other and steps[0].where != steps[1].where
+        return apart and not self.view.is_replay(steps[0].where, steps[1].where)
 
     def _add_drawn_twice(self, one: WrittenUse, other: WrittenUse) -> None:
         # A backward rule may make the noise of the forward pass again rather than keep it.

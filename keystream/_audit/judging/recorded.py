@@ -18,7 +18,7 @@ from keystream._audit.judging.view import KeyUse, View
 from keystream._audit.places import Call, innermost_place, is_jax, is_ours, public_name
 from keystream._audit.reading.lineage import Act, Lineage, Use
 from keystream._audit.reading.records import Moment
-from keystream._audit.recording.call_paths import BACKWARD, LANES_WAIT, REPLAY, Frame
+from keystream._audit.recording.call_paths import BACKWARD, LANES_WAIT, MOVED_OUT, REPLAY, Frame
 from keystream._devices import pmap, shard_map
 from keystream._keys.batches import fill
 
@@ -39,8 +39,9 @@ class RunView(View):
     def allows_both(self, one: KeyUse, other: KeyUse) -> bool:
         """May two uses of one key both stand: replays, lanes that wait, branches, samplers?"""
         first, second = one.use.where, other.use.where
-        frames = {*first.frames, *second.frames}
-        if any(map(_is_replay, frames)) or (LANES_WAIT in frames and first.frames == second.frames):
+        if self.is_replay(first, second):
+            return True
+        if LANES_WAIT in first.frames and first.frames == second.frames:
             return True
         if first.shard is not None and second.shard not in (None, first.shard):
             return True  # Shards are looked at apart.
@@ -74,11 +75,14 @@ class RunView(View):
 
     def is_backward(self, use: Use) -> bool:
         """Does a use stand in the backward pass of a gradient?"""
-        # Compiled, an equation tells; eagerly, the function of JAX that runs backward rules.
-        frames: tuple[Frame, ...] = use.where.frames
-        return BACKWARD in frames or any(
-            is_jax(frame.file) and _compat.is_backward_rule(frame) for frame in frames
-        )
+        return _is_backward(use.where.frames)
+
+    def is_replay(self, one: Moment, other: Moment) -> bool:
+        """Does one moment replay, for a gradient, what was done in the other?"""
+        counts = [sum(map(_is_replay, each.frames)) for each in (one, other)]
+        backward = [_is_backward(each.frames) for each in (one, other)]
+        # A checkpoint in a loop is a checkpoint in both passes; inside of another one, in two.
+        return any(counts) and any(backward) and (counts[0] != counts[1] or not all(backward))
 
     def is_doubtful(self, one: KeyUse, other: KeyUse) -> bool:
         """May two uses be branches that `vmap` runs both, or one noise made for a derivative?"""
@@ -113,6 +117,20 @@ def _use_same_keys(lineage: Lineage, one: KeyUse, other: KeyUse) -> bool:
     return lanes and bool((lineage.nodes(first) == lineage.nodes(second)).all())
 
 
+def _is_backward(frames: tuple[Frame, ...]) -> bool:
+    # Compiled, an equation tells; eagerly, the function of JAX that runs backward rules.
+    return BACKWARD in frames or any(
+        is_jax(frame.file) and _compat.is_backward_rule(frame) for frame in frames
+    )
+
+
+def _is_moved_out(where: Moment) -> bool:
+    """Was this moved out of a loop, or is it run outside of one while that is differentiated?"""
+    return MOVED_OUT in where.frames or any(
+        is_jax(frame.file) and _compat.moves_out_of_loops(frame) for frame in where.frames
+    )
+
+
 def _is_replay(frame: Frame) -> bool:
     # Run eagerly, a backward pass replays a checkpoint through a function of JAX's own.
     return frame == REPLAY or (is_jax(frame.file) and _compat.is_eager_replay(frame))
@@ -142,6 +160,8 @@ def judge(lineage: Lineage, uses: list[Use]) -> Verdict:
     used = lineage.mark_used(use.handles for use in uses)
     Pairs(lineage, uses, view, findings, used).judge_all()
     for use in uses:
+        if use.act is Act.DRAW and _is_moved_out(use.where):
+            single.judge_moved_out(lineage, view, findings, use, _is_moved_out)
         single.judge_implementation(lineage, view, findings, use)
         single.judge_repeated_lanes(lineage, view, findings, use)
     _find_shared_shards(lineage, view, findings, uses)

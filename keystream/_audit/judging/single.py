@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -9,8 +10,8 @@ import numpy as np
 from keystream import _compat
 from keystream._audit.judging.findings import Findings
 from keystream._audit.judging.view import KeyUse, View, WrittenUse
-from keystream._audit.places import Path, name_stack_of, user_frames
-from keystream._audit.reading.lineage import DRAWN, REBUILT, Act, Lineage, Origin, Scope, Use
+from keystream._audit.places import Path, moved_out_of, name_stack_of, user_frames
+from keystream._audit.reading.lineage import DRAWN, REBUILT, Act, Lineage, Origin, Scope, Step, Use
 from keystream._audit.reading.reader import Reader
 from keystream._audit.values import Severity
 from keystream._devices.shard_map import VARY
@@ -49,6 +50,9 @@ class SingleUses:
         return [scope for scope in alike if _is_users(use, scope)]
 
     def _judge_steps(self, use: Use) -> None:
+        if _is_moved_out(use.where):
+            judge_moved_out(self.lineage, self.view, self.findings, use, _is_moved_out)
+            return
         loops = [scope for scope in self._scopes_without_difference(use) if scope.kind != "axis"]
         if not loops:
             return
@@ -59,7 +63,7 @@ class SingleUses:
         if set(written.way) & self.reader.unadvanced[loop.where]:
             message = "a loop carries a key that it never advances"
             self.findings.add("KS09", [written], written.way, message=message)
-        elif any(step.origin in (Origin.FOLD_IN, Origin.NAME) for step in inside):
+        elif any(map(_is_fold, inside)):
             self.findings.add("KS08", [written], written.way, steps=tuple(inside[-1:]))
         else:
             self.findings.add("KS07", [written], written.way)
@@ -98,6 +102,27 @@ class SingleUses:
         severity: Severity = "error" if use.sources & (DRAWN | REBUILT) else "warning"
         written = self._as_written(use)
         self.findings.add("KS14", [written], written.way, message=message, severity=severity)
+
+
+def judge_moved_out(
+    lineage: Lineage, view: View, findings: Findings, use: Use, is_moved: Callable[[Any], bool]
+) -> None:
+    """Tell of a draw that was moved out of a loop, since it is the same in every step."""
+    written = view.as_written(KeyUse(use, int(use.handles[0])))
+    steps = map(lineage.step, written.way)
+    folds = [step for step in steps if _is_fold(step) and is_moved(step.where)]
+    findings.add("KS08" if folds else "KS07", [written], written.way, steps=tuple(folds[-1:]))
+
+
+def _is_moved_out(where: Path) -> bool:
+    """Does the user's own code stand in a loop, and no longer in the program?"""
+    return bool(moved_out_of(where)) and any(
+        user_frames(eqn.source_info) for eqn in where.eqns() if _compat.written_in(eqn.source_info)
+    )
+
+
+def _is_fold(step: Step) -> bool:
+    return step.where is not None and step.origin in (Origin.FOLD_IN, Origin.NAME)
 
 
 def judge_repeated_lanes(lineage: Lineage, view: View, findings: Findings, use: Use) -> None:

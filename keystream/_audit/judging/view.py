@@ -7,11 +7,14 @@ are a split and two draws; written, they are one draw from the key that the samp
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
-from keystream._audit.places import Call, Path, call, name_stack_of, user_frames
+from keystream._audit.places import Call, Path, call, checkpoint_around, name_stack_of, user_frames
 from keystream._audit.reading.lineage import SAME, Act, Lineage, Origin, Step, Use
+
+MANY = 8
+"""Uses of one key that are compared with each other: of a hundred one needs no 4,950 pairs."""
 
 DERIVING = frozenset(("split", "fold_in", "key", "clone", "wrap_key_data", "key_data", "PRNGKey"))
 """Functions of jax.random that make keys and draw nothing."""
@@ -57,7 +60,8 @@ class View:
         exclusive = any(
             written.get(token, branch) != branch for token, branch in self._choices(other)
         )
-        return exclusive or is_one_call(one.use.where, other.use.where)
+        first, second = one.use.where, other.use.where
+        return exclusive or is_one_call(first, second) or self.is_replay(first, second)
 
     def _choices(self, seen: KeyUse) -> list[tuple[int, int]]:
         guards = (self.lineage.step(each).guard for each in self.lineage.way(seen.handle))
@@ -66,8 +70,34 @@ class View:
     def drop_repeats(
         self, draws: list[KeyUse], _: Callable[[KeyUse, KeyUse], None]
     ) -> list[KeyUse]:
-        """Tell of draws that a loop makes again, and leave them out; a jaxpr has each once."""
-        return draws
+        """Leave out draws that others replay; of a loop, a jaxpr has each draw once."""
+        left: list[KeyUse] = []
+        for seen in draws:
+            if not any(self.is_replay(seen.use.where, each.use.where) for each in left[:MANY]):
+                left.append(seen)
+        return left
+
+    def is_replay(self, one: Any, other: Any) -> bool:
+        """Does one path lead to the replay of the other, as a checkpoint makes it?
+
+        It draws again, in the backward pass, what its forward pass has drawn.
+        """
+        return (
+            checkpoint_around(one) is not checkpoint_around(other)
+            and (is_backward(one) or is_backward(other))
+            and bool(self.call(one).traceback == self.call(other).traceback)
+        )
+
+    def without_replays(self, uses: Iterable[Use]) -> list[Use]:
+        """Return uses without those that replay earlier ones."""
+        first: dict[Any, Any] = {}
+        return [
+            use
+            for use in uses
+            if not self.is_replay(
+                first.setdefault((use.act, self.call(use.where).traceback), use.where), use.where
+            )
+        ]
 
     def is_doubtful(self, _: KeyUse, __: KeyUse) -> bool:
         """Could two uses be branches of one choice? A jaxpr says so itself."""
@@ -75,7 +105,7 @@ class View:
 
     def is_backward(self, use: Use) -> bool:
         """Does a use stand in the backward pass of a gradient?"""
-        return ("Transform", "transpose") in name_stack_of(use.where)
+        return is_backward(use.where)
 
     def as_written(self, seen: KeyUse) -> WrittenUse:
         """Return a use as the user wrote it."""
@@ -98,6 +128,11 @@ class View:
     def is_users_own(self, step: Step) -> bool:
         """Does the user's own code make these keys, rather than a sampler for itself?"""
         return step.where is not None and not _is_sampler(self.call(step.where))
+
+
+def is_backward(path: Path) -> bool:
+    """Does an equation stand in the backward pass of a gradient?"""
+    return ("Transform", "transpose") in name_stack_of(path)
 
 
 def _is_sampler(found: Call) -> bool:

@@ -73,14 +73,13 @@ def enter(
     links: Sequence[Any],
     scopes: tuple[Scope, ...] = (),
     choice: Choice | None = None,
-    replay: bool = False,
 ) -> tuple[Body, list[Value]]:
     """Read a body that is called with `values`; `links` say where its arguments come from."""
     inner = _compat.open_jaxpr(closed)
     binding = Binding(inner.jaxpr, body.binding, inner.consts)
     binding.links = dict(zip(inner.jaxpr.invars, links, strict=True))
     choices = (*body.choices, choice) if choice else body.choices
-    made = Body(binding, body.path(eqn), (*body.scopes, *scopes), choices, body.replay or replay)
+    made = Body(binding, body.path(eqn), (*body.scopes, *scopes), choices)
     for var, (mask, handles) in zip(inner.jaxpr.invars, values, strict=True):
         reader.put(made, var, mask, handles)
     put_constants(reader, made, inner)
@@ -94,11 +93,11 @@ def enter(
     return made, [(mask, None)] * len(inner.jaxpr.outvars)
 
 
-def read_call(reader: Reader, body: Body, eqn: Any, closed: Any, replay: bool = False) -> None:
+def read_call(reader: Reader, body: Body, eqn: Any, closed: Any) -> None:
     """Read a body in the place of its call."""
     links = [(body.binding, atom) for atom in eqn.invars]
     values = reader.values(body, eqn.invars)
-    _, outs = enter(reader, body, eqn, closed, values, links, replay=replay)
+    _, outs = enter(reader, body, eqn, closed, values, links)
     finish(reader, body, eqn, outs)
 
 
@@ -115,8 +114,7 @@ def _call(reader: Reader, body: Body, eqn: Any) -> None:
     for name in ("jaxpr", "call_jaxpr", "fun_jaxpr", "call"):
         closed = eqn.params.get(name)
         if closed is not None and len(_compat.open_jaxpr(closed).jaxpr.invars) == len(eqn.invars):
-            # The replay of a checkpoint makes the same draws again, on purpose.
-            read_call(reader, body, eqn, closed, replay=bool(eqn.params.get("differentiated")))
+            read_call(reader, body, eqn, closed)
             return
     read_unknown(reader, body, eqn)
 
@@ -157,6 +155,7 @@ RULES: dict[str, EquationRule] = {
     "pjit": _call,
     "closed_call": _call,
     "core_call": _call,
+    "eval_jaxpr": _call,
     "custom_jvp_call": _call,
     "custom_vjp_call": _call,
     "custom_vjp_call_jaxpr": _call,

@@ -27,14 +27,9 @@ class Program(NamedTuple):
     """Those of which the words alone are among the results."""
 
 
-def read(closed: Any, names: tuple[str, ...], *, replays: bool = False) -> Program:
-    """Read a closed jaxpr; `names` are those of its arguments.
-
-    The replay of a checkpoint draws again what its forward pass has drawn. It counts only
-    with `replays`, as where the forward pass is left out because nothing needs it.
-    """
+def read(closed: Any, names: tuple[str, ...]) -> Program:
+    """Read a closed jaxpr; `names` are those of its arguments."""
     reader, inner = Reader(_RULES, MOVES), _compat.open_jaxpr(closed)
-    reader.replays = replays
     binding = Binding(inner.jaxpr, consts=inner.consts)
     body = Body(binding, None)
     for name, var in zip(names, inner.jaxpr.invars, strict=True):

@@ -62,14 +62,11 @@ class Body:
         where: Path | None,
         scopes: tuple[Scope, ...] = (),
         choices: tuple[Choice, ...] = (),
-        replay: bool = False,
     ) -> None:
         self.binding = binding
         self.where = where
         self.scopes = scopes
         self.choices = choices
-        self.replay = replay
-        """Does it repeat, for a gradient, what was counted already?"""
         self.masks: dict[Any, int] = {}
         """What values were made from, and the scopes over which they differ."""
         self.held: dict[Any, np.ndarray] = {}
@@ -111,8 +108,6 @@ class Reader:
         self.rules, self.moves = rules, moves
         self.lineage = Lineage()
         self.uses: list[Use] = []
-        self.replays = False
-        """Do the replays of checkpoints count?"""
         self.equations = 0
         self.escaped: list[Handles] = []
         """Keys that were handed to what can't be read."""
@@ -178,7 +173,7 @@ class Reader:
         sources: int = 0,
     ) -> None:
         """Remember that something was done with keys."""
-        if (body.replay and not self.replays) or not handles.size:
+        if not handles.size:
             return
         where = body.path(eqn)
         scopes, choices = body.scopes, body.choices

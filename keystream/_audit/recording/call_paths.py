@@ -31,9 +31,10 @@ class Frame(NamedTuple):
 REPLAY = Frame("<jax>", 0, "checkpoint: the replay in a backward pass")
 LANES_WAIT = Frame("<jax>", 0, "while: a loop whose lanes wait for each other")
 BACKWARD = Frame("<jax>", 0, "gradient: its backward pass")
+MOVED_OUT = Frame("<jax>", 0, "gradient: moved out of a loop")
 """Marks in a path, where JAX runs a user's line in a way that its position can't tell: what
-a rematerialized function draws again, and loops in which lanes that are done go on with what
-they had."""
+a rematerialized function draws again, loops in which lanes that are done go on with what
+they had, and what is the same in all steps of a loop, and so is done once."""
 
 
 _IDLE = {module.__file__ for module in (threading, queue, selectors, socket, subprocess)}
@@ -51,7 +52,7 @@ def is_machinery(file: str) -> bool:
 
     A path must be the same whether a program is compiled by the call or was before.
     """
-    if file.startswith((_OURS, "<frozen ")):
+    if file.startswith((_OURS, _compat.__file__, "<frozen ")):
         return True
     return is_jax(file) and _compat.is_machinery(file)
 

@@ -21,7 +21,7 @@ from jax.extend.random import threefry2x32_p
 from keystream import _compat
 from keystream._audit.jaxprs import bodies, holds
 from keystream._audit.recording import call_paths, recordings, sites
-from keystream._audit.recording.call_paths import BACKWARD, LANES_WAIT, REPLAY, Frame
+from keystream._audit.recording.call_paths import BACKWARD, LANES_WAIT, MOVED_OUT, REPLAY, Frame
 
 
 def recording_rule(what: str, stock: _compat.Rule) -> _compat.Rule:
@@ -46,7 +46,9 @@ def _record(what: str, ctx: Any, operands: Any, results: Any, params: dict[str, 
         recordings.add_unseen("a function that was exported: what it draws when it is called")
         return
     recordings.lowered.set()
-    there = _way_to_equation(ctx)
+    around = _local.ways[-1]
+    moved = around.written.union(_compat.written_in(ctx)) - around.loops
+    there = _way_to_equation(ctx, mark=MOVED_OUT if moved else None)
     site = sites.site_of(
         what, ctx.avals_in, ctx.avals_out, params,
         path=there.path, template=_compat.program_identity(ctx), most=there.most,
@@ -69,7 +71,7 @@ def around_rule(name: str, stock: _compat.Rule) -> _compat.Rule:
             params["name"] = f"{params['name']}_{next(_calls)}"
         if name == "while":
             operands = _announce_loop(ctx, operands)
-        with _lower_through(_way_of(name, ctx, params)):
+        with _lower_through(_with_loops(_way_of(name, ctx, params), ctx, params)):
             return stock(ctx, *operands, **params)
 
     return rule
@@ -110,6 +112,13 @@ def _way_of(name: str, ctx: Any, params: dict[str, Any]) -> Way:
     return _way_to_equation(ctx, mark=REPLAY if replayed else None)
 
 
+def _with_loops(way: Way, ctx: Any, params: dict[str, Any]) -> Way:
+    around = _local.ways[-1]
+    written = around.written.union(_compat.written_in(ctx))
+    loops = around.loops | _compat.loop_numbers(ctx, params)
+    return way._replace(written=written, loops=loops)
+
+
 class Way(NamedTuple):
     """What lies around an equation."""
 
@@ -120,6 +129,10 @@ class Way(NamedTuple):
     """Is it on the way of every execution?"""
     scans: bool = False
     """Is it a scan, which JAX lowers as a while loop that it writes itself?"""
+    written: frozenset[str] = frozenset()
+    """The loops in which it is written, see `_compat.written_in`."""
+    loops: frozenset[str] = frozenset()
+    """Those around it, see `_compat.loop_numbers`."""
 
 
 class _Local(threading.local):
@@ -155,7 +168,7 @@ def _way_to_equation(
     marks = [mark] if mark else []
     if BACKWARD not in path and _compat.is_transposed(ctx):
         marks.append(BACKWARD)
-    return Way(raw, (*path, *marks), around.most * times, around.sure, scans)
+    return around._replace(raw=raw, path=(*path, *marks), most=around.most * times, scans=scans)
 
 
 @contextlib.contextmanager
@@ -163,7 +176,8 @@ def _lower_through(way: Way) -> Iterator[None]:
     """Lower what lies inside an equation."""
     _local.ways.append(way)
     try:
-        yield
+        with _compat.lowering():
+            yield
     finally:
         _local.ways.pop()
 

@@ -33,6 +33,7 @@ def record_uses() -> Iterator[Recording]:
             _compat.recording_context()  # jax 0.7.0 and 0.7.1 have none
             until_the_end.enter_context(install.install_rules())
             until_the_end.enter_context(compiled_ahead.watch())
+            until_the_end.enter_context(_compat.marking_loops())
         except Exception as problem:  # whatever another version of JAX may raise here
             got = Phrase(f"{jax.__version__} ({problem!r})")
             wanted = "a version whose rules can be replaced"
