@@ -120,7 +120,8 @@ def _use_same_keys(lineage: Lineage, one: KeyUse, other: KeyUse) -> bool:
 def _is_backward(frames: tuple[Frame, ...]) -> bool:
     # Compiled, an equation tells; eagerly, the function of JAX that runs backward rules.
     return BACKWARD in frames or any(
-        is_jax(frame.file) and _compat.is_backward_rule(frame) for frame in frames
+        is_jax(frame.file) and (_compat.is_backward_rule(frame) or _compat.is_eager_replay(frame))
+        for frame in frames
     )
 
 
