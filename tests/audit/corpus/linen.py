@@ -155,6 +155,26 @@ def layers_drop_apart(key, x):
     return stack(split=True).apply({}, x, None, rngs={"dropout": key})[1]
 
 
+def gradient_through(layers: Any, key: jax.Array, x: jax.Array) -> jax.Array:
+    def loss(scale: jax.Array) -> tuple[jax.Array, jax.Array]:
+        dropped = layers.apply({}, scale * x, None, rngs={"dropout": key})[1]
+        return dropped.sum(), dropped
+
+    return jax.jit(jax.grad(loss, has_aux=True))(jnp.float32(1.0))[1]
+
+
+@wrong("KS08", key_and_ramp, shows=lambda result: same_mask(result[:2]))
+def layers_drop_alike_in_a_loss(key, x):
+    """The same scan over layers, inside of a gradient."""
+    return gradient_through(stack(split=False), key, x)
+
+
+@right(key_and_ramp, shows=lambda result: other_mask(result[:2]))
+def layers_drop_apart_in_a_loss(key, x):
+    """The same scan with a key for each layer, inside of a gradient."""
+    return gradient_through(stack(split=True), key, x)
+
+
 @right(key_weights_batch, shows=None)
 def shared_weights_in_lanes(key, _, x):
     """`nn.vmap` with shared weights initialises them once, from an unsplit key."""
