@@ -17,18 +17,18 @@ from keystream.cli._demo.checks import Check
 MISSING = [name for name, module in demo.EXTRAS.items() if not importlib.util.find_spec(module)]
 needs_extras = pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)}")
 
-Liar = Callable[[Any], Any]
+Faulty = Callable[[Any], Any]
 
 
 def environment(**more: str) -> dict[str, str]:
     return os.environ | {"PYTHONPATH": str(Path(ks.__file__).parent.parent)} | more
 
 
-def field(**values: Any) -> Liar:
+def field(**values: Any) -> Faulty:
     return lambda run: dataclasses.replace(run, **values)
 
 
-def shift(name: str, by: float) -> Liar:
+def shift(name: str, by: float) -> Faulty:
     """Let the last number of an array be another."""
 
     def change(run: Any) -> Any:

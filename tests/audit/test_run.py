@@ -144,7 +144,7 @@ def test_children_are_what_jax_makes(impl: str) -> None:
         np.testing.assert_array_equal(made, jax.random.key_data(real))
 
 
-def test_a_liar_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fault_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     """A lineage that takes all words for those of one key accuses a right program."""
 
     def right() -> None:

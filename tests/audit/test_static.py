@@ -98,7 +98,7 @@ def test_one_key_is_found_where_words_are_equal(program: Program) -> None:
     assert bool(found & TWICE) == (len(rows) < len(words))
 
 
-def test_a_liar_is_caught_by_the_oracle(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fault_is_caught_by_the_oracle(monkeypatch: pytest.MonkeyPatch) -> None:
     """A lineage that takes all children of a key for one finds what isn't there."""
     program = Program((("split", 0, 1),), (1, 2))
     assert not rules(program, jax.random.key(0))

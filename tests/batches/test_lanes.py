@@ -75,14 +75,14 @@ def test_vmap_trees_and_keywords() -> None:
     oracle.assert_same(np.asarray(named(key)), want)
 
 
-def test_vmap_finds_liars() -> None:
+def test_vmap_finds_faults() -> None:
     """The checks of lanes fail on a key that all lanes share, and on the first one doubled."""
     key, want = ks.key(6), catalogue.items(ks.key(6), 3, 0, bits)
     shared = jax.vmap(lambda key, _: bits(key), in_axes=(None, 0))(key, Y)
     doubled = jax.vmap(bits)(ks.keys(key, 3)[np.array([0, 0, 1])])
-    for liar in (shared, doubled):
+    for faulty in (shared, doubled):
         with pytest.raises(AssertionError, match="differ"):
-            oracle.assert_same(np.asarray(liar), want)
+            oracle.assert_same(np.asarray(faulty), want)
 
 
 SHAPES = [(), (3,), (0,), (2, 3), (2, 0, 3), (1, 1, 2), (2, 1, 3)]
@@ -245,7 +245,7 @@ def test_sample_memory() -> None:
     check_memory(table, ks.key(6), 4 * total)
 
 
-def test_check_of_memory_finds_liars() -> None:
+def test_check_of_memory_finds_faults() -> None:
     """The check of memory fails on lax.map in batches, which joins its parts, and on vmap."""
     total = 10**8 + 1  # not a multiple of the batch
 

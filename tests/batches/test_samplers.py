@@ -105,8 +105,8 @@ def test_a_sibling_key_is_noticed(name: str) -> None:
     """The comparison above fails for every sampler when it is run with the sibling key."""
     key = ks.key(7)
     for sibling in (ks.derive(key, 1), ks.key(8)):
-        liar = np.asarray(_reference(name)(sibling))
-        assert not same_key(SAMPLERS[name].kind, liar, _drawn(name, "vmap"))
+        faulty = np.asarray(_reference(name)(sibling))
+        assert not same_key(SAMPLERS[name].kind, faulty, _drawn(name, "vmap"))
 
 
 @pytest.mark.slow

@@ -81,8 +81,8 @@ def test_ratios_are_of_pairs() -> None:
     """A ratio is taken round for round: the ratio of the medians would be another one."""
     times = {"a": (1.0, 10.0, 100.0), "b": (2.0, 2.0, 200.0)}
     assert ratio(times, "a", "b") == Spread(0.5, 0.5, 2.75, 3)
-    liar = spread(times["a"]).median / spread(times["b"]).median
-    assert liar == 5.0
+    faulty = spread(times["a"]).median / spread(times["b"]).median
+    assert faulty == 5.0
     with pytest.raises(ValueError, match="argument 2"):
         ratio({"a": (1.0,), "b": (1.0, 2.0)}, "a", "b")
 
@@ -132,12 +132,12 @@ def test_nobody_pays_for_another_one() -> None:
     assert times["after"] == pytest.approx([0.01] * EFFORT.rounds)
     assert times["leaves"] == pytest.approx([0.06] * EFFORT.rounds)
 
-    liar = Clock()
-    begin = liar()
-    for contender in (liar.worker("leaves", 0.01, debt=0.05), liar.worker("after", 0.01)):
-        begin = liar()
+    faulty = Clock()
+    begin = faulty()
+    for contender in (faulty.worker("leaves", 0.01, debt=0.05), faulty.worker("after", 0.01)):
+        begin = faulty()
         contender.call()
-    assert liar() - begin == pytest.approx(0.06)
+    assert faulty() - begin == pytest.approx(0.06)
 
 
 def test_turns_rotate() -> None:
@@ -241,8 +241,8 @@ def test_names_are_no_difference() -> None:
     texts = [text_of(fun, x) for fun in (one, other)]
     assert texts[0] != texts[1]
     assert canonical(texts[0]) == canonical(texts[1])
-    liars = [lambda x: jnp.sin(x) * 3 + jnp.cos(x), lambda x: jnp.cos(x) * 2 + jnp.sin(x)]
-    assert all(canonical(text_of(liar, x)) != canonical(texts[0]) for liar in liars)
+    others = [lambda x: jnp.sin(x) * 3 + jnp.cos(x), lambda x: jnp.cos(x) * 2 + jnp.sin(x)]
+    assert all(canonical(text_of(other, x)) != canonical(texts[0]) for other in others)
     assert canonical(text_of(one, jnp.arange(6.0))) != canonical(texts[0])
 
 
@@ -322,8 +322,8 @@ def test_a_helper_is_measured_where_it_differs() -> None:
     found = helpers.measure(same, STOCK, QUICK)
     assert found.facts == {helpers.SAME: True}
     assert not found.times
-    liar = Pair("liar", lambda key: jax.random.split(key)[::-1], jax.random.split)
-    found = helpers.measure(liar, STOCK, QUICK)
+    faulty = Pair("faulty", lambda key: jax.random.split(key)[::-1], jax.random.split)
+    found = helpers.measure(faulty, STOCK, QUICK)
     assert found.facts[helpers.SAME] is False
     assert list(found.ratios) == ["helper / by hand"]
 
@@ -440,7 +440,7 @@ def test_nothing_measured() -> None:
         ("b", draws.IN_BATCHES, 2**24, "ratios", 1.2, [19, 20]),
     ],
 )
-def test_each_row_fails_its_liar(
+def test_each_row_fails_its_fault(
     case: str, what: str, size: int, place: str, value: float, rows: list[int]
 ) -> None:
     """One number that is too low or too high misses its row, and no other one."""

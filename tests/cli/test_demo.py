@@ -20,7 +20,7 @@ from keystream.cli._demo import pricing
 from keystream.cli._demo.pricing import PATHS, Run
 from keystream.cli._inputs import read_seed, write_seed
 from tests.commands import assert_refused
-from tests.demo_runs import Liar, environment, failed, field, needs_extras, shift
+from tests.demo_runs import Faulty, environment, failed, field, needs_extras, shift
 
 pytestmark = pytest.mark.slow
 
@@ -128,10 +128,10 @@ def test_exact_price_is_the_integral() -> None:
     assert abs(pricing.exact_price() - price) < 1e-6
 
 
-# --- planted liars -------------------------------------------------------------------------
+# --- planted faults -------------------------------------------------------------------------
 
 
-def hits(count: int) -> Liar:
+def hits(count: int) -> Faulty:
     """Let so many intervals hold the price."""
     price = pricing.exact_price()
     rows = [[price, 1.0]] * count + [[price + 2, 1.0]] * (TRIALS - count)
@@ -139,7 +139,7 @@ def hits(count: int) -> Liar:
 
 
 @pytest.mark.parametrize(
-    ("place", "liar"),
+    ("place", "faulty"),
     [
         (0, field(digest="another")),
         (1, shift("payoffs", 2e-3)),
@@ -148,11 +148,11 @@ def hits(count: int) -> Liar:
         (2, field(distinct=TRIALS * PATHS - 1)),
     ],
 )
-def test_each_check_fails_its_liar(
-    place: int, liar: Liar, runs: list[Run], mistaken: list[Run]
+def test_each_check_fails_its_fault(
+    place: int, faulty: Faulty, runs: list[Run], mistaken: list[Run]
 ) -> None:
     """A run that lies in one respect fails the check of that respect, and no other."""
-    assert failed(checks([runs[0], liar(runs[1])], mistaken)) == [place]
+    assert failed(checks([runs[0], faulty(runs[1])], mistaken)) == [place]
 
 
 def test_other_coverage_fails(runs: list[Run], mistaken: list[Run]) -> None:
@@ -230,9 +230,9 @@ def test_expected_coverage() -> None:
 
 
 @needs_extras
-@pytest.mark.parametrize(("liar", "status"), [(field(), 0), (field(distinct=1), 1)])
+@pytest.mark.parametrize(("faulty", "status"), [(field(), 0), (field(distinct=1), 1)])
 def test_exit_status(
-    liar: Liar,
+    faulty: Faulty,
     status: int,
     runs: list[Run],
     mistaken: list[Run],
@@ -241,7 +241,7 @@ def test_exit_status(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """The command exits with 1 where a check fails and with 0 where none does."""
-    simulated = lambda *_: ([runs[0], liar(runs[1])], mistaken)
+    simulated = lambda *_: ([runs[0], faulty(runs[1])], mistaken)
     monkeypatch.setattr(demo, "simulate_devices", lambda: None)
     monkeypatch.setattr(demo, "simulate_all", simulated)
     assert main(["demo", "--devices", "1,8", "--out", str(tmp_path / "x.png")]) == status

@@ -17,7 +17,7 @@ from keystream.cli import demo
 from keystream.cli._demo import launch, processes, worker
 from keystream.cli._demo.pricing import PATHS
 from tests.commands import assert_refused
-from tests.demo_runs import Liar, environment, failed, field, needs_extras, shift
+from tests.demo_runs import Faulty, environment, failed, field, needs_extras, shift
 
 SEED = 2**70
 OPTIONS = argparse.Namespace(seed=SEED, processes=2)
@@ -61,7 +61,7 @@ def test_processes_agree_on_the_estimate(runs: processes.Runs) -> None:
     np.testing.assert_allclose(first, runs.alone.sums[0], rtol=1e-5)
 
 
-# --- the checks, and their liars ---------------------------------------------------------------
+# --- the checks, and what each must find --------------------------------------------------------
 
 
 def test_true_runs_pass(runs: processes.Runs) -> None:
@@ -70,7 +70,7 @@ def test_true_runs_pass(runs: processes.Runs) -> None:
 
 
 @pytest.mark.parametrize(
-    ("liar", "wrong"),
+    ("faulty", "wrong"),
     [
         (shift("words", 1), [0]),
         (shift("positions", 1), [0]),
@@ -80,9 +80,9 @@ def test_true_runs_pass(runs: processes.Runs) -> None:
         (shift("sums", 1e-6), [4]),
     ],
 )
-def test_each_check_fails_its_liar(liar: Liar, wrong: list[int], runs: processes.Runs) -> None:
+def test_each_check_fails_its_fault(faulty: Faulty, wrong: list[int], runs: processes.Runs) -> None:
     """Processes that lie in one respect fail the check of that respect, and no other."""
-    assert failed(processes.all_checks(runs._replace(joined=liar(runs.joined)))) == wrong
+    assert failed(processes.all_checks(runs._replace(joined=faulty(runs.joined)))) == wrong
 
 
 def test_the_same_paths_on_two_processes_fail(runs: processes.Runs) -> None:

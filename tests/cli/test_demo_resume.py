@@ -20,7 +20,7 @@ from keystream.__main__ import main
 from keystream.cli import demo
 from keystream.cli._demo import launch, records, resume, worker
 from keystream.cli._demo.pricing import PATHS
-from tests.demo_runs import Liar, environment, failed, needs_extras, shift
+from tests.demo_runs import Faulty, environment, failed, needs_extras, shift
 
 SEED = 5
 OPTIONS = argparse.Namespace(seed=SEED)
@@ -89,7 +89,7 @@ def test_a_forgotten_position_counts_paths_twice(runs: resume.Runs) -> None:
     assert runs.forgot.intervals[-1, 1] < 1.05 * runs.whole.intervals[-1, 1]
 
 
-# --- the checks, and their liars ---------------------------------------------------------------
+# --- the checks, and what each must find --------------------------------------------------------
 
 
 def test_true_runs_pass(runs: resume.Runs) -> None:
@@ -98,7 +98,7 @@ def test_true_runs_pass(runs: resume.Runs) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "liar", "wrong"),
+    ("name", "faulty", "wrong"),
     [
         ("again", shift("payoffs", 1e-6), [1]),
         ("again", shift("sums", 1e-6), [1]),
@@ -110,11 +110,11 @@ def test_true_runs_pass(runs: resume.Runs) -> None:
         ("fewer", shift("sums", 100 * END), [3]),
     ],
 )
-def test_each_check_fails_its_liar(
-    name: str, liar: Liar, wrong: list[int], runs: resume.Runs
+def test_each_check_fails_its_fault(
+    name: str, faulty: Faulty, wrong: list[int], runs: resume.Runs
 ) -> None:
     """A run that lies in one respect fails the check of that respect, and no other."""
-    lied = runs._replace(**{name: liar(getattr(runs, name))})
+    lied = runs._replace(**{name: faulty(getattr(runs, name))})
     assert failed(resume.all_checks(lied)) == wrong
 
 

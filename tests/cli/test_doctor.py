@@ -92,7 +92,7 @@ def test_an_odd_setting_says_what_to_do() -> None:
     assert last == "All laws hold. Unusual settings, see above: jax_random_seed_offset."
 
 
-# --- planted liars -------------------------------------------------------------------------
+# --- planted faults -------------------------------------------------------------------------
 
 
 def first(fun: Callable[..., Any]) -> Callable[..., Any]:
@@ -116,11 +116,11 @@ def later(fun: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def child_0_twice(keys: Callable[..., Any]) -> Callable[..., Any]:
-    def liar(key: jax.Array, shape: Any, **kwargs: Any) -> jax.Array:
+    def faulty(key: jax.Array, shape: Any, **kwargs: Any) -> jax.Array:
         made = keys(key, shape, **kwargs)
         return made[jnp.maximum(jnp.arange(made.size), 1) - 1]
 
-    return liar
+    return faulty
 
 
 def no_start(fun: Callable[..., Any]) -> Callable[..., Any]:
@@ -130,57 +130,57 @@ def no_start(fun: Callable[..., Any]) -> Callable[..., Any]:
 def names_by_order(split: Callable[..., Any]) -> Callable[..., Any]:
     """Name the children by their place in the tuple of names."""
 
-    def liar(key: jax.Array, num: Any = 2) -> Any:
+    def faulty(key: jax.Array, num: Any = 2) -> Any:
         if isinstance(num, int):
             return split(key, num)
         return dict(zip(num, split(key, len(num)), strict=True))
 
-    return liar
+    return faulty
 
 
 def joined(derive: Callable[..., Any]) -> Callable[..., Any]:
     """Join the names of a path, so that ("ab", "c") is ("a", "bc")."""
 
-    def liar(key: jax.Array, *path: Any) -> jax.Array:
+    def faulty(key: jax.Array, *path: Any) -> jax.Array:
         if all(isinstance(part, str) for part in path):
             return derive(key, "".join(path))
         return derive(key, *path)
 
-    return liar
+    return faulty
 
 
 def untyped(derive: Callable[..., Any]) -> Callable[..., Any]:
     """Take "1", b"1" and 1 for the same."""
 
-    def liar(key: jax.Array, *path: Any) -> jax.Array:
+    def faulty(key: jax.Array, *path: Any) -> jax.Array:
         return derive(key, *(1 if part in ("1", b"1") else part for part in path))
 
-    return liar
+    return faulty
 
 
 def cut_to_32_bits(derive: Callable[..., Any]) -> Callable[..., Any]:
-    def liar(key: jax.Array, *path: Any) -> jax.Array:
+    def faulty(key: jax.Array, *path: Any) -> jax.Array:
         cut = (part.astype(np.int32) if isinstance(part, np.ndarray) else part for part in path)
         return derive(key, *cut)
 
-    return liar
+    return faulty
 
 
 def other_when_traced(derive: Callable[..., Any]) -> Callable[..., Any]:
-    def liar(key: jax.Array, *path: Any) -> jax.Array:
+    def faulty(key: jax.Array, *path: Any) -> jax.Array:
         traced = isinstance(path[-1], jax.core.Tracer)
         return derive(key, *path, 0) if traced else derive(key, *path)
 
-    return liar
+    return faulty
 
 
 def used_survives(scan_carried: Callable[..., Any]) -> Callable[..., Any]:
     """Hand back the key that the loop began with."""
 
-    def liar(*args: Any, key: jax.Array, **kwargs: Any) -> Any:
+    def faulty(*args: Any, key: jax.Array, **kwargs: Any) -> Any:
         return (key, *scan_carried(*args, key=key, **kwargs)[1:])
 
-    return liar
+    return faulty
 
 
 def replicated(shard_map: Callable[..., Any]) -> Callable[..., Any]:
@@ -191,7 +191,7 @@ def backwards(batched: Callable[..., Any]) -> Callable[..., Any]:
     return lambda sampler: lambda keys: batched(sampler)(keys[::-1])
 
 
-LIARS = [
+FAULTY = [
     ("frozen", "key", lambda key: lambda seed: key(seed if seed == selftest.SEED else 0)),
     ("frozen", "derive", first),
     ("position", "split", first),
@@ -221,25 +221,25 @@ LIARS = [
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("law", "subject", "liar"), LIARS)
-def test_each_law_fails_its_liar(
-    law: str, subject: str, liar: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("law", "subject", "faulty"), FAULTY)
+def test_each_law_fails_its_fault(
+    law: str, subject: str, faulty: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A subject that breaks a law is found wrong by the test of that law."""
-    monkeypatch.setattr(ks, subject, liar(getattr(ks, subject)))
+    monkeypatch.setattr(ks, subject, faulty(getattr(ks, subject)))
     assert getattr(selftest, law)()
 
 
 def test_another_cipher_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     """A cipher of which one word is wrong doesn't pass for threefry2x32."""
 
-    class Liar:
+    class Faulty:
         @staticmethod
         def bind(*words: jax.Array) -> list[jax.Array]:
             left, right = threefry2x32_p.bind(*words)
             return [left, right.at[2].add(1)]
 
-    monkeypatch.setattr(selftest, "threefry2x32_p", Liar)
+    monkeypatch.setattr(selftest, "threefry2x32_p", Faulty)
     assert selftest.cipher() == ["threefry2x32"]
 
 

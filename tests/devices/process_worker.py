@@ -55,7 +55,7 @@ def draws(mesh):
 
 
 def agreement(mesh):
-    """Ask whether keys agree: right ones, and two planted liars."""
+    """Ask whether keys agree: right ones, and two planted faults."""
     words = np.array(jax.random.key_data(ks.keys(KEY, 8)))
     words[7] = words[0]
     place = NamedSharding(mesh, P(("data", "model")))

@@ -57,7 +57,7 @@ def expected(key: jax.Array, vary: tuple[str, ...]) -> np.ndarray:
 
 
 def check_shards(mapped: Any, key: jax.Array, vary: tuple[str, ...]) -> None:
-    """Hold what a mapped function, or a liar, drew on each shard against the loop."""
+    """Hold what a mapped function, or a faulty one, drew on each shard against the loop."""
     oracle.assert_same(np.asarray(mapped(key)), expected(key, vary))
 
 
@@ -99,7 +99,7 @@ def test_shard_map(kind: AxisType, vary: tuple[str, ...], check_vma: bool) -> No
     holds()
 
 
-def test_shard_map_finds_a_liar() -> None:
+def test_shard_map_finds_a_fault() -> None:
     """The check of shards fails where the index of one axis is forgotten, and counts are off."""
 
     def ignores_an_axis(key: jax.Array) -> jax.Array:
@@ -108,9 +108,9 @@ def test_shard_map_finds_a_liar() -> None:
     def off_by_one(key: jax.Array) -> jax.Array:
         return draw_on_shard(jax.random.fold_in(key, lax.axis_index(("data", "model")) + 1))
 
-    for liar in (ignores_an_axis, off_by_one, draw_on_shard):
+    for faulty in (ignores_an_axis, off_by_one, draw_on_shard):
         mapped = jax.shard_map(
-            liar,
+            faulty,
             mesh=grid(AxisType.Auto),
             in_specs=P(),
             out_specs=P("data", "model"),
@@ -561,10 +561,10 @@ def test_keys_over_mesh(kind: AxisType, shape: tuple[int, ...], spec: Any) -> No
             oracle.assert_same_keys(made, oracle.children(key, range(start, start + total)))
 
 
-def test_check_of_meshes_finds_a_liar() -> None:
+def test_check_of_meshes_finds_a_fault() -> None:
     """The check of draws over a mesh fails where each device counts from 0."""
     key = ks.key(9)
-    liar = jax.shard_map(
+    faulty = jax.shard_map(
         lambda key: jax.vmap(bits)(jax.random.split(key, 2)),
         mesh=line(AxisType.Auto),
         in_specs=P(),
@@ -572,7 +572,7 @@ def test_check_of_meshes_finds_a_liar() -> None:
         check_vma=False,
     )
     with pytest.raises(AssertionError, match="differ"):
-        oracle.assert_same(np.asarray(jax.jit(liar)(key)), catalogue.items(key, 8, 0, bits))
+        oracle.assert_same(np.asarray(jax.jit(faulty)(key)), catalogue.items(key, 8, 0, bits))
 
 
 @pytest.mark.parametrize(("devices", "batch"), [(1, 2), (2, 2), (4, 1), (8, None), (8, 1)])
@@ -719,7 +719,7 @@ def test_no_collectives_in_shard_map() -> None:
     check_no_collectives(call, ks.key(4))
 
 
-def test_check_of_collectives_finds_a_liar() -> None:
+def test_check_of_collectives_finds_a_fault() -> None:
     """The check fails on the obvious form, whose loop asks all devices whether to go on."""
     sharding = NamedSharding(line(AxisType.Auto), P("data"))
 

@@ -57,7 +57,7 @@ def test_for_process_is_the_child_at_the_process_index(together):
     assert [one["process"] for one in together] == expected
 
 
-def test_liars_on_other_processes_are_named(together):
+def test_faults_on_other_processes_are_named(together):
     """A key repeated, or unlike, on another process's device is found by every process."""
     for one in together:
         repeated, unlike = one["agreement"]
@@ -71,10 +71,10 @@ def test_a_process_that_draws_otherwise_is_noticed(together):
     """Parts in which one process holds another word don't pass for one array."""
     parts = [one["Auto"]["keys"] for one in together]
     place = next(iter(parts[0]))
-    liar = {place: [word ^ 1 for word in parts[0][place]]}
+    faulty = {place: [word ^ 1 for word in parts[0][place]]}
     assert joined([*parts, parts[0]]) == joined(parts)
     with pytest.raises(AssertionError):
-        joined([*parts, liar])
+        joined([*parts, faulty])
 
 
 def test_a_fresh_seed_is_the_same_everywhere(together):

@@ -154,7 +154,7 @@ def test_no_words() -> None:
     forms = [stream._repr_html_(), _html.keys_to_html(key), _html.keys_to_html(key[None])]
     for word in WORDS:
         assert not any(str(word) in str(form) or f"{word:x}" in str(form) for form in forms)
-    assert f"{WORDS[0]:x}" in f"{np.asarray(jax.random.key_data(key))[0]:x}"  # a liar
+    assert f"{WORDS[0]:x}" in f"{np.asarray(jax.random.key_data(key))[0]:x}"  # a faulty one
 
 
 @pytest.mark.fast

@@ -142,8 +142,8 @@ def test_an_unbacked_cell_is_noticed() -> None:
     """A cell that promises more, or less, than what is tested is found."""
     promised = next(c for c in CELLS if c.says == "same")
     refused = next(c for c in CELLS if c.says == "refused")
-    liars = [promised._replace(says="refused"), refused._replace(says="same")]
-    assert unbacked([*liars, promised, refused], laws()) == liars
+    faulty = [promised._replace(says="refused"), refused._replace(says="same")]
+    assert unbacked([*faulty, promised, refused], laws()) == faulty
 
 
 @pytest.mark.fast

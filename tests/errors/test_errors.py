@@ -794,7 +794,7 @@ def test_nothing_leaks():
             assert format(word, "x") not in told
 
 
-def test_liar():
+def test_fault():
     """A message with another cure, a cure that doesn't run and a wrong class are noticed."""
     (row,) = [row for row in ROWS if row.call == "ks.split(key, 1000)"]
     assert not str(_raised(row.call, _scope(row))).endswith(row.ends.replace("1000).", "1001)."))

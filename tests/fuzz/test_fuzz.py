@@ -75,19 +75,19 @@ def _escapes(function, monkeypatch, inputs=60, law=laws.keys):
     return found
 
 
-def test_liar_that_cuts(monkeypatch):
+def test_fault_that_cuts(monkeypatch):
     """A function that silently takes another number than was asked for is found."""
     cut = lambda key, shape: ks.keys(key, int(shape) if isinstance(shape, float) else 3)
     assert any(error.startswith("law") for error in _escapes(cut, monkeypatch))
 
 
-def test_liar_off_by_one(monkeypatch):
+def test_fault_off_by_one(monkeypatch):
     """A function that hands out the keys of one position further is found."""
     off = lambda key, shape: ks.keys(key, shape, start=1)
     assert "law: AssertionError" in _escapes(off, monkeypatch)
 
 
-def test_liar_that_breaks(monkeypatch):
+def test_fault_that_breaks(monkeypatch):
     """A function that ends in an error that no user understands is found."""
 
     def fail(key, shape):
@@ -106,7 +106,7 @@ def test_errors_of_our_own_code():
     assert judge.judged(trial, laws.anything, ("split",)).kind == "own"
 
 
-def test_liar_that_hangs(monkeypatch):
+def test_fault_that_hangs(monkeypatch):
     """A function that doesn't end is found, and the next call is made."""
     monkeypatch.setattr(judge, "PATIENCE", 0.05)
 
@@ -118,7 +118,7 @@ def test_liar_that_hangs(monkeypatch):
     assert "Hang" in _escapes(hang, monkeypatch)
 
 
-def test_liars_in_messages():
+def test_faults_in_messages():
     """A message without the function's name, with JAX's text, a key's words or no end is found."""
     good = "split: num must be a count, got 'a'. For a key array: ks.keys(key, 3)."
     assert judge.broken_rule(good, ("split",)) == ""
@@ -133,7 +133,7 @@ def test_liars_in_messages():
     assert {text: judge.broken_rule(text, ("split",)) for text in bad} == bad
 
 
-def test_liar_that_deletes():
+def test_fault_that_deletes():
     """A call that deletes an array of its caller's is found."""
     trial = Trial("eager", "{x}.delete()", {"x": "xs"})
     try:

@@ -428,15 +428,15 @@ def forgets_the_sign(key: jax.Array, part: Any) -> jax.Array:
     return ks.derive(key, np.abs(part))
 
 
-@pytest.mark.parametrize("liar", [cuts, forgets_the_sign])
-def test_checks_find_liars(liar: Any) -> None:
+@pytest.mark.parametrize("faulty", [cuts, forgets_the_sign])
+def test_checks_find_faults(faulty: Any) -> None:
     """The check of ids fails on a derive that cuts them or forgets their sign."""
     key, ids = ks.key(5), of(np.dtype("int64"))
     with pytest.raises(AssertionError, match="differ"):
-        oracle.assert_same_keys(liar(key, np.array(ids)), oracle.children(key, ids))
+        oracle.assert_same_keys(faulty(key, np.array(ids)), oracle.children(key, ids))
 
 
-def test_check_of_starts_finds_liars() -> None:
+def test_check_of_starts_finds_faults() -> None:
     """The check of starts fails where 32 bits overflow, and where the count is one off."""
     key, row = ks.key(5), BY_NAME["keys"]
 

@@ -114,7 +114,7 @@ def _next_keys(tree):
 
 
 @pytest.mark.fast
-def test_saved_liars():
+def test_saved_faults():
     """A saved text with another key, position or checksum is noticed, and so is another layout."""
     text = (FOLDER / "v1-state.json").read_text().removesuffix("\n")
     for one, other in (('"6"', '"7"'), ("548656db", "548656dc"), ("f7398fb3", "f7398fb4")):
@@ -138,7 +138,7 @@ def test_shards(impl):
         assert reference.write_words(made.tolist()) == known
 
 
-def test_liar():
+def test_fault():
     """A single wrong digit in the file, or a counter off by one, is noticed."""
     line = GROUPS["derive", "threefry2x32"][7]
     wrong = line[:-1] + format(int(line[-1], 16) ^ 1, "x")

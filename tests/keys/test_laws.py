@@ -35,7 +35,7 @@ Transform = Callable[[Callable[[jax.Array], Any]], Callable[[jax.Array], Any]]
 
 
 def check_position(row: Row, run: Any, key: jax.Array, n: int, start: Any) -> None:
-    """Hold one call of a helper, or of a liar, against the oracle of its row."""
+    """Hold one call of a helper, or of a faulty one, against the oracle of its row."""
     oracle.assert_same(on_host(run(key, n, start, bits)), row.want(key, n, int(start), bits))
 
 
@@ -135,7 +135,7 @@ def swapped_carry(key: jax.Array, n: int, start: Any, draw: oracle.Draw) -> Any:
     return {"key": jax.random.key_data(survivor), "ys": ys}
 
 
-LIARS = [
+FAULTY = [
     ("sample", reused),
     ("sample", child_zero_twice),
     ("map", off_by_one),
@@ -146,13 +146,13 @@ LIARS = [
 
 
 @pytest.mark.fast
-@pytest.mark.parametrize(("name", "liar"), LIARS)
-def test_position_finds_liars(name: str, liar: Any) -> None:
+@pytest.mark.parametrize(("name", "faulty"), FAULTY)
+def test_position_finds_faults(name: str, faulty: Any) -> None:
     """The check of law 1 fails on reused keys, a count from 1, and a carry drawn from."""
     row = BY_NAME[name]
     check_position(row, row.run, ks.key(3), 5, 0)
     with pytest.raises(AssertionError, match="differ"):
-        check_position(row, liar, ks.key(3), 5, 0)
+        check_position(row, faulty, ks.key(3), 5, 0)
 
 
 # Law 2: more items never change the earlier ones, and a start is a place in the full run.
@@ -192,7 +192,7 @@ def test_start(row: Row) -> None:
     holds()
 
 
-def test_start_finds_a_liar() -> None:
+def test_start_finds_a_fault() -> None:
     """The check of starts fails on a helper that ignores them."""
 
     def ignores(key: jax.Array, n: int, start: int, draw: oracle.Draw) -> Any:
@@ -322,7 +322,7 @@ def test_composition(impl: str) -> None:
     holds()
 
 
-def test_composition_finds_liars() -> None:
+def test_composition_finds_faults() -> None:
     """The check of composition fails on a derive that joins, forgets or sorts its parts."""
 
     def joins(key: jax.Array, *path: Any) -> jax.Array:
@@ -334,9 +334,9 @@ def test_composition_finds_liars() -> None:
     def backwards(key: jax.Array, *path: Any) -> jax.Array:
         return ks.derive(key, *reversed(path))
 
-    for liar in (joins, forgets, backwards):
+    for faulty in (joins, forgets, backwards):
         with pytest.raises(AssertionError, match="differ"):
-            check_composition(liar, ks.key(3), ["ab", 7])
+            check_composition(faulty, ks.key(3), ["ab", 7])
 
 
 @settings(max_examples=10)
@@ -470,7 +470,7 @@ def transformable() -> list[tuple[Transform, Row, str]]:
 
 
 def check_transformed(call: Any, row: Row, keys: jax.Array, n: int) -> None:
-    """Hold a transformed helper, or a liar, against the oracle of each key."""
+    """Hold a transformed helper, or a faulty one, against the oracle of each key."""
     got = np.asarray(call(keys))
     oracle.assert_same(got, np.stack([flat(row.want(key, n, 0, bits)) for key in keys]))
 
@@ -502,15 +502,15 @@ def test_transformed(transform: Transform, row: Row, impl: str) -> None:
 
 
 @pytest.mark.parametrize("transform", ALONE, ids=lambda v: v.__name__)
-def test_transformed_finds_liars(transform: Transform) -> None:
+def test_transformed_finds_faults(transform: Transform) -> None:
     """The check of law 8 fails, in every transformation, on a key that was closed over."""
     row, keys = BY_NAME["map"], jax.random.split(ks.key(5))
     closed_over = keys[0]
     call = transform(lambda key: flat(row.run(key, 2, 0, bits)))
     check_transformed(call, row, keys, 2)
-    liar = transform(lambda key: flat(row.run(closed_over, 2, 0, bits)) + 0 * flat(bits(key))[0])
+    faulty = transform(lambda key: flat(row.run(closed_over, 2, 0, bits)) + 0 * flat(bits(key))[0])
     with pytest.raises(AssertionError, match="differ"):
-        check_transformed(liar, row, keys, 2)
+        check_transformed(faulty, row, keys, 2)
 
 
 @pytest.mark.parametrize(

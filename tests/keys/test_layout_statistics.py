@@ -3,7 +3,7 @@
 Seeds are fixed. z is a number of standard deviations; where a p-value is at hand, it is
 turned into z. Beside each test stand its false-alarm rate (that a perfect generator would
 have failed for the seeds that were picked), and the smallest defect that it finds 999 times
-in 1,000; each has a liar of about that size, or of the kind that it is there for.
+in 1,000; each has a faulty one of about that size, or of the kind that it is there for.
 """
 
 import functools
@@ -30,7 +30,7 @@ def words(request):
 
 @pytest.fixture(scope="module")
 def good():
-    """Return words of NumPy's own generator, for the liars to spoil."""
+    """Return words of NumPy's own generator, for the faulty ones to spoil."""
     return np.random.default_rng(7).integers(0, 2**32, N, dtype=np.uint32)
 
 
@@ -60,7 +60,7 @@ def test_smooth(words):
     assert smooth(words) < 6
 
 
-def test_smooth_liar(good):
+def test_smooth_fault(good):
     """One word in 60 that is halved is found."""
     spoiled = good.copy()
     spoiled[::60] //= 2
@@ -85,7 +85,7 @@ def test_serial(words, shift):
     assert serial(words, shift) < 6
 
 
-def test_serial_liar(good):
+def test_serial_fault(good):
     """One triple in 15 whose third word repeats the first is found; pairs don't show it."""
     spoiled = good[: N // 3 * 3].reshape(-1, 3).copy()
     spoiled[::15, 2] = spoiled[::15, 0]
@@ -113,7 +113,7 @@ def test_gaps(words):
     assert gaps(words) < 6
 
 
-def test_gaps_liar(good):
+def test_gaps_fault(good):
     """A generator that follows half of its low words by a high one is found."""
     spoiled = good.copy()
     after = 1 + np.flatnonzero(spoiled[:-1] < 2**28)[::2]
@@ -139,7 +139,7 @@ def test_collisions(words):
     assert collisions(words) < 5
 
 
-def test_collisions_liar(good):
+def test_collisions_fault(good):
     """Words of 30 bits repeat too often, and those of a counter through a cipher too rarely."""
     mixed = np.arange(N, dtype=np.uint32) * np.uint32(2654435769)
     assert collisions(good) < 5
@@ -197,7 +197,7 @@ def test_avalanche_of_wide_seeds():
     assert np.abs(ones * 2.0 - 512).max() / np.sqrt(512) < 6
 
 
-def test_avalanche_of_seeds_liar():
+def test_avalanche_of_seeds_fault():
     """A key that is its seed times a constant is found: low bits don't depend on high ones."""
     seeds = np.random.default_rng(1).integers(0, 2**32, SAMPLES, dtype=np.uint32)
 
@@ -247,7 +247,7 @@ def test_pairs_of_streams(kind):
     assert together < 6
 
 
-def test_pairs_of_streams_liars():
+def test_pairs_of_streams_faults():
     """Two streams that share a quarter are found, and so are all that share one word in 100."""
     source = np.random.default_rng(3)
     good = source.integers(0, 2**32, (STREAMS, LENGTH), dtype=np.uint32)
@@ -303,7 +303,7 @@ def test_lags(kind):
     assert together < 6.5
 
 
-def test_lags_liars():
+def test_lags_faults():
     """A child that repeats a fifth of its parent, 17 later, is found; so are many that do 1 %."""
     source = np.random.default_rng(4)
     one, other = source.integers(0, 2**32, (2, RELATIVES, LAGGED), dtype=np.uint32)

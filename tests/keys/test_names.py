@@ -156,7 +156,7 @@ def test_stable(chosen, random):
 
 
 @pytest.mark.fast
-def test_stable_liar():
+def test_stable_fault():
     """A naming by order of appearance, as counters hand it out, fails the law of `test_stable`."""
 
     def in_order(key, chosen):
@@ -304,7 +304,7 @@ def test_sets():
     assert np.unique(np.concatenate([named, negative])).size == 2**21
 
 
-def test_sets_liar():
+def test_sets_fault():
     """Names folded as 32-bit hashes, as other libraries do, do meet the children of the key."""
     chosen = [f"layer_{number}/dropout" for number in range(2**12)]
     low = np.array([int(_scheme.hash_part(name).lo) % 2**20 for name in chosen])

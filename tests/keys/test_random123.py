@@ -109,7 +109,7 @@ def test_philox4x32():
     assert _words(ks.derive(_key((0, 0), "philox4x32"), 0)) == known[:2]
 
 
-def test_liar():
+def test_fault():
     """A cipher with the words of its key exchanged, or a counter off by one, fails on a vector."""
     exchanged = [reference.threefry2x32(key[::-1], counter) for counter, key, _ in MAIN]
     assert exchanged[2] != MAIN[2][2]

@@ -92,7 +92,7 @@ def starts(row: Row, impl: str) -> tuple[int, ...]:
 
 
 def check_settings(row: Row, run: Any, impl: str, names: tuple[str, ...]) -> None:
-    """Hold a helper, or a liar, under settings against the words frozen before."""
+    """Hold a helper, or a faulty one, under settings against the words frozen before."""
     draw = shown(names)
     wanted = [frozen(row.name, impl, start, draw) for start in starts(row, impl)]
     for start, want in zip(starts(row, impl), wanted, strict=True):
@@ -190,18 +190,18 @@ def splits(key: jax.Array, n: int, start: Any, draw: Any) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("name", "liar"),
+    ("name", "faulty"),
     [
         ("jax_default_prng_impl", asks_the_default),
         ("jax_random_seed_offset", asks_the_default),
         ("jax_threefry_partitionable", splits),
     ],
 )
-def test_check_finds_liars(name: str, liar: Any) -> None:
+def test_check_finds_faults(name: str, faulty: Any) -> None:
     """The check of a setting fails on helpers that let it decide."""
     row = catalogue.BY_NAME["split"]
     with pytest.raises(AssertionError, match="wanted"):
-        check_settings(row, liar, "threefry2x32", (name,))
+        check_settings(row, faulty, "threefry2x32", (name,))
 
 
 def test_reuse_is_heard() -> None:

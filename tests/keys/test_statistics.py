@@ -2,7 +2,7 @@
 
 Seeds are fixed, so a test that passes goes on passing. A false-alarm rate is the chance that
 a perfect generator would have failed for the seeds that were picked; beside it stands the
-smallest defect that is found (999 times in 1,000), and each statistic has a liar that it
+smallest defect that is found (999 times in 1,000), and each statistic has a faulty one that it
 must find, of about that size where the size is a choice. z is a number of standard
 deviations; beyond 6 lie 2.0e-9 of a normal distribution (both sides), beyond 6.5 lie 8.0e-11.
 """
@@ -69,7 +69,7 @@ def keys(request):
 
 @pytest.fixture(scope="module")
 def good():
-    """Return words of NumPy's own generator, for the liars to spoil."""
+    """Return words of NumPy's own generator, for the faulty ones to spoil."""
     return np.random.default_rng(7).integers(0, 2**32, (N, 2), dtype=np.uint32)
 
 
@@ -132,7 +132,7 @@ def test_balance(keys):
     assert balance(_words(keys)) < 6
 
 
-def test_balance_liar(good):
+def test_balance_fault(good):
     """A bit that is one with probability 0.52 is found."""
     spoiled = good.copy()
     spoiled[np.random.default_rng(1).random(N) < 0.04, 1] |= np.uint32(2**20)
@@ -145,7 +145,7 @@ def test_pairs(keys):
     assert pairs(_words(keys)) < 6.5
 
 
-def test_pairs_liar(good):
+def test_pairs_fault(good):
     """A bit that repeats another one in 4 % of the keys is found."""
     spoiled = good.copy()
     rows = np.random.default_rng(2).random(N) < 0.04
@@ -161,7 +161,7 @@ def test_neighbors(keys, lag):
     assert cross(words[:-lag], words[lag:]) < 6.5
 
 
-def test_neighbors_liar(good):
+def test_neighbors_fault(good):
     """A bit that repeats one of the key before in 4 % of the keys is found."""
     spoiled = good.copy()
     rows = 1 + np.flatnonzero(np.random.default_rng(3).random(N - 1) < 0.04)
@@ -193,7 +193,7 @@ def test_relatives(source):
     assert cross(_words(one), _words(other)) < 6.5
 
 
-def test_relatives_liar():
+def test_relatives_fault():
     """A name that is only added to the key, and not enciphered, is found."""
     one = _words(ks.keys(KEY, N))
     assert cross(one, one + np.uint32(0x9E3779B9)) > 6.5
@@ -252,7 +252,7 @@ def test_avalanche_parents():
     assert _flips(made(base), made(base ^ mask)) < 6.5
 
 
-def test_avalanche_liar():
+def test_avalanche_fault():
     """A cipher of six rounds in place of twenty is found, and the reference's twenty pass."""
     base, one = _positions().astype(np.uint64), np.uint64(1) << np.arange(62, dtype=np.uint64)
     low = np.uint64(2**32 - 1)
@@ -272,7 +272,7 @@ def test_even(keys):
     assert evens(_words(keys)) < 6
 
 
-def test_even_liar(good):
+def test_even_fault(good):
     """A byte value that comes twice as often is found, and so is a plain counter: too even."""
     spoiled = good.copy()
     rows = np.random.default_rng(8).random(N) < 1 / 256
@@ -293,7 +293,7 @@ def test_first_draws(keys):
     assert cross(draws[:-1], draws[1:]) < 6.5
 
 
-def test_first_draws_liar(keys):
+def test_first_draws_fault(keys):
     """A key that is used a second time in every 16th place is found in the draws."""
     draws = _draws(keys).copy()
     draws[16::16] = draws[15:-1:16]

@@ -154,21 +154,21 @@ def test_cousins():
     assert _repeats(_pack(made)) == 0
 
 
-def test_liar_narrow_names(digests):
+def test_fault_narrow_names(digests):
     """Names of 32 bits, as other libraries have them, repeat 2,047 times on average at 2**22."""
     short = (digests >> np.uint64(32)).astype(np.uint32)
     found = _repeats(_pack(ks.derive(KEY, short)))
     assert 1800 < found < 2300  # 2,047 and five times its square root, 45
 
 
-def test_liar_one_pair(children):
+def test_fault_one_pair(children):
     """A single repeated key among 2**22 is found."""
     planted = children.copy()
     planted[N // 3] = planted[-5]
     assert _repeats(planted) == 1
 
 
-def test_liar_joined_paths():
+def test_fault_joined_paths():
     """Paths joined to one name before hashing, ("ab", "c") as "abc", repeat; paths don't."""
     parts = [f"{number:b}" for number in range(64)]
     joined = [_scheme.hash_part(one + two) for one in parts for two in parts]

@@ -84,7 +84,7 @@ def test_no_window_is_shared(sequences):
 
 
 def _few(sequences):
-    """Return a sixteenth of the sequences: what a liar spoils is found among few as well."""
+    """Return a sixteenth of the sequences: what a faulty one spoils is found among few as well."""
     keys = sequences["keys"][:, : WORDS // 16]
     return {name: rows[: STREAMS // 16].copy() for name, rows in sequences.items()} | {"keys": keys}
 

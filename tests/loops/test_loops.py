@@ -76,14 +76,14 @@ def test_scan_options(options: dict[str, Any]) -> None:
     holds()
 
 
-def test_scan_options_find_liars() -> None:
+def test_scan_options_find_faults() -> None:
     """The checks of scans fail on a reversed one that numbers its turns, and on a late split."""
     key = ks.key(4)
     turns = jax.tree.map(lambda leaf: leaf[::-1], XS)
     carry, ys = ks.scan(body, INIT, turns, key=key)
-    liar = carry, jax.tree.map(lambda leaf: leaf[::-1], ys)
+    faulty = carry, jax.tree.map(lambda leaf: leaf[::-1], ys)
     with pytest.raises(AssertionError, match="differ"):
-        oracle.assert_same(liar, want_scan(key, [4, 3, 2, 1, 0]))
+        oracle.assert_same(faulty, want_scan(key, [4, 3, 2, 1, 0]))
 
     def step(carried: Any, x: Any) -> Any:
         carry, y = body(carried[0], carried[1], x)  # drawn from the key that goes on
@@ -217,14 +217,14 @@ def test_vmapped_while_loop() -> None:
         check_while(lanes, list(jax.random.split(ks.key(seed), 5)), start)
 
 
-def test_vmapped_while_loop_finds_a_liar() -> None:
+def test_vmapped_while_loop_finds_a_fault() -> None:
     """The check of lanes fails where all lanes share one key, and where turns count from 1."""
     keys = list(jax.random.split(ks.key(4), 5))
     shared = jax.vmap(lambda _, start: throws(keys[0], start), (0, None))
     late = jax.vmap(lambda key, start: throws(key, start + 1), (0, None))
-    for liar in (shared, late):
+    for faulty in (shared, late):
         with pytest.raises(AssertionError, match="differ"):
-            check_while(liar, keys, 0)
+            check_while(faulty, keys, 0)
 
 
 @pytest.mark.fast

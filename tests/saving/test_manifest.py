@@ -210,7 +210,7 @@ def test_scheme_raises() -> None:
     assert "other keys by scheme (saved 2, now 1)" in told(ks.manifest() | {"scheme": 2})
 
 
-# Planted liars: samplers and keys that aren't what they were, with nothing else changed.
+# Planted faulty: samplers and keys that aren't what they were, with nothing else changed.
 
 
 def nudged(function: Any, change: Any) -> Any:
@@ -218,7 +218,7 @@ def nudged(function: Any, change: Any) -> Any:
     return lambda *args, **kwargs: change(function(*args, **kwargs))
 
 
-LIARS = {
+FAULTY = {
     "normal": lambda x: -x,
     "uniform": lambda x: x + np.float32(2**-23),
     "bits": lambda x: x ^ np.uint32(1),
@@ -230,11 +230,11 @@ LIARS = {
 }
 
 
-@pytest.mark.parametrize("name", LIARS)
+@pytest.mark.parametrize("name", FAULTY)
 def test_changed_sampler_is_found(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A sampler that draws otherwise raises although no setting and no version differs."""
     saved = ks.manifest()
-    monkeypatch.setattr(jax.random, name, nudged(getattr(jax.random, name), LIARS[name]))
+    monkeypatch.setattr(jax.random, name, nudged(getattr(jax.random, name), FAULTY[name]))
     message = told(saved)
     assert f"other draws by jax.random.{name}(key" in message
     assert not cures(message)

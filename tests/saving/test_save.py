@@ -247,8 +247,8 @@ def test_a_loss_of_the_position_is_noticed() -> None:
     """A way of saving that forgets the position, or the key, doesn't pass for one that goes on."""
     key, steps = ks.key(11), [0, 0, None, 0]
     want = counted(steps, key, 0)
-    for liar in (lambda _: ks.Stream(key), lambda s: ks.Stream(ks.key(1)).skip(s.position)):
-        uses = resumed(steps, ks.Stream(key), lambda s, _: s.next(), liar)
+    for faulty in (lambda _: ks.Stream(key), lambda s: ks.Stream(ks.key(1)).skip(s.position)):
+        uses = resumed(steps, ks.Stream(key), lambda s, _: s.next(), faulty)
         with pytest.raises(AssertionError):
             oracle.assert_same(uses[-1], want[-1])
 

@@ -24,7 +24,7 @@ EPILOG = """\
 examples:
   nice -n 19 python -m tests.soak --journal soak.jsonl
   nice -n 19 python -m tests.soak --journal soak.jsonl --batteries dieharder --seeds 1,2,3
-  python -m tests.soak --journal liars.jsonl --liars
+  python -m tests.soak --journal faulty.jsonl --faulty
   python -m tests.soak --journal soak.jsonl --table docs/quality.md
 """
 
@@ -43,7 +43,7 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--layouts", type=listed, default=list(LAYOUTS), help="default: all")
     top.add_argument("--seeds", type=listed, default=["1"], help="such as 1,2,3 (default: 1)")
     top.add_argument("--psamples", type=int, default=20, help="of dieharder (default: 20)")
-    top.add_argument("--liars", action="store_true", help="bad generators in place of layouts")
+    top.add_argument("--faulty", action="store_true", help="bad generators in place of layouts")
     top.add_argument("--table", type=Path, help="write the journal's table into this page, only")
     return top
 
@@ -55,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"{table.write(options.table, journal.load(options.journal))} rows")
         return 0
     ks.accelerate()
-    layouts = list(sources.LIARS) if options.liars else options.layouts
+    layouts = list(sources.FAULTY) if options.faulty else options.layouts
     wanted = [*plan.units(_batteries(options), layouts, [int(seed) for seed in options.seeds])]
     done = {entry.unit for entry in journal.load(options.journal)}
     missing = [row for row in wanted if row[3] not in done]

@@ -1,4 +1,4 @@
-"""Where words come from: a layout, or one of the liars that the batteries have to find."""
+"""Where words come from: a layout, or one of the faulty sources that the batteries must find."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ CHUNK = 2**18
 
 def words(name: str, seed: int, number: int, *, reverse: bool) -> Iterator[np.ndarray]:
     """Return the words that test `number` of a battery reads, without end."""
-    if name in LIARS:
-        made = LIARS[name](seed + 1000 * number)
+    if name in FAULTY:
+        made = FAULTY[name](seed + 1000 * number)
         return map(reading.reverse_bits, made) if reverse else made
     layout = layouts.LAYOUTS[name]
     return reading.read(layout, ks.key(seed), number * SPAN, reverse=reverse)
@@ -50,4 +50,4 @@ def biased(seed: int) -> Iterator[np.ndarray]:
         yield made
 
 
-LIARS = {made.__name__: made for made in (randu, short, biased)}
+FAULTY = {made.__name__: made for made in (randu, short, biased)}

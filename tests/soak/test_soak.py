@@ -1,4 +1,4 @@
-"""The soak itself: outputs are read rightly, a stopped run goes on, and liars fail.
+"""The soak itself: outputs are read rightly, a stopped run goes on, and faulty sources fail.
 
 What the programs said is recorded from runs of `bits --layout keys --seed 1`.
 """
@@ -139,7 +139,7 @@ def test_feed_counts_what_is_read():
 
 
 def test_sources():
-    """Tests of one seed read different parts of a layout; RANDU and the short liar are so."""
+    """Tests of one seed read different parts of a layout; RANDU and the short faulty are so."""
     one = next(sources.words("stream", 1, 0, reverse=False))
     assert (next(sources.words("stream", 1, 0, reverse=False)) == one).all()
     assert not (next(sources.words("stream", 1, 1, reverse=False)) == one).any()
@@ -201,13 +201,13 @@ CAUGHT = [
 
 
 @pytest.mark.outside
-@pytest.mark.parametrize(("name", "liar", "test"), CAUGHT)
-def test_liars_fail(name, liar, test):
+@pytest.mark.parametrize(("name", "faulty", "test"), CAUGHT)
+def test_faults_fail(name, faulty, test):
     """Each battery fails a bad generator on three keys, where the machine has its program."""
     known = {"ent": batteries.ent(), "fips": batteries.fips(), "dieharder": batteries.dieharder(20)}
     battery = known[name]
     if not shutil.which(battery.program):
         pytest.skip(f"{battery.program} isn't on this machine")
     number = [each.name for each in battery.tests].index(test)
-    unit = plan.Unit(name, liar, False, 1, test)
+    unit = plan.Unit(name, faulty, False, 1, test)
     assert soak.outcome(battery, number, battery.tests[number], unit).failed

@@ -365,11 +365,11 @@ def _folded() -> Any:
     return forms(jax.random.fold_in, ks.key(0), np.uint32(0)).fast
 
 
-def _liar_turn(patch: pytest.MonkeyPatch) -> None:
+def _fault_turn(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(_cipher, "ROTATIONS", ((13, 15, 26, 7), (17, 29, 16, 24)))
 
 
-def _liar_rounds(patch: pytest.MonkeyPatch) -> None:
+def _fault_rounds(patch: pytest.MonkeyPatch) -> None:
     honest = _lowering.block
 
     def short(first: Any, second: Any, hi: Any, lo: Any) -> Any:
@@ -382,13 +382,13 @@ def _liar_rounds(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(_lowering, "block", short)
 
 
-def _liar_words(patch: pytest.MonkeyPatch) -> None:
+def _fault_words(patch: pytest.MonkeyPatch) -> None:
     honest = _lowering.block
     patch.setattr(_lowering, "block", lambda *operands: honest(*operands)[::-1])
 
 
-@pytest.mark.parametrize("lie", [_liar_turn, _liar_rounds, _liar_words])
-def test_liars_are_caught(lie: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("lie", [_fault_turn, _fault_rounds, _fault_words])
+def test_faults_are_caught(lie: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """One wrong rotation, a round too few, words the wrong way round: each is seen."""
 
     def all_of_it(key: jax.Array) -> Any:
@@ -401,5 +401,5 @@ def test_liars_are_caught(lie: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
     jax.clear_caches()
     # Bits are the exclusive or of both words, whichever comes first.
-    assert found == [f"leaf {i}" for i in range(5) if not (lie is _liar_words and i == 0)]
+    assert found == [f"leaf {i}" for i in range(5) if not (lie is _fault_words and i == 0)]
     assert not forms(all_of_it, ks.key(0)).differ(ks.key(0))

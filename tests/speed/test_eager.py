@@ -105,7 +105,7 @@ def test_one_for_each_count() -> None:
         assert programs(lambda count=count: ks.split(other, np.int32(count))) == 0
 
 
-def test_check_of_compilations_finds_a_liar() -> None:
+def test_check_of_compilations_finds_a_fault() -> None:
     """A helper that compiles for each name, or for each position, is noticed."""
     named = jax.jit(ks.derive, static_argnums=1)
     with pytest.raises(AssertionError, match="1 programs"):
@@ -169,20 +169,20 @@ def test_many_names(seed: int, names: list[str]) -> None:
     check_names(ks.key(seed), made)
 
 
-def test_checks_find_liars() -> None:
+def test_checks_find_faults() -> None:
     """Names in another order, a tree under another key and a single false key are noticed."""
     key = ks.key(3)
     made = ks.split(key, [f"n{i}" for i in range(MANY)])
     turned = dict(zip(made, reversed(made.values()), strict=True))
     tree = ks.split_tree(key, nested(MANY))
     tree["layer 3"]["w"] = tree["layer 2"]["w"]
-    for liar in (
+    for faulty in (
         lambda: check_names(key, turned),
         lambda: check_tree(key, MANY, ks.split_tree(ks.key(4), nested(MANY))),
         lambda: check_tree(key, MANY, tree),
     ):
         with pytest.raises(AssertionError):
-            liar()
+            faulty()
 
 
 def test_many_compile_nothing_more() -> None:

@@ -183,7 +183,7 @@ def test_changes_are_seen(form: Callable[..., Any], what: str) -> None:
     check_seen(form, *changing()[what])
 
 
-def test_check_of_changes_finds_a_liar() -> None:
+def test_check_of_changes_finds_a_fault() -> None:
     """JAX's own loop, and a call that is jitted once, show what was there at first."""
     jitted = jax.jit(lambda draw, key: draw(key), static_argnums=0)
     steps: dict[int, Any] = {}
@@ -192,9 +192,9 @@ def test_check_of_changes_finds_a_liar() -> None:
         step = steps.setdefault(id(draw), lambda _, key: (0, draw(key)))
         return lax.scan(step, 0, jax.random.split(key, N))[1]
 
-    for liar in (jitted, with_lax):
+    for faulty in (jitted, with_lax):
         with pytest.raises(AssertionError):
-            check_seen(liar, *changing()["a cell"])
+            check_seen(faulty, *changing()["a cell"])
 
 
 # Tracers, gradients
@@ -358,7 +358,7 @@ def test_sampler_arguments_compile_once() -> None:
         check_compiles_once(call)
 
 
-def test_check_of_compilations_finds_a_liar() -> None:
+def test_check_of_compilations_finds_a_fault() -> None:
     """JAX's own loop is compiled again for each new body."""
     with pytest.raises(AssertionError):
         check_compiles_once(lambda i: lax.scan(lambda c, x: (c + x * i, c), 0.0, jnp.ones(3)))
@@ -568,11 +568,11 @@ def without_primitives(*args: Any) -> Any:
     return opened._replace(description=(inputs, tuple(line[1:] for line in lines), outputs))
 
 
-@pytest.mark.parametrize("liar", [without_params, without_primitives], ids=lambda f: f.__name__)
-def test_check_of_pairs_finds_a_liar(liar: Callable[..., Any]) -> None:
+@pytest.mark.parametrize("faulty", [without_params, without_primitives], ids=lambda f: f.__name__)
+def test_check_of_pairs_finds_a_fault(faulty: Callable[..., Any]) -> None:
     """Descriptions that leave out parameters, or which primitives there are, are noticed."""
     with pytest.raises(AssertionError):
-        check_pairs(150, liar)
+        check_pairs(150, faulty)
 
 
 SHARED, OTHER = jnp.array([1.0, 2.0, 3.0]), jnp.array([-1.0, 5.0, 0.5])

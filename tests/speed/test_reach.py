@@ -179,15 +179,15 @@ def test_no_more_primitives_in_a_tree() -> None:
         assert sum(found[name] for name in RANDOM) <= sum(by_hand[name] for name in RANDOM) == 2
 
 
-def test_check_finds_liars() -> None:
+def test_check_finds_faults() -> None:
     """The check of primitives fails on a second split, a key per step too many, and a loop."""
     by_hand = lambda key: jax.random.split(key, N)
     twice = lambda key: jax.random.split(jax.random.split(key)[0], N)
     looped = lambda key: lax.map(lambda i: jax.random.fold_in(key, i), IDS)
     padded = lambda key: jax.random.split(key, N)[jnp.array(IDS)]
-    for liar in (twice, looped, padded):
+    for faulty in (twice, looped, padded):
         with pytest.raises(AssertionError, match="by hand"):
-            check_no_more(liar, by_hand)
+            check_no_more(faulty, by_hand)
     check_no_more(by_hand, by_hand, spare=0)
 
 
@@ -260,7 +260,7 @@ def test_one_dispatch_of_streams() -> None:
         assert dispatches(call) == 1
 
 
-def test_check_of_dispatches_finds_a_liar() -> None:
+def test_check_of_dispatches_finds_a_fault() -> None:
     """The count of dispatches sees a split that is unpacked eagerly."""
     key = ks.key(3)
     assert dispatches(lambda: tuple(jax.random.split(key, 3))) > 1
@@ -278,12 +278,12 @@ def test_import_starts_no_backend() -> None:
         "print(jax.device_count())"
     )
     assert said.stdout == "3\n"
-    liar = (
+    faulty = (
         "import jax; jax.config.update('jax_platforms', 'cpu'); jax.random.key(0)\n"
         "jax.config.update('jax_num_cpu_devices', 3)"
     )
     with pytest.raises(subprocess.CalledProcessError):
-        python(liar)
+        python(faulty)
 
 
 STEADY = """
@@ -305,7 +305,7 @@ USES = {
     "dumps": "ks.loads(ks.dumps(key))",
     "audit": "ks.audit(jax.random.normal, key)",
     "interop": "import keystream.interop as i; i.from_stateful(i.to_stateful(ks.Stream(key)))",
-    "liar": "jax.clear_caches()",
+    "faulty": "jax.clear_caches()",
 }
 
 
@@ -314,7 +314,7 @@ def test_nothing_is_compiled_again(use: str) -> None:
     """No call makes JAX compile again what was compiled before, as late imports can."""
     found = python(COUNTING + STEADY.replace("USE", USES[use]))
     assert found.returncode == 0, found.stderr
-    assert (found.stdout.strip() == "0") == (use != "liar")
+    assert (found.stdout.strip() == "0") == (use != "faulty")
 
 
 LOADED = """
@@ -348,7 +348,7 @@ def test_import_is_light() -> None:
     assert ours < 380_000, f"{ours} characters of source"
 
 
-def test_check_of_the_import_finds_a_liar() -> None:
+def test_check_of_the_import_finds_a_fault() -> None:
     """An audit that is loaded with keystream would be seen."""
     modules = loaded("with keystream.recording(): pass")
     assert "keystream._audit.reporting.report" in modules

@@ -60,7 +60,7 @@ def test_start(seed: int, start: int) -> None:
 
 
 @pytest.mark.fast
-def test_check_finds_a_liar() -> None:
+def test_check_finds_a_fault() -> None:
     """An iterator that begins one position late is noticed."""
     key = ks.key(3)
     with pytest.raises(AssertionError):

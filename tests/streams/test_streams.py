@@ -80,7 +80,7 @@ def wanted(key: jax.Array, place: int, step: str, n: int) -> tuple[list[jax.Arra
 
 
 def check_interleaving(stream: Any, key: jax.Array, steps: list[tuple[str, int]]) -> None:
-    """Hold a stream, or a liar, against the oracle step by step."""
+    """Hold a stream, or a faulty one, against the oracle step by step."""
     place, limit = 0, end(key)
     for step, n in steps:
         leaves = place + n >= limit if step != "at" else n >= limit
@@ -111,7 +111,7 @@ def test_any_interleaving(impl: str) -> None:
     holds()
 
 
-class Liar:
+class Faulty:
     """Lie: `skip` forgets one position, or `next` gives the same key twice."""
 
     def __init__(self, stream: Any, lie: str) -> None:
@@ -120,14 +120,14 @@ class Liar:
 
     def next(self) -> Any:
         use, stream = self.stream.next()
-        return use, Liar(self.stream if self.lie == "next" else stream, self.lie)
+        return use, Faulty(self.stream if self.lie == "next" else stream, self.lie)
 
     def take(self, n: int) -> Any:
         keys, stream = self.stream.take(n)
-        return keys, Liar(stream, self.lie)
+        return keys, Faulty(stream, self.lie)
 
     def skip(self, n: int) -> Any:
-        return Liar(self.stream.skip(n - 1 if self.lie == "skip" and n else n), self.lie)
+        return Faulty(self.stream.skip(n - 1 if self.lie == "skip" and n else n), self.lie)
 
     def at(self, i: int) -> Any:
         return self.stream.at(i)
@@ -135,13 +135,13 @@ class Liar:
 
 @pytest.mark.fast
 @pytest.mark.parametrize("lie", ["next", "skip"])
-def test_interleaving_finds_liars(lie: str) -> None:
+def test_interleaving_finds_faults(lie: str) -> None:
     """A stream that gives a key twice, or counts wrongly, is noticed."""
     key = ks.key(3)
     steps = [("skip", 3), ("next", 1), ("next", 1)]
-    check_interleaving(Liar(ks.Stream(key), ""), key, steps)
+    check_interleaving(Faulty(ks.Stream(key), ""), key, steps)
     with pytest.raises(AssertionError):
-        check_interleaving(Liar(ks.Stream(key), lie), key, steps)
+        check_interleaving(Faulty(ks.Stream(key), lie), key, steps)
 
 
 @pytest.mark.fast

@@ -1,4 +1,4 @@
-"""The exact checks pass what is right, and each of them fails on its liars, saying where."""
+"""The exact checks pass what is right, and each fails on what is faulty, saying where."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ KEY = ks.key(0)
 
 
 def told(check: Callable[..., None], *args: Any, **kwargs: Any) -> str:
-    """Return what a check says of a liar."""
+    """Return what a check says of a faulty one."""
     with pytest.raises(testing.CheckError) as caught:
         check(*args, **kwargs)
     return str(caught.value)
@@ -142,10 +142,10 @@ IRREPRODUCIBLE: dict[str, tuple[Callable[[], Callable[..., Any]], str]] = {
 }
 
 
-@pytest.mark.parametrize("liar", IRREPRODUCIBLE)
-def test_reproducible_liars(liar: str) -> None:
+@pytest.mark.parametrize("faulty", IRREPRODUCIBLE)
+def test_reproducible_faults(faulty: str) -> None:
     """What draws from elsewhere than from its key is found, and where."""
-    make, message = IRREPRODUCIBLE[liar]
+    make, message = IRREPRODUCIBLE[faulty]
     said = told(testing.check_reproducible, make(), KEY)
     assert said.startswith("check_reproducible: ")
     assert message in said
@@ -246,10 +246,10 @@ VARYING: dict[str, tuple[Callable[..., Any], str]] = {
 }
 
 
-@pytest.mark.parametrize("liar", VARYING)
-def test_device_invariant_liars(liar: str) -> None:
+@pytest.mark.parametrize("faulty", VARYING)
+def test_device_invariant_faults(faulty: str) -> None:
     """What depends on the mesh is found, and which device repeats which."""
-    fun, message = VARYING[liar]
+    fun, message = VARYING[faulty]
     said = told(testing.check_device_invariant, fun, KEY, (1, 2))
     assert said.startswith("check_device_invariant: ")
     assert message in said
@@ -305,16 +305,16 @@ UNSTABLE: dict[str, tuple[Callable[..., Any], str]] = {
 }
 
 
-@pytest.mark.parametrize("liar", UNSTABLE)
-def test_prefix_liars(liar: str) -> None:
+@pytest.mark.parametrize("faulty", UNSTABLE)
+def test_prefix_faults(faulty: str) -> None:
     """What the number of items changes is found, and the first item that it changes."""
-    fun, message = UNSTABLE[liar]
+    fun, message = UNSTABLE[faulty]
     said = told(testing.check_prefix_stable, fun, KEY)
     assert said.startswith("check_prefix_stable: ")
     assert message in said
 
 
-def test_prefix_liar_of_a_setting() -> None:
+def test_prefix_fault_of_a_setting() -> None:
     """JAX's older split, whose first children depend on their number, is found."""
     split = jax.random.split
     testing.check_prefix_stable(split, KEY)
@@ -429,17 +429,17 @@ BROKEN: dict[str, tuple[Callable[[], dict[str, Any]], str]] = {
 }
 
 
-@pytest.mark.parametrize("liar", BROKEN)
-def test_resumable_liars(liar: str) -> None:
+@pytest.mark.parametrize("faulty", BROKEN)
+def test_resumable_faults(faulty: str) -> None:
     """A resume that isn't where the run was is found, and after which step."""
-    make, message = BROKEN[liar]
+    make, message = BROKEN[faulty]
     given = {"state": begin(), **make()}
     said = told(testing.check_resumable, given.pop("step"), given.pop("state"), **given)
     assert said.startswith("check_resumable: ")
     assert message in said
 
 
-def test_resumable_liar_in_the_code_that_counts() -> None:
+def test_resumable_fault_in_the_code_that_counts() -> None:
     """A resume that is right in the state, and an item late in what it does with it, is found."""
 
     class State:

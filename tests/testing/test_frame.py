@@ -77,7 +77,7 @@ def test_public_names_alone() -> None:
 
 def test_a_private_import_is_noticed(tmp_path: Path) -> None:
     """An import from a private module of keystream is found."""
-    file = tmp_path / "liar.py"
+    file = tmp_path / "faulty.py"
     file.write_text(
         "from keystream._deriving.derive import derive\nfrom keystream import key, _tree_walk\n"
     )

@@ -1,7 +1,7 @@
-"""The statistical checks pass what is good, fail every planted liar, and say what is wrong.
+"""The statistical checks pass what is good, fail every planted faulty, and say what is wrong.
 
 False alarm: by the rule each check here fails a perfect sampler with probability 1e-9 at
-most. Beside each liar stands what it is; how small a one is found the evidence says, and
+most. Beside each faulty one stands what it is; how small a one is found the evidence says, and
 tests/testing/test_rates.py measures.
 """
 
@@ -34,7 +34,7 @@ def _caught(check, *args, cls=testing.DistributionError, **kwargs):
 
 
 def _named(key, name, *args):
-    """Draw beside a key that a liar also draws from otherwise."""
+    """Draw beside a key that a faulty one also draws from otherwise."""
     return jax.random.normal(ks.derive(key, name), *args)
 
 
@@ -93,7 +93,7 @@ def _lost(key):
 
 
 MANY = 2**19
-LIARS = {
+FAULTY = {
     "shifted by 1 % of a standard deviation": (
         lambda key: jax.random.normal(key) + 0.01,
         NORMAL,
@@ -183,10 +183,10 @@ LIARS = {
 }
 
 
-@pytest.mark.parametrize("name", _each(LIARS))
-def test_liar(name):
-    """Each liar among samplers is caught, and the message says in what way it lies."""
-    sampler, reference, num, words = LIARS[name]
+@pytest.mark.parametrize("name", _each(FAULTY))
+def test_fault(name):
+    """Each faulty one among samplers is caught, and the message says in what way it lies."""
+    sampler, reference, num, words = FAULTY[name]
     said = _caught(testing.check_distribution, sampler, KEY, reference, num=num)
     assert words in said
     assert f"({num:,}, {4 * num:,}, {4 * num:,} draws; by mistake at most 1e-09" in said
@@ -238,7 +238,7 @@ def test_same_distribution():
     )
 
 
-def test_same_distribution_liars():
+def test_same_distribution_faults():
     """A shift of 10 %, other tails, NaN and another dependence of coordinates are caught."""
     check, normal = testing.check_same_distribution, jax.random.normal
     said = _caught(check, lambda key: normal(key) + 0.1, normal, KEY, num=FEW)
@@ -270,7 +270,7 @@ def _siblings(key, i):
 
 
 def _numbered(key, i):
-    """Return a key from which a liar reads its number."""
+    """Return a key from which a faulty one reads its number."""
     return jax.random.wrap_key_data(jnp.stack([jax.random.key_data(key)[0], jnp.uint32(i + 1)]))
 
 
@@ -359,7 +359,7 @@ DEPENDENT = {
 
 @pytest.mark.parametrize("name", DEPENDENT)
 def test_dependent(name):
-    """Each liar among streams is caught, and the message names the streams or the lag."""
+    """Each faulty one among streams is caught, and the message names the streams or the lag."""
     sampler, streams, num, derive, words = DEPENDENT[name]
     check, cls = testing.check_independent, testing.DependenceError
     said = _caught(check, sampler, KEY, streams, num=num, derive=derive, cls=cls)
@@ -428,7 +428,7 @@ FLAWED = {
 
 @pytest.mark.parametrize("name", _each(FLAWED))
 def test_flawed_bits(name):
-    """Each liar among generators of words is caught."""
+    """Each faulty one among generators of words is caught."""
     fun, words = FLAWED[name]
     assert words in _caught(testing.check_uniform_bits, fun, KEY, num=None)
 
