@@ -623,6 +623,11 @@ def function_file(jaxpr: Any) -> str:
     return file if isinstance(file, str) else ""
 
 
+def is_pmap(equation: Any) -> bool:
+    """Is this the body of a `pmap`? False where JAX doesn't say which file it comes from."""
+    return function_file(equation.params["jaxpr"]).endswith("pmap.py")
+
+
 def name_stack(source_info: Any) -> list[tuple[str, str]]:
     """Return the name stack of an equation, as kinds and names, or nothing.
 
@@ -634,6 +639,7 @@ def name_stack(source_info: Any) -> list[tuple[str, str]]:
 
 
 LANES = ("Transform", "vmap")
+TANGENTS = ("Transform", "jvp")
 
 
 @functools.cache

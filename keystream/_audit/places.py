@@ -68,12 +68,16 @@ class Path(NamedTuple):
     jaxpr: Any
     """The equations among which it stands."""
 
-    def eqns(self) -> list[Any]:
-        """List the equations, the outermost first."""
+    def paths(self) -> list[Path]:
+        """List the paths to the equations around, the outermost first, and this one."""
         found = [self]
         while found[-1].outer is not None:
             found.append(found[-1].outer)
-        return [path.eqn for path in found[::-1]]
+        return found[::-1]
+
+    def eqns(self) -> list[Any]:
+        """List the equations, the outermost first."""
+        return [path.eqn for path in self.paths()]
 
 
 class Call(NamedTuple):
@@ -95,21 +99,27 @@ def call(path: Path) -> Call:
     JAX cuts tracebacks where a jitted function begins, so that the frames of all equations
     on the path, one after the other, are the stack.
     """
-    frames: list[tuple[str, int, str]] = []
-    last = None
-    for eqn in path.eqns():
-        own = user_frames(eqn.source_info)
-        if own:
-            last = eqn
-        frames += own
-        if _is_sampler(eqn):
-            # Derivatives give the user's frames to what is inside, too.
-            last = last and eqn
-            break
-    if last is None:
+    frames = [frame for each in _written_paths(path) for frame in user_frames(each.eqn.source_info)]
+    if not frames:
         return Call(None, describe(path.eqn), ())
-    function = _name_of_call(last, frames[-1])
-    return Call(innermost_place(frames), function, tuple(frames), last.source_info.traceback)
+    written = written_path(path).eqn
+    function = _name_of_call(written, frames[-1])
+    return Call(innermost_place(frames), function, tuple(frames), written.source_info.traceback)
+
+
+def written_path(path: Path) -> Path:
+    """Return the equation on a path that is the user's call: a sampler, not what is inside it."""
+    paths = _written_paths(path)
+    own = [each for each in paths if user_frames(each.eqn.source_info)]
+    return paths[-1] if own and _is_sampler(paths[-1].eqn) else (own or [path])[-1]
+
+
+def _written_paths(path: Path) -> list[Path]:
+    """List the paths to an equation, the outermost first, as far as the first sampler."""
+    found = path.paths()
+    # Derivatives give the user's frames to what is inside, too.
+    ends = [place for place, each in enumerate(found, 1) if _is_sampler(each.eqn)]
+    return found[: ends[0]] if ends else found
 
 
 def innermost_place(frames: list[tuple[str, int, str]]) -> Place:

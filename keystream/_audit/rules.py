@@ -123,7 +123,8 @@ _ROWS = (
         "all shards use one key",
         "error",
         "Every shard draws the same numbers, so the batch holds fewer of them than it seems to.",
-        'use = ks.for_axis(key, "data")  # in the mapped body; or ks.shard_map(..., vary="data")',
+        'use = ks.for_axis(key, "data")  # or ks.shard_map(..., vary="data"); vary=() where all '
+        "shards are to draw the same",
         "ks12-one-key-for-all-shards",
     ),
     Rule(

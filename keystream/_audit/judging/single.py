@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -9,8 +10,9 @@ import numpy as np
 
 from keystream import _compat
 from keystream._audit.judging.findings import Findings
+from keystream._audit.judging.meetings import Kind, Meetings, State, split_results, split_rows
 from keystream._audit.judging.view import KeyUse, View, WrittenUse
-from keystream._audit.places import Path, moved_out_of, name_stack_of, user_frames
+from keystream._audit.places import moved_out_of, name_stack_of, user_frames
 from keystream._audit.reading.lineage import DRAWN, REBUILT, Act, Lineage, Origin, Scope, Step, Use
 from keystream._audit.reading.reader import Reader
 from keystream._audit.values import Severity
@@ -70,25 +72,54 @@ class SingleUses:
 
     def _judge_shards(self, use: Use) -> None:
         axes = [scope for scope in self._scopes_without_difference(use) if scope.kind == "axis"]
-        if not axes:
-            return
-        axes = [scope for scope in axes if not _is_meant(use, scope)]
-        if axes and not _is_initializer(use.where, axes[0].where):
+        doubts = {axis: self._doubt(use, axis) for axis in axes if not _is_meant(use, axis)}
+        found = [axis for axis, doubt in doubts.items() if doubt]
+        if found:
             written = self._as_written(use)
-            listed = ", ".join(repr(str(scope.name)) for scope in axes)
-            over = f"axes {listed}" if len(axes) > 1 else f"axis {listed}"
+            listed = ", ".join(repr(str(scope.name)) for scope in found)
+            over = f"axes {listed}" if len(found) > 1 else f"axis {listed}"
             message = f"all shards over the mesh {over} draw the same numbers"
-            self.findings.add("KS12", [written], written.way, message=message)
+            severity: Severity = "error" if "error" in doubts.values() else "warning"
+            self.findings.add("KS12", [written], written.way, message=message, severity=severity)
+
+    def _doubt(self, use: Use, axis: Scope) -> Severity | None:
+        """Say how bad it is that all shards over an axis draw the same numbers, if it is."""
+        mapped = axis.where.eqn
+        meetings = Meetings(self.reader, axis.bit, split_rows(mapped, axis.name))
+        results = zip(
+            meetings.follow(use.where, axis.where), split_results(mapped, axis.name), strict=True
+        )
+        if meetings.differs:
+            return "error"
+        states = [state for state, split in results if state and split]
+        if _compat.is_pmap(mapped):
+            # It returns all that it is to return for each shard, weights that are alike as well.
+            if all(state.kind is Kind.DRAWN for state in states):
+                return None
+            return "error" if any(state.kind is Kind.SCALED for state in states) else "warning"
+        return "error" if states else None
 
     def _judge_lanes(self, use: Use) -> None:
         judge_repeated_lanes(self.lineage, self.view, self.findings, use)
-        lanes = name_stack_of(use.where).count(_compat.LANES)
-        keys = use.where.eqn.invars[0].aval.ndim
         nodes = self.lineage.nodes(use.handles)
         copies = len(nodes) > 1 and bool((nodes == nodes[0]).all())
-        if copies or (lanes > keys and not _is_initializer(use.where)):
+        if copies or self._is_alike_in_lanes(use):
             written = self._as_written(use)
             self.findings.add("KS11", [written], written.way)
+
+    def _is_alike_in_lanes(self, use: Use) -> bool:
+        stack, keys = name_stack_of(use.where), use.where.eqn.invars[0].aval.ndim
+        lanes = stack.count(_compat.LANES)
+        if lanes <= keys:
+            return False
+        meetings = Meetings(self.reader)
+        if State() in meetings.follow(use.where):
+            # Weights are initialized that all lanes are to share; they may meet data as well.
+            return False
+        if meetings.owned:
+            # They meet what has no lanes: where a jvp is mapped, the lanes are its tangents.
+            lanes -= list(itertools.pairwise(stack)).count((_compat.LANES, _compat.TANGENTS))
+        return bool(lanes > keys)
 
     def _judge_built(self, use: Use) -> None:
         if use.sources & DRAWN:
@@ -162,39 +193,3 @@ def _is_users(use: Use, scope: Scope) -> bool:
     """Does the user's own code stand between a scope and the use inside it?"""
     inside = use.where.eqns()[len(scope.where.eqns()) :]
     return any(user_frames(eqn.source_info) for eqn in inside)
-
-
-def _is_initializer(draw: Path, until: Path | None = None) -> bool:
-    """Are numbers handed back as they were drawn, or scaled, and in their own shape?
-
-    That is how weights are initialized that all lanes or shards are to share; they may meet
-    data as well. Noise only meets data, and what lanes take for their own grows by their
-    number.
-    """
-    path: Path | None = draw
-    while path is not None and not user_frames(path.eqn.source_info):
-        path = path.outer  # What a sampler does inside is one draw.
-    if path is None:
-        return False
-    places = list(range(len(path.eqn.outvars)))
-    while path is not None and path is not until and path != until:
-        found = _results_of_draws(path.jaxpr, [path.eqn.outvars[place] for place in places])
-        if not found:
-            return False
-        places, path = found, path.outer
-        if path is not None and path.eqn.primitive.name in ("scan", "while", "cond"):
-            return False
-    return True
-
-
-def _results_of_draws(jaxpr: Any, drawn: list[Any]) -> list[int]:
-    """Return which results of a body are made of drawn numbers alone."""
-    ours, constant = set(drawn), set(jaxpr.constvars)
-    largest = max(int(np.prod(var.aval.shape)) for var in drawn)
-    for eqn in jaxpr.eqns:
-        variables = [atom for atom in eqn.invars if not hasattr(atom, "val")]
-        if all(var in constant for var in variables):
-            constant.update(var for var in eqn.outvars if var not in ours)
-        elif all(var in ours or var in constant for var in variables):
-            ours.update(v for v in eqn.outvars if int(np.prod(v.aval.shape)) <= largest)
-    return [place for place, var in enumerate(jaxpr.outvars) if var in ours]

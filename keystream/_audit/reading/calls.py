@@ -83,8 +83,11 @@ def enter(
     for var, (mask, handles) in zip(inner.jaxpr.invars, values, strict=True):
         reader.put(made, var, mask, handles)
     put_constants(reader, made, inner)
-    held = any(handles is not None for _, handles in values)
-    if held or holds(inner.jaxpr, _is_about_keys, reader.about_keys):
+    wanted = any(handles is not None for _, handles in values)
+    if any(scope.kind == "axis" for scope in made.scopes):
+        # What drawn numbers meet there is looked up later.
+        reader.masks[made.where, inner.jaxpr], wanted = made.masks, True
+    if wanted or holds(inner.jaxpr, _is_about_keys, reader.about_keys):
         reader.read(made)
         return made, reader.values(made, inner.jaxpr.outvars)
     mask = 0

@@ -32,7 +32,7 @@ def _shard_map(reader: Reader, body: Body, eqn: Any) -> None:
     links: list[Any] = []
     outer = zip(eqn.invars, reader.values(body, eqn.invars), params["in_specs"], strict=True)
     for atom, (mask, whole), spec in outer:
-        axes = _axes(spec, len(atom.aval.shape))
+        axes = axes_of(spec, len(atom.aval.shape))
         over = _union(bits.get(name, 0) for dim in axes for name in dim)
         links.append(equal_values.new_token() if over else (body.binding, atom))
         handles = whole
@@ -68,7 +68,8 @@ def _result_outside(reader: Reader, var: Any, value: Value, bits: int) -> Value:
     return mask & ~bits, left
 
 
-def _axes(spec: Any, ndim: int) -> Axes:
+def axes_of(spec: Any, ndim: int) -> Axes:
+    """Return the mesh axes that each dimension of a value is split over."""
     parts = [part if isinstance(part, (tuple, list)) else (part,) for part in tuple(spec)]
     named = [tuple(name for name in part if name is not None) for part in parts]
     return [*named, *[()] * (ndim - len(named))]

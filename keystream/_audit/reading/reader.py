@@ -116,6 +116,8 @@ class Reader:
         """By jaxpr: is there anything about keys in it?"""
         self.constants: dict[int, np.ndarray | None] = {}
         """By identity: the handles of constants that are keys."""
+        self.masks: dict[tuple[Path | None, Any], dict[Any, int]] = {}
+        """Inside a mapped body, by call and jaxpr: what each value was made from."""
         self.settled: dict[Path, Any] = {}
         """By loop: what was found of its carries when it was last read."""
         self.unadvanced: dict[Path, set[int]] = collections.defaultdict(set)
