@@ -365,6 +365,16 @@ def remat_primitive() -> Any:
     return equation.primitive
 
 
+@functools.cache
+def clone_primitive() -> Any:
+    """Return the primitive of `jax.random.clone`, which has no public name."""
+    with no_mesh():
+        [equation] = jax.make_jaxpr(jax.random.clone)(
+            jax.ShapeDtypeStruct((), key_dtype("threefry2x32"))
+        ).eqns
+    return equation.primitive
+
+
 # Programs that are being lowered.
 
 

@@ -26,6 +26,8 @@ from keystream._audit.reading.reader import (
     EquationRule,
     Reader,
     impl_of,
+    is_key,
+    on_keys,
     scopes_of,
     sources_of,
 )
@@ -196,12 +198,16 @@ def _unwrap(reader: Reader, body: Body, eqn: Any) -> None:
 
 def _clone(reader: Reader, body: Body, eqn: Any) -> None:
     # A clone is how people say that the same numbers are wanted again.
-    handles = reader.keys_of(body, eqn, eqn.invars[0])
-    details = reader.details(body, eqn, handles)
-    made = reader.lineage.grow(
-        Origin.CLONE, handles, FRESH, np.uint64(equal_values.new_token()), **details
-    )
-    reader.put(body, eqn.outvars[0], body.mask(eqn.invars), made)
+    [atom], [out] = eqn.invars, eqn.outvars
+    typed = is_key(atom.aval)
+
+    def clone(keys: Handles) -> Handles:
+        details, number = reader.details(body, eqn, keys), np.uint64(equal_values.new_token())
+        return reader.lineage.grow(Origin.CLONE, keys, FRESH, number, **details)
+
+    handles = reader.keys_of(body, eqn, atom) if typed else body.handles(atom)
+    made = None if handles is None else on_keys(clone, typed, handles)
+    reader.put(body, out, body.mask(eqn.invars), made)
 
 
 RULES: dict[str, EquationRule] = {

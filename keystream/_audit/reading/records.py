@@ -11,8 +11,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from keystream._audit.reading import equal_values
 from keystream._audit.reading.draws import split_is_fold
-from keystream._audit.reading.lineage import CHILD, ROOT, Act, Handles, Lineage, Origin, Use
+from keystream._audit.reading.lineage import CHILD, FRESH, ROOT, Act, Handles, Lineage, Origin, Use
 from keystream._audit.recording.call_paths import Frame
 from keystream._audit.recording.recordings import Record
 from keystream._keys import cipher
@@ -45,13 +46,18 @@ class _Reader:
     def __init__(self) -> None:
         self.lineage, self.uses = Lineage(), list[Use]()
         self.made: dict[int, list[int]] = collections.defaultdict(list)
-        """By node: the handles of all ways in which it was made."""
+        """By words, as `_nodes` has them: the handles of all ways in which a key was made."""
         self.times_used: dict[int, int] = collections.Counter()
-        """By node: how often it was used."""
+        """By words: how often such a key was used."""
+        self.clones: dict[int, int] = {}
+        """By handle: what tells a clone, and what is made of it, from a key of the same words."""
 
     def add(self, record: Record, where: Moment) -> None:
         if record.kind == "seed":
             self._root(Origin.SEED, f"key({_seed(record)})", record, where)
+            return
+        if record.kind == "clone":
+            self._clone(record, where)
             return
         parents = self._owners(record)
         if record.kind in ("bits", "gamma"):
@@ -94,6 +100,21 @@ class _Reader:
             self.times_used[node] += 1
         return np.asarray(found, np.int64)
 
+    def _clone(self, record: Record, where: Moment) -> None:
+        """Take the next use for that of the clone, which has the same words and is another key."""
+        names = _nodes(record.words, record.impl)
+        parents = self._owners(record)
+        self.times_used.subtract(names.tolist())
+        marks = equal_values.fresh_numbers(names.shape)
+        made = self.lineage.grow(
+            Origin.CLONE, parents, FRESH, marks, varies=0, impl=record.impl, where=where
+        )
+        for name, handle, node in zip(
+            names.tolist(), made.tolist(), self.lineage.nodes(made).tolist(), strict=True
+        ):
+            self.clones[handle] = node ^ name
+            self.made[name].insert(self.times_used[name], handle)
+
     def _step(
         self,
         origin: Origin,
@@ -104,13 +125,19 @@ class _Reader:
         impl: str,
         where: Moment | None,
     ) -> Handles:
-        nodes = _nodes(words, impl)
+        names = nodes = _nodes(words, impl)
         kind = ROOT if parents is None else CHILD
+        marks: list[int] = []
+        if self.clones and parents is not None:
+            marks = [self.clones.get(parent, 0) for parent in parents.tolist()]
+            nodes = names ^ np.asarray(marks, np.uint64)
         handles = self.lineage.add(
             origin, nodes, parents, kind, numbers, varies=0, impl=impl, where=where, phrase=phrase
         )
-        for node, handle in zip(nodes.tolist(), handles.tolist(), strict=True):
-            self.made[node].append(handle)
+        for name, handle in zip(names.tolist(), handles.tolist(), strict=True):
+            self.made[name].append(handle)
+        if any(marks):
+            self.clones |= zip(handles.tolist(), marks, strict=True)
         return handles
 
 

@@ -14,7 +14,7 @@ from jax.interpreters import mlir
 
 from keystream import _compat
 from keystream._audit.recording import lowering_rules, recordings, sites
-from keystream._audit.recording.lowering_rules import USES, around_rule, recording_rule
+from keystream._audit.recording.lowering_rules import around_rule, recording_rule, uses
 from keystream._speed import accelerate
 
 _MARK = "_keystream_records"
@@ -47,7 +47,7 @@ def put_on_top() -> None:
         for primitive, wrap in _wrappers().items()
         for row in _compat.lowerings(primitive)
     ]  # All are read before the first is replaced.
-    impls = {primitive: primitive.impl for primitive in USES if USES[primitive] != "block"}
+    impls = {primitive: primitive.impl for primitive, what in uses().items() if what != "block"}
     for row, wrap in rows:
         if not getattr(row.rule, _MARK, False):
             mlir.register_lowering(
@@ -56,7 +56,7 @@ def put_on_top() -> None:
             )  # fmt: skip
     for primitive, impl in impls.items():
         if not getattr(impl, _MARK, False):
-            primitive.def_impl(_mark_rule(recording_impl(USES[primitive], impl)))
+            primitive.def_impl(_mark_rule(recording_impl(uses()[primitive], impl)))
 
 
 def _mark_rule(function: Any) -> Any:
@@ -65,14 +65,14 @@ def _mark_rule(function: Any) -> Any:
 
 
 def _wrappers() -> dict[Any, Callable[[_compat.Rule], _compat.Rule]]:
-    uses: dict[Any, Callable[[_compat.Rule], _compat.Rule]] = {
-        primitive: functools.partial(recording_rule, what) for primitive, what in USES.items()
+    used: dict[Any, Callable[[_compat.Rule], _compat.Rule]] = {
+        primitive: functools.partial(recording_rule, what) for primitive, what in uses().items()
     }
     around: dict[Any, Callable[[_compat.Rule], _compat.Rule]] = {
         primitive: functools.partial(around_rule, name)
         for name, primitive in _programs_inside().items()
     }
-    return uses | around
+    return used | around
 
 
 def _programs_inside() -> dict[str, Any]:

@@ -193,15 +193,18 @@ def _way_to_loop_function(ctx: Any) -> Way:
     return _local.ways[-1]._replace(raw=call_paths.pieces_of(_compat.traceback(ctx)), scans=False)
 
 
-USES = {
-    primitives.random_bits_p: "bits",
-    primitives.random_split_p: "split",
-    primitives.random_fold_in_p: "fold_in",
-    primitives.random_seed_p: "seed",
-    primitives.random_gamma_p: "gamma",
-    threefry2x32_p: "block",
-}
-"""The primitives that use keys, and what a record calls them."""
+@functools.cache
+def uses() -> dict[Any, str]:
+    """Return the primitives that use keys, and what a record calls them."""
+    return {
+        primitives.random_bits_p: "bits",
+        primitives.random_split_p: "split",
+        primitives.random_fold_in_p: "fold_in",
+        primitives.random_seed_p: "seed",
+        primitives.random_gamma_p: "gamma",
+        _compat.clone_primitive(): "clone",
+        threefry2x32_p: "block",
+    }
 
 
 def _uses_keys(params: dict[str, Any], known: WeakKeyDictionary[Any, bool]) -> bool:
@@ -210,7 +213,7 @@ def _uses_keys(params: dict[str, Any], known: WeakKeyDictionary[Any, bool]) -> b
 
 
 def _is_use(eqn: Any) -> bool:
-    return eqn.primitive in USES
+    return eqn.primitive in uses()
 
 
 @functools.cache

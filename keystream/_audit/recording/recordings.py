@@ -20,7 +20,7 @@ class Record(NamedTuple):
     """One use of a key, or of an array of keys at once, as it happened."""
 
     kind: str
-    """bits, split, fold_in, seed, gamma, or block: the cipher called directly."""
+    """bits, split, fold_in, seed, gamma, clone, or block: the cipher called directly."""
     impl: str
     """The implementation's name, such as threefry2x32."""
     words: np.ndarray

@@ -11,6 +11,7 @@ from jax.interpreters import mlir
 
 from keystream import _compat
 from keystream._audit.recording.call_paths import Frame
+from keystream._checks.values import read_setting
 from keystream._impl import is_key_dtype, kind_of
 
 
@@ -42,9 +43,12 @@ def site_of(what: str, avals_in: Any, avals_out: Any, params: dict[str, Any], **
     shape = params.get("shape", ())
     if what == "gamma":
         shape = avals_out[0].shape[len(keys.shape) :]
-    impl, width = kind_of(keys.dtype)
+    if is_key_dtype(keys.dtype):
+        (impl, width), key_shape = kind_of(keys.dtype), keys.shape
+    else:  # a clone of words, which JAX takes for a key of the default implementation
+        impl, (*key_shape, width) = read_setting("jax_default_prng_impl"), keys.shape
     return Site(
-        what, str(impl), width, tuple(keys.shape), tuple(shape), params.get("bit_width", 0), **way
+        what, str(impl), width, tuple(key_shape), tuple(shape), params.get("bit_width", 0), **way
     )
 
 
