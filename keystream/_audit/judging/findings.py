@@ -11,7 +11,7 @@ from keystream._audit.judging.view import View, WrittenUse
 from keystream._audit.places import is_installed, place
 from keystream._audit.reading.lineage import CHILD, Act, Lineage, Origin, Step, step_index
 from keystream._audit.rules import RULES
-from keystream._audit.values import Finding, Place, Severity
+from keystream._audit.values import SEVERITIES, Finding, Place, Severity
 
 
 class Verdict(NamedTuple):
@@ -50,6 +50,8 @@ class Findings:
         message: str = "",
         steps: tuple[Step, ...] = (),
         severity: Severity | None = None,
+        why: str = "",
+        cure: str = "",
     ) -> None:
         """Add a finding about the key at the end of a way; `steps` made it."""
         places: list[Place] = []
@@ -70,9 +72,10 @@ class Findings:
         if library:
             level = "warning" if level == "error" else level
             message = f"{message or row.title}, inside {library}"
-        # Lines that do it with several keys of one array are told once.
+        # Lines that do it with several keys of one array are told once, the worst of it.
         key = (rule, tuple(places), step_index(way[0]))
-        if key not in self.found:
+        known = self.found.get(key)
+        if known is None or SEVERITIES.index(level) < SEVERITIES.index(known.severity):
             words = _phrases(self.lineage, way)
             self.found[key] = Finding(
                 rule,
@@ -81,7 +84,9 @@ class Findings:
                 tuple(places),
                 tuple(labels),
                 words,
-                silenced=_library_reason(written_uses),
+                why,
+                cure,
+                _library_reason(written_uses),
             )
         self.keys[key] = (*self.keys.get(key, ()), *way[-1:])
 

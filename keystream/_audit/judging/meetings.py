@@ -16,7 +16,8 @@ from typing import Any, NamedTuple
 
 from keystream import _compat
 from keystream._audit.jaxprs import bodies
-from keystream._audit.places import Path, name_stack_of, written_path
+from keystream._audit.judging.view import is_backward
+from keystream._audit.places import Path, written_path
 from keystream._audit.reading.meshes import axes_of
 from keystream._audit.reading.reader import Reader, is_key
 
@@ -52,21 +53,23 @@ class Meetings:
             rows: The dimensions over which rows are told apart; None for all.
         """
         self.masks, self.bit, self.rows = reader.masks, bit, rows
-        self.backward = reader.replays
-        """Does a backward pass count? It meets again what the forward pass met."""
         self.differs = False
         """Do the numbers meet, one for one, what differs?"""
         self.owned = False
         """Do they meet, one for one, what doesn't?"""
+        self._differs_backward = self._replayed = False
 
     def follow(self, draw: Path, until: Path | None = None) -> list[State | None]:
         """Return what is known of the results of the body of `until`, or of the whole program."""
         path = written_path(draw)
+        self._replayed = is_backward(path)
         begun = dict.fromkeys(path.eqn.outvars, State())
         while True:
             at, constants = (path.outer, path.jaxpr), set(path.jaxpr.constvars)
             found = self._spread(at, begun, constants, path.eqn)
             if path.outer is None or path.outer == until:
+                # A backward pass meets again what the forward pass met, unless that is left out.
+                self.differs |= self._differs_backward and not self.owned
                 return found
             path = path.outer
             if path.eqn.primitive.name in ("scan", "while", "cond"):
@@ -153,23 +156,25 @@ class Meetings:
                 return None  # One place for all rows.
         if name == "dot_general" and len(known) == 1 and others:
             [(var, state)] = known.items()
-            return self._multiply(eqn, var, state, others[0], others[0] in differing)
+            return self._multiply(path, var, state, others[0], others[0] in differing)
         return self._meet(path, out, known, others, differing)
 
     def _multiply(
-        self, eqn: Any, var: Any, state: State, other: Any, differs: bool
+        self, path: Path, var: Any, state: State, other: Any, differs: bool
     ) -> State | None:
-        contracted, batch = eqn.params["dimension_numbers"]
-        side = 0 if eqn.invars[1] is var else 1
+        contracted, batch = path.eqn.params["dimension_numbers"]
+        side = 0 if path.eqn.invars[1] is var else 1
         bound = {*contracted[side], *batch[side]}
         # Each number meets one of the other's where none of its dimensions is left.
         own = len(bound) == other.aval.ndim or (
             self.rows is not None and bool(bound & self._rows_of(other))
         )
         if differs:
-            self.differs |= own and not state.shared and state.kind is not Kind.OWNED
+            if own and not state.shared and state.kind is not Kind.OWNED:
+                self._note(path, differs=True)
             return None
-        self.owned |= own
+        if own:
+            self._note(path, differs=False)
         return state._replace(kind=max(state.kind, Kind.SCALED))
 
     def _meet(
@@ -184,14 +189,25 @@ class Meetings:
         beside = path.eqn.primitive.name in _BESIDE
         own = any(not known[var].shared and (beside or self._covers(var, out)) for var in known)
         if differing:
-            self.differs |= own and (self.backward or not _is_backward(path))
+            if own:
+                self._note(path, differs=True)
             return None
         kind = state.kind
         for other in others:
             whole = other.aval.shape == out.aval.shape
-            self.owned |= own and whole
+            if own and whole:
+                self._note(path, differs=False)
             kind = max(kind, Kind.OWNED if whole and out.aval.ndim else Kind.SCALED)
         return State(kind, state.shared or not own)
+
+    def _note(self, path: Path, *, differs: bool) -> None:
+        # In what a checkpoint replays the equations themselves say whether they go backward.
+        if is_backward(path._replace(outer=None) if self._replayed else path):
+            self._differs_backward |= differs
+        elif differs:
+            self.differs = True
+        else:
+            self.owned = True
 
     def _rows_of(self, var: Any) -> set[int]:
         dims = range(var.aval.ndim)
@@ -202,10 +218,6 @@ class Meetings:
         one, whole = var.aval.shape, out.aval.shape
         rows = [row for row in self._rows_of(out) if whole[row] > 1]
         return not rows or (len(one) == len(whole) and all(one[row] == whole[row] for row in rows))
-
-
-def _is_backward(path: Path) -> bool:
-    return ("Transform", "transpose") in name_stack_of(path)
 
 
 _BESIDE = ("concatenate", "pad", "dynamic_update_slice", "scatter")

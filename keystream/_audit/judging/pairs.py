@@ -10,12 +10,15 @@ from __future__ import annotations
 
 import collections
 import itertools
+import math
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
 from keystream._audit.judging.findings import Findings
 from keystream._audit.judging.view import MANY, KeyUse, View, WrittenUse
+from keystream._audit.reading.draws import split_is_fold
 from keystream._audit.reading.lineage import CHILD, FOLD, Act, Handles, Lineage, Origin, Step, Use
 from keystream._audit.values import Severity
 
@@ -48,6 +51,11 @@ class Pairs:
         """The same, of children that folds could make."""
         self.unknown = {step.where for step in led_on if step.kind == FOLD}
         """Where a child is made that is used, by a number that the program alone doesn't tell."""
+        self.folded: dict[Any, list[Step]] = collections.defaultdict(list)
+        """By place: the folds that were made there."""
+        for step in lineage.steps:
+            if step.origin is Origin.FOLD_IN:
+                self.folded[step.where].append(step)
 
     def judge_all(self) -> None:
         """Compare all that is done with each key."""
@@ -151,7 +159,10 @@ class Pairs:
             if first != second and self.lineage.step(second).origin in (Origin.FOLD_IN, Origin.NAME)
         ]
         rule = "KS08" if folds else "KS07"
-        self.findings.add(rule, [other], other.way, steps=tuple(folds[:1]))
+        if not folds and _is_one_shuffle(one, other):
+            self._add_shuffles([other])
+        else:
+            self.findings.add(rule, [other], other.way, steps=tuple(folds[:1]))
 
     def _add_pair(self, one: WrittenUse, other: WrittenUse) -> None:
         ways = list(zip(one.way, other.way, strict=False))
@@ -194,8 +205,23 @@ class Pairs:
         if again and backward == [False, True]:
             message = "the noise of a forward pass is made again in its backward pass"
             self.findings.add("KS01", [one, other], one.way, message=message, severity="note")
+        elif _is_one_shuffle(one, other):
+            self._add_shuffles([one, other])
         else:
             self.findings.add("KS01", [one, other], one.way)
+
+    def _add_shuffles(self, written_uses: list[WrittenUse]) -> None:
+        self.findings.add(
+            "KS01",
+            written_uses,
+            written_uses[0].way,
+            message="one key shuffles several times alike",
+            severity="warning",
+            why="Rows that stood at one place stand at one place again: right where they belong "
+            "together, as examples and their labels; wrong where the orders should differ.",
+            cure="order = jax.random.permutation(key, n)  # and a[order] of all that belongs "
+            "together",
+        )
 
     def _add_drawn_and_made(self, drawn: WrittenUse, used: WrittenUse, step: Step) -> None:
         if _act(step) is Act.SPLIT:
@@ -213,14 +239,45 @@ class Pairs:
         severity: Severity | None = None,
     ) -> None:
         harmless = named and self.lineage.step(one.handle).impl == "threefry2x32"
+        drawn, message, why = one if one.act is Act.DRAW else other, "", ""
+        if named:
+            message = "a key is drawn from beside a name made of it"
+        elif not steps and self._blocks(drawn) <= self._first_child(one, other):
+            harmless, message = (
+                True,
+                "a key is drawn from beside a child that the draw doesn't reach",
+            )
+            why = "They share no block of the cipher as long as the draw doesn't grow."
         self.findings.add(
             "KS06",
             [one, other],
             min(one.way, other.way, key=len),
-            message="a key is drawn from beside a name made of it" if named else "",
+            message=message,
             steps=steps,
             severity="note" if harmless else severity,
+            why=why,
         )
+
+    def _blocks(self, drawn: WrittenUse) -> float:
+        """Return how many children's blocks a draw reads, from the first on.
+
+        Each number is made of one block, at its own counter, whatever its width; where JAX is
+        set otherwise, and inside of a sampler, it isn't known which.
+        """
+        use, impl = drawn.use, self.lineage.step(drawn.handle).impl
+        itself = use.act is Act.DRAW and any(
+            drawn.handle in handles for handles in use.handles_everywhere()
+        )
+        if impl != "threefry2x32" or not split_is_fold(impl) or not itself:
+            return math.inf
+        return math.prod(use.shape)
+
+    def _first_child(self, *written_uses: WrittenUse) -> int:
+        """Return the smallest number that is folded in, as far as the program tells."""
+        steps = [step for written in written_uses for step in self.folded[written.use.where]]
+        if not steps or any(step.kind != CHILD for step in steps):
+            return 0
+        return min(int(step.numbers.min(initial=2**63)) for step in steps)
 
 
 def _large_groups(order: np.ndarray, borders: np.ndarray) -> Iterator[np.ndarray]:
@@ -235,6 +292,12 @@ _MADE_TWICE = {
     frozenset((Act.SPLIT, Act.FOLD)): "KS04",
     frozenset((Act.FOLD,)): "KS05",
 }
+
+
+def _is_one_shuffle(one: WrittenUse, other: WrittenUse) -> bool:
+    """Do two calls bring as many rows into one order?"""
+    names = {one.call.function, other.call.function}
+    return names == {"jax.random.permutation"} and one.use.shape == other.use.shape
 
 
 def _act(step: Step) -> Act:

@@ -12,8 +12,18 @@ from keystream import _compat
 from keystream._audit.judging.findings import Findings
 from keystream._audit.judging.meetings import Kind, Meetings, State, split_results, split_rows
 from keystream._audit.judging.view import KeyUse, View, WrittenUse
-from keystream._audit.places import moved_out_of, name_stack_of, user_frames
-from keystream._audit.reading.lineage import DRAWN, REBUILT, Act, Lineage, Origin, Scope, Step, Use
+from keystream._audit.places import Path, moved_out_of, name_stack_of, user_frames
+from keystream._audit.reading.lineage import (
+    DRAWN,
+    REBUILT,
+    WORDS_DRAWN,
+    Act,
+    Lineage,
+    Origin,
+    Scope,
+    Step,
+    Use,
+)
 from keystream._audit.reading.reader import Reader
 from keystream._audit.values import Severity
 from keystream._devices.shard_map import VARY
@@ -122,7 +132,12 @@ class SingleUses:
         return bool(lanes > keys)
 
     def _judge_built(self, use: Use) -> None:
-        if use.sources & DRAWN:
+        severity: Severity = "error" if use.sources & (DRAWN | REBUILT) else "warning"
+        why = ""
+        if use.sources & WORDS_DRAWN:
+            message, severity = "the words of a key are drawn with another key", "note"
+            why = "That makes a key of another implementation, where nothing else is drawn so."
+        elif use.sources & DRAWN:
             message = "a key is built from numbers that were drawn"
         elif use.sources & REBUILT:
             message = "a key is rebuilt from words that were computed from another key's"
@@ -130,9 +145,10 @@ class SingleUses:
             message = "a key is built from data"
         else:
             message = "a key is rebuilt from another key's words"
-        severity: Severity = "error" if use.sources & (DRAWN | REBUILT) else "warning"
         written = self._as_written(use)
-        self.findings.add("KS14", [written], written.way, message=message, severity=severity)
+        self.findings.add(
+            "KS14", [written], written.way, message=message, severity=severity, why=why
+        )
 
 
 def judge_moved_out(

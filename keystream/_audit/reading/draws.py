@@ -14,6 +14,7 @@ from keystream._audit.reading.lineage import (
     FRESH,
     REBUILT,
     SPLIT,
+    WORDS_DRAWN,
     Act,
     Handles,
     Lineage,
@@ -175,7 +176,10 @@ def _wrap(reader: Reader, body: Body, eqn: Any) -> None:
     token = hash(("wrap", impl, body.binding.number(words)))
     made = reader.lineage.root(Origin.WORDS, shape, token, **details)
     if sources_of(mask) or held is not None:
-        reader.use(Act.BUILD, body, eqn, made, sources=sources_of(mask))
+        drawn = body.binding.origin(words)
+        whole = drawn is not None and drawn.primitive.name == "random_bits"
+        sources = sources_of(mask) | (WORDS_DRAWN if whole else 0)
+        reader.use(Act.BUILD, body, eqn, made, sources=sources)
     reader.put(body, out, scopes_of(mask), made)
 
 

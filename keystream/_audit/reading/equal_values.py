@@ -60,6 +60,16 @@ class Binding:
             }
         return self._made.get(var)
 
+    def origin(self, atom: Any) -> Any:
+        """Return the equation that computed a value, of which parts were taken since; or None."""
+        link = None if is_literal(atom) else self.links.get(atom)
+        if isinstance(link, tuple):
+            return link[0].origin(link[1])
+        made = None if is_literal(atom) else self.maker(atom)
+        if made is not None and made[0].primitive.name in _PARTS:
+            return self.origin(made[0].invars[0])
+        return None if made is None else made[0]
+
     def number(self, atom: Any, depth: int = 0) -> int:
         """Return a number that this value shares with none but equal ones."""
         if is_literal(atom):
@@ -202,6 +212,8 @@ STRUCTURE: dict[str, Callable[..., Any]] = {
     "pvary": same,
 }
 """Operations that only move elements about, with one result: NumPy's ones do the same."""
+
+_PARTS = ("slice", "reshape", "squeeze", "expand_dims", "transpose", "copy", "pvary")
 
 _COMPUTE: dict[str, Callable[..., Any]] = {
     **STRUCTURE,

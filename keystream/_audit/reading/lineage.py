@@ -91,6 +91,8 @@ class Step(NamedTuple):
 DRAWN, FLOAT, REBUILT = 1, 2, 4
 """What a value was made from: a draw, float data, words of a key that were computed with."""
 SOURCES = DRAWN | FLOAT | REBUILT
+WORDS_DRAWN = 8
+"""Of the words that a key is built from: they are drawn bits, and nothing was computed of them."""
 
 
 class Scope(NamedTuple):
@@ -127,7 +129,7 @@ class Use(NamedTuple):
     width: int
     """Bits of each number that is drawn."""
     sources: int
-    """What keys are built from: `DRAWN`, `FLOAT`, `REBUILT`."""
+    """What keys are built from: `DRAWN`, `FLOAT`, `REBUILT`, `WORDS_DRAWN`."""
     also: list[Handles]
     """The same keys as seen from outside of a loop, and in its next step."""
 

@@ -47,7 +47,7 @@ class _Reader:
         self.lineage, self.uses = Lineage(), list[Use]()
         self.made: dict[int, list[int]] = collections.defaultdict(list)
         """By words, as `_nodes` has them: the handles of all ways in which a key was made."""
-        self.times_used: dict[int, int] = collections.Counter()
+        self.times_used = collections.Counter[int]()
         """By words: how often such a key was used."""
         self.clones: dict[int, int] = {}
         """By handle: what tells a clone, and what is made of it, from a key of the same words."""
