@@ -12,6 +12,7 @@ from tests.audit.corpus import (
     differentiated,
     diffusion,
     equinox,
+    exact,
     haiku,
     implementations,
     keystream_helpers,
@@ -28,6 +29,7 @@ from tests.audit.corpus import (
     roots,
     run_only,
     samplers,
+    shared_draws,
     transforms,
 )
 from tests.audit.corpus.program import Program as Program
@@ -57,6 +59,8 @@ FILES = (
     augmentation,
     keystream_helpers,
     run_only,
+    shared_draws,
+    exact,
 )
 
 
