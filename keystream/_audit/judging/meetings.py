@@ -107,7 +107,7 @@ class Meetings:
                 pairs = zip(eqn.outvars, found, strict=True)
                 states |= {var: state for var, state in pairs if state is not None}
             elif not others:
-                constants.update(eqn.outvars)
+                constants.update(v for v in eqn.outvars if not masks.get(v, 0) & self.bit)
         return [None if hasattr(var, "val") else states.get(var) for var in jaxpr.outvars]
 
     def _enter(
@@ -186,6 +186,8 @@ class Meetings:
         differing: list[Any],
     ) -> State | None:
         state = _most(known)
+        if len(known) == 1 and not others:
+            return state
         beside = path.eqn.primitive.name in _BESIDE
         own = any(not known[var].shared and (beside or self._covers(var, out)) for var in known)
         if differing:
