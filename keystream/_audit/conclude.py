@@ -72,7 +72,7 @@ def _report(
         count_uses(uses, verdict.view),
         lineage_trees(lineage, uses, verdict),
         unseen,
-        keys=sum(len(step.nodes) for step in lineage.steps),
+        keys=sum(len(step.nodes) for step in lineage.steps if step.repeats is None),
     )
 
 

@@ -130,7 +130,7 @@ def _find_unused(lineage: Lineage, view: View, findings: Findings, used: list[np
 
 def _unused_children(steps: list[Step], used: list[np.ndarray]) -> Iterator[Waste]:
     for index, step in enumerate(steps):
-        if step.origin is not Origin.SPLIT or not len(step.nodes):
+        if step.origin is not Origin.SPLIT or not len(step.nodes) or step.repeats is not None:
             continue
         unused = np.flatnonzero(~used[index])
         if len(unused) < len(step.nodes):

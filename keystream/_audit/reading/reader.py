@@ -37,6 +37,7 @@ from keystream._audit.reading.lineage import (
     Scope,
     Use,
     from_words,
+    stand_for,
     to_words,
 )
 from keystream._impl import is_key_dtype, kind_of
@@ -112,12 +113,16 @@ class Reader:
         self.escaped: list[Handles] = []
         """Keys that were handed to what can't be read."""
         self.escapes: set[str] = set()
+        self.cut: set[str] = set()
+        """What wasn't followed since there is too much of it."""
         self.about_keys: dict[Any, bool] = {}
         """By jaxpr: is there anything about keys in it?"""
         self.constants: dict[int, np.ndarray | None] = {}
         """By identity: the handles of constants that are keys."""
         self.settled: dict[Path, Any] = {}
         """By loop: what was found of its carries when it was last read."""
+        self.mapped: dict[Path, Any] = {}
+        """By mapped body: the `meshes.Shards` that it was last read with."""
         self.unadvanced: dict[Path, set[int]] = collections.defaultdict(set)
         """By loop: keys that it carries without ever making another one of them."""
 
@@ -129,6 +134,8 @@ class Reader:
         """Forget what was read since then."""
         del self.uses[to.uses :], self.escaped[to.escaped :]
         self.lineage.forget(to.steps)
+        for shards in self.mapped.values():
+            shards.meant = {step: of for step, of in shards.meant.items() if step < to.steps}
 
     def read(self, body: Body) -> None:
         """Read all equations of a body."""
@@ -250,8 +257,8 @@ class Reader:
         details = self.details(body, eqn, np.stack(cases), mask)
         made = lineage.grow(Origin.ONE_OF_SEVERAL, first, JOIN, index + token, **details)
         several = [self.guard(body, eqn, case, (choice, place)) for place, case in enumerate(cases)]
-        rows = np.stack([case.ravel() for case in several], axis=1).tolist()
-        lineage.alternatives |= dict(zip(made.ravel().tolist(), rows, strict=True))
+        rows = np.stack([case.ravel() for case in several], axis=1)
+        lineage.alternatives |= stand_for(made.ravel(), rows)
         return made
 
     def guard(self, body: Body, eqn: Any, keys: Handles, guard: tuple[int, int]) -> Handles:
