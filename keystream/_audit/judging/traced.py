@@ -34,7 +34,7 @@ def judge(whole: Program) -> Verdict:
     used = lineage.mark_used([*ends, *reader.escaped, whole.returned, whole.shown])
     uses = [use for use in reader.uses if use.act is not Act.BUILD]
     Pairs(lineage, uses, view, findings, used).judge_all()
-    SingleUses(reader, view, findings).judge_all()
+    SingleUses(reader, view, findings, used).judge_all()
     _find_returned(whole, view, findings)
     _find_unused(lineage, view, findings, used)
     return findings.verdict()

@@ -98,9 +98,10 @@ Meaning = dict[int, Pairs]
 """By step: what its keys stand for."""
 
 
-DRAWN, FLOAT, REBUILT = 1, 2, 4
-"""What a value was made from: a draw, float data, words of a key that were computed with."""
-SOURCES = DRAWN | FLOAT | REBUILT
+DRAWN, FLOAT, REBUILT, LOST = 1, 2, 4, 8
+"""What a value was made from: a draw, float data, words of a key that were computed with, or
+that were moved about in a way that isn't followed."""
+SOURCES = DRAWN | FLOAT | REBUILT | LOST
 
 
 class Scope(NamedTuple):

@@ -24,6 +24,7 @@ from keystream._audit.reading import equal_values
 from keystream._audit.reading.equal_values import Binding
 from keystream._audit.reading.lineage import (
     JOIN,
+    LOST,
     PICK,
     REBUILT,
     SAME,
@@ -40,7 +41,8 @@ from keystream._audit.reading.lineage import (
     stand_for,
     to_words,
 )
-from keystream._impl import is_key_dtype, kind_of
+from keystream._checks.values import read_setting
+from keystream._impl import IMPLS, is_key_dtype, kind_of
 
 Value = tuple[int, "np.ndarray | None"]
 """What an operand was made from, and the handles of the keys in it."""
@@ -227,7 +229,7 @@ class Reader:
             elif is_key(out.aval):
                 self.add_unknown(body, eqn, out, f"a key that came out of {name}")
             elif name in _KEEPING:
-                continue
+                body.masks[out] = scopes_of(mask) | LOST
             elif jnp.issubdtype(out.aval.dtype, np.integer):
                 body.masks[out] = mask | REBUILT
         if found is None:
@@ -242,8 +244,9 @@ class Reader:
                 continue
             typed = is_key(atom.aval)
             self.escaped.append(held.ravel() if typed else owners_of(held))
-            # Arithmetic on words is seen where a key is made of them again.
-            if typed or "callback" in name or any(True for _ in bodies(eqn.params.values())):
+            # Arithmetic on words, and what is only moved, is seen where a key is made of it again.
+            keeps = name in _KEEPING or not typed
+            if not keeps or "callback" in name or any(True for _ in bodies(eqn.params.values())):
                 self.escapes.add(name)
 
     def join(self, body: Body, eqn: Any, mask: int, choice: int, *cases: Handles) -> Handles:
@@ -275,13 +278,14 @@ class Reader:
         index = np.arange(np.prod(shape, dtype=np.int64), dtype=np.uint64)
         first = np.broadcast_to(handles.ravel()[:1], index.shape)
         details = self.details(body, eqn, handles, mask)
+        self.escaped.append(handles.ravel())  # any of them may be used by that
         return lineage.grow(Origin.ELEMENT, first, PICK, index + whole, **details).reshape(shape)
 
 
 _KEEPING = frozenset(
-    ("new_ref", "ref", "get", "swap", "scatter", "ppermute", "all_gather", "all_to_all", "sort")
-)
-"""Operations that move words about in ways that aren't followed, and compute none."""
+    ("new_ref", "ref", "get", "swap", "all_to_all", "gather", "scatter", "sort", "pad")
+) | {"dynamic_slice", "dynamic_update_slice"}
+"""Operations that move words about and compute none, where it isn't known how."""
 
 
 def on_keys(
@@ -304,7 +308,7 @@ def scopes_of(mask: int) -> int:
 
 def sources_of(mask: int) -> int:
     """Return what a value was made from, of a mask: `DRAWN`, `FLOAT`, `REBUILT`."""
-    return mask & SOURCES
+    return mask & SOURCES & ~LOST
 
 
 def is_key(aval: Any) -> bool:
@@ -316,6 +320,16 @@ def is_key(aval: Any) -> bool:
 def impl_of(dtype: Any) -> str:
     """Return the name of a key dtype's implementation."""
     return str(kind_of(dtype).impl)
+
+
+def guess_impl(aval: Any) -> str | None:
+    """Return whose words an array may hold: None if no key's, nothing if it isn't known whose."""
+    if aval.dtype != np.uint32 or not aval.shape:
+        return None
+    default, width = str(read_setting("jax_default_prng_impl")), aval.shape[-1]
+    if default in IMPLS and IMPLS[default].words == width:
+        return default
+    return {2: "threefry2x32", 4: ""}.get(width)
 
 
 def owners_of(words: np.ndarray) -> Handles:
