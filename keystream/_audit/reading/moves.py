@@ -184,25 +184,15 @@ def _scatter(_: Reader, body: Body, eqn: Any) -> Found | None:
     return [scatter(both[0], known, both[1], **eqn.params)]
 
 
-def _sort(reader: Reader, body: Body, eqn: Any) -> Found | None:
+def _sort(_: Reader, body: Body, eqn: Any) -> Found | None:
     count, dimension = eqn.params["num_keys"], eqn.params["dimension"]
-    sorted_by = [body.binding.constant(atom) for atom in eqn.invars[:count]]
-    known = [each for each in sorted_by if each is not None]
-    if len(known) == count:
-        sorting = order(known, dimension=dimension)
-        held = [body.handles(atom) for atom in eqn.invars]
-        return [h if h is None else np.take_along_axis(h, sorting, dimension) for h in held]
-    # It isn't known which key comes where; words that are sorted one by one are lost.
-    token = hash(tuple(body.binding.number(atom) for atom in eqn.invars[:count]))
-    found: Found = []
-    for atom in eqn.invars:
-        keys = body.handles(atom) if is_key(atom.aval) else None
-        found.append(
-            keys
-            if keys is None
-            else reader.pick(body, eqn, keys, keys.shape, body.mask(eqn.invars), token)
-        )
-    return found
+    known = [body.binding.constant(atom) for atom in eqn.invars[:count]]
+    told = [each for each in known if each is not None]
+    if len(told) < count:
+        return None
+    sorting = order(told, dimension=dimension)
+    held = [body.handles(atom) for atom in eqn.invars]
+    return [h if h is None else np.take_along_axis(h, sorting, dimension) for h in held]
 
 
 def _integers(body: Body, starts: Any) -> list[int] | None:

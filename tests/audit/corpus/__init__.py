@@ -19,7 +19,9 @@ from tests.audit.corpus import (
     legacy,
     linen,
     loops,
+    mapped,
     mcmc,
+    moved,
     nnx,
     numpyro,
     optax,
@@ -57,6 +59,8 @@ FILES = (
     augmentation,
     keystream_helpers,
     run_only,
+    mapped,
+    moved,
 )
 
 
