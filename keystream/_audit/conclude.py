@@ -13,7 +13,8 @@ from keystream._audit.judging import recorded, traced
 from keystream._audit.judging.findings import Verdict, phrase_of
 from keystream._audit.judging.view import KeyUse, View, WrittenUse
 from keystream._audit.reading import program, records
-from keystream._audit.reading.lineage import Act, Lineage, Use
+from keystream._audit.reading.lineage import Act, Lineage, Origin, Use, by_step
+from keystream._audit.reading.reader import Reader
 from keystream._audit.recording.record import record_uses
 from keystream._audit.recording.recordings import Record
 from keystream._audit.reporting.content import Row, grow
@@ -33,12 +34,31 @@ def audit_traced(
     unseen = [
         f"what {name} does with the keys that it is given" for name in sorted(whole.reader.escapes)
     ]
+    unseen += sorted(whole.reader.cut)
+    unseen += dict.fromkeys(_lost_keys(whole.reader, verdict.view))
     if not _compat.tells_lanes():
         unseen.append("KS11: this version of JAX doesn't tell what stands inside of vmap")
     if not _compat.tells_loops():
         unseen.append("KS07: this version of JAX doesn't tell what it moves out of a loop")
     uses = verdict.view.without_replays(whole.reader.uses)
     return _report(subject, whole.reader.lineage, uses, verdict, unseen)
+
+
+def _lost_keys(reader: Reader, view: View) -> Iterator[str]:
+    """Yield what is drawn from keys of which it isn't known where they come from."""
+    lost: dict[int, str] = {}
+    for index, step in enumerate(reader.lineage.steps):
+        if step.origin is Origin.UNKNOWN:
+            lost[index] = step.phrase
+        elif step.parents is not None and lost:
+            above = [lost[each] for each, _ in by_step(step.parents) if each in lost]
+            if above:
+                lost[index] = above[0]
+    for use in reader.uses if lost else ():
+        for index, _ in by_step(use.handles) if use.act is Act.DRAW else ():
+            if index in lost:
+                place = view.call(use.where).place or NOWHERE
+                yield f"what else draws from {lost[index]}, as is done at {place.where}"
 
 
 def _lower_severities(findings: tuple[Finding, ...], call: Traced) -> Iterator[Finding]:
@@ -72,7 +92,7 @@ def _report(
         count_uses(uses, verdict.view),
         lineage_trees(lineage, uses, verdict),
         unseen,
-        keys=sum(len(step.nodes) for step in lineage.steps),
+        keys=sum(len(step.nodes) for step in lineage.steps if step.repeats is None),
     )
 
 

@@ -35,6 +35,15 @@ def options(parser: argparse.ArgumentParser, prefix: str, default: str) -> None:
     )
 
 
+def strict(parser: argparse.ArgumentParser) -> None:
+    """Add to the options of a command that what wasn't looked at changes the exit status."""
+    parser.add_argument(
+        "--strict",
+        action="store_true",
+        help="exit status 1 also where something couldn't be looked at",
+    )
+
+
 def show(report: Report, form: str, output: Path | None, stream: TextIO) -> None:
     """Write a report into a file, with a line about it on stderr, or to a stream."""
     written = FORMATS[form](report)

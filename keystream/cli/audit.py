@@ -38,7 +38,7 @@ code of yours, with jax, jnp, np and ks at hand; without --run, an array may be 
 jax.ShapeDtypeStruct.
 
 Exit status: 1 if there are findings at --level, 0 if there are none, 2 if it couldn't be
-audited.
+audited. With --strict it is 1 also where there is something that couldn't be looked at.
 
 examples:
   python -m keystream audit train:main
@@ -70,6 +70,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         default=SEVERITIES[0],
         help="the mildest finding that gives exit status 1 (default: error)",
     )
+    _report.strict(parser)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -88,7 +89,8 @@ def run(options: argparse.Namespace) -> int:
     if report is None:
         return 2
     _report.show(report, form, options.output, stdout)
-    return int(bool(report.at_least(options.level)))
+    found = bool(report.at_least(options.level))
+    return int(found or (options.strict and not report.complete))
 
 
 def _audit(options: argparse.Namespace) -> Report | None:

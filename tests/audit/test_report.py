@@ -268,6 +268,7 @@ def test_json_comes_back(parts):
     assert read(found.to_json())._content == found._content
     document = json.loads(found.to_json())
     assert document["ok"] is found.ok
+    assert document["complete"] is found.complete
     assert [each["message"] for each in document["findings"]] == [f.message for f in found.findings]
     assert pickle.loads(pickle.dumps(found)) == found
 

@@ -324,7 +324,7 @@ def _carried(key: jax.Array, first: jax.Array) -> Any:
         following = jax.random.fold_in(key, 5)
         return following, (_folded(key, i + 1000), _child(following))
 
-    return jax.lax.scan(body, key, first + jnp.arange(3))
+    return jax.lax.scan(body, key, first + jnp.arange(3))[1]
 
 
 MAY_MEET, BESIDE = {("KS04", "warning")}, {("KS06", "warning")}

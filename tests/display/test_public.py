@@ -50,7 +50,7 @@ def test_dir_of_testing() -> None:
 STREAM = {"at", "next", "position", "skip", "take", "words"}
 STREAMS = {"at", "names", "next"}
 REPORT = (
-    "at_least counts findings keys lineage ok raise_if_found silenced subject summary "
+    "at_least complete counts findings keys lineage ok raise_if_found silenced subject summary "
     "to_html to_json to_sarif unseen"
 )
 

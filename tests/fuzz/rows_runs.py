@@ -193,7 +193,10 @@ ROWS = (
             share=0.05,
             contexts=("eager",),
         )
-        for name in ("subject", "findings", "silenced", "counts", "lineage", "unseen", "keys", "ok")
+        for name in (
+            *("subject", "findings", "silenced", "counts", "lineage", "unseen", "keys"),
+            *("ok", "complete"),
+        )
     ),
     Row(
         "Report.__setattr__",

@@ -250,5 +250,5 @@ def split_results(eqn: Any, axis: Any) -> list[bool]:
 
 
 def _split_dims(spec: Any, atom: Any, axis: Any) -> Iterator[int]:
-    names = axes_of(spec, len(atom.aval.shape))
+    names = axes_of(spec, atom)
     return (dim for dim, over in enumerate(names) if axis in over)

@@ -22,10 +22,6 @@ from keystream._audit.reading.draws import split_is_fold
 from keystream._audit.reading.lineage import CHILD, FOLD, Act, Handles, Lineage, Origin, Step, Use
 from keystream._audit.values import Severity
 
-ROWS = 1 << 12
-"""Keys of one use that are looked at one by one."""
-CASES = 16
-"""Keys that one of several may be, which are looked at."""
 DEEPEST = 8
 """Choices among choices that are followed."""
 
@@ -77,47 +73,46 @@ class Pairs:
 
     def group_by_key(self) -> Iterator[list[KeyUse]]:
         """Yield what is done with each key with which several things are done."""
-        entries = [
-            (self.lineage.nodes(handles), handles, place, maybe)
-            for place, use in enumerate(self.uses)
-            for maybe, handles in self._keys_of(use)
-        ]
+        entries = self._all_keys()
         if not entries:
             return
-        nodes = np.concatenate([entry[0] for entry in entries])
-        handles = np.concatenate([entry[1] for entry in entries])
-        owners = np.concatenate([np.full(len(entry[0]), entry[2]) for entry in entries])
-        maybes = np.concatenate([np.full(len(entry[0]), entry[3]) for entry in entries])
+        handles = np.concatenate([each for _, each, _ in entries])
+        codes = np.asarray([2 * place + maybe for place, _, maybe in entries], np.int32)
+        owners = np.repeat(codes, [len(each) for _, each, _ in entries])
+        nodes = self.lineage.nodes(handles)
         order = np.argsort(nodes, kind="stable")
         borders = np.flatnonzero(np.diff(nodes[order])) + 1
         for group in (
             np.split(order, borders) if len(order) < 1 << 16 else _large_groups(order, borders)
         ):
-            if len(group) > 1 and (owners[group] != owners[group[0]]).any():
+            if len(group) > 1 and (owners[group] // 2 != owners[group[0]] // 2).any():
+                # One use of a key a hundred times is one: of lanes, of all steps of a loop.
+                _, once = np.unique(owners[group], return_index=True)
                 yield [
-                    KeyUse(self.uses[owners[i]], int(handles[i]), bool(maybes[i])) for i in group
+                    KeyUse(self.uses[owners[i] // 2], int(handles[i]), bool(owners[i] % 2))
+                    for i in group[once].tolist()
                 ]
 
-    def _keys_of(self, use: Use) -> Iterator[tuple[bool, Handles]]:
-        """Yield the keys of a use: as they are, as seen from outside of loops, in all cases."""
-        whole = use.handles_everywhere()
-        for handles in whole:
-            yield False, handles
-        if self.lineage.alternatives:
-            for handles in whole:
-                for handle in handles[:ROWS].tolist():
-                    cases = itertools.islice(self._cases(handle), CASES)
-                    yield from ((True, each) for each in cases)
+    def _all_keys(self) -> list[tuple[int, Handles, bool]]:
+        """Return the keys of each use: as they are, as seen from outside of loops, in all cases.
 
-    def _cases(self, handle: int, depth: int = 0) -> Iterator[Handles]:
-        choice = self.lineage.above(handle, self.lineage.alternatives)
-        if choice is None or depth > DEEPEST:
-            return
-        cases = np.asarray(self.lineage.alternatives[choice], np.int64)
-        made = self.lineage.replay(handle, choice, cases).ravel()
-        yield made
-        for one in made.tolist():
-            yield from self._cases(one, depth + 1)
+        With each the place of the use, and whether it is that key in some cases only.
+        """
+        found = [
+            (place, handles, False)
+            for place, use in enumerate(self.uses)
+            for handles in use.handles_everywhere()
+        ]
+        cases = found
+        for _ in range(DEEPEST if self.lineage.alternatives else 0):
+            made = self.lineage.follow([each for _, each, _ in cases], self.lineage.alternatives)
+            cases = [
+                (place, keys, True)
+                for (place, _, _), (_, keys) in zip(cases, made, strict=True)
+                if keys.size
+            ]
+            found = [*found, *cases]
+        return found
 
     def compare(self, one: KeyUse, other: KeyUse) -> None:
         """Say what is wrong with two uses of one key, if anything is."""

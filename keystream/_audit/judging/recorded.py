@@ -43,8 +43,9 @@ class RunView(View):
             return True
         if LANES_WAIT in first.frames and first.frames == second.frames:
             return True
-        if first.shard is not None and second.shard not in (None, first.shard):
-            return True  # Shards are looked at apart.
+        apart = first.shard is not None and second.shard not in (None, first.shard)
+        if apart and first.frames == second.frames:
+            return True  # One line on several shards is looked at by itself.
         common = _common_length(first.frames, second.frames)
         if _are_branches(common, first.frames, second.frames):
             return True

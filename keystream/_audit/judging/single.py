@@ -32,12 +32,24 @@ MANY_KEYS = 1000
 """Of philox2x32: so many of its 32-bit keys are two alike with probability 1e-4."""
 
 
+_MAPPED = (Origin.ARGUMENT, Origin.WORDS_ARGUMENT, Origin.SPLIT)
+"""What makes the keys that a `vmap` maps over."""
+
+
 class SingleUses:
     """Looks at uses one by one."""
 
-    def __init__(self, reader: Reader, view: View, findings: Findings) -> None:
+    def __init__(
+        self, reader: Reader, view: View, findings: Findings, used: list[np.ndarray]
+    ) -> None:
         self.reader, self.lineage = reader, reader.lineage
         self.view, self.findings = view, findings
+        self.idle = any(
+            len(step.nodes) > 1 and not marks.any()
+            for step, marks in zip(self.lineage.steps, used, strict=False)
+            if step.origin in _MAPPED
+        )
+        """Is there an array of keys of which none is used?"""
 
     def judge_all(self) -> None:
         """Look at every use."""
@@ -115,7 +127,15 @@ class SingleUses:
         copies = len(nodes) > 1 and bool((nodes == nodes[0]).all())
         if copies or self._is_alike_in_lanes(use):
             written = self._as_written(use)
-            self.findings.add("KS11", [written], written.way)
+            self.findings.add("KS11", [written], written.way, message=self._made_inside(written))
+
+    def _made_inside(self, written: WrittenUse) -> str:
+        """Say that a `vmap` is given keys, and its function makes one key for all lanes."""
+        root = self.lineage.step(written.way[0])
+        made = root.where is not None and _compat.LANES in name_stack_of(root.where)
+        if not (made and root.origin is Origin.SEED and self.idle):
+            return ""
+        return f"no lane of a vmap depends on the key it is given: all draw from {root.phrase}"
 
     def _is_alike_in_lanes(self, use: Use) -> bool:
         stack, keys = name_stack_of(use.where), use.where.eqn.invars[0].aval.ndim

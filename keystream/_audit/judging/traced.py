@@ -34,7 +34,7 @@ def judge(whole: Program) -> Verdict:
     used = lineage.mark_used([*ends, *reader.escaped, whole.returned, whole.shown])
     uses = [use for use in reader.uses if use.act is not Act.BUILD]
     Pairs(lineage, uses, view, findings, used).judge_all()
-    SingleUses(reader, view, findings).judge_all()
+    SingleUses(reader, view, findings, used).judge_all()
     _find_returned(whole, view, findings)
     _find_unused(lineage, view, findings, used)
     return findings.verdict()
@@ -130,7 +130,7 @@ def _find_unused(lineage: Lineage, view: View, findings: Findings, used: list[np
 
 def _unused_children(steps: list[Step], used: list[np.ndarray]) -> Iterator[Waste]:
     for index, step in enumerate(steps):
-        if step.origin is not Origin.SPLIT or not len(step.nodes):
+        if step.origin is not Origin.SPLIT or not len(step.nodes) or step.repeats is not None:
             continue
         unused = np.flatnonzero(~used[index])
         if len(unused) < len(step.nodes):

@@ -20,6 +20,7 @@ from keystream._audit.reading.reader import (
     EquationRule,
     Reader,
     Value,
+    guess_impl,
     impl_of,
     is_key,
     on_keys,
@@ -48,12 +49,13 @@ def constant_handles(reader: Reader, const: Any, where: Any) -> np.ndarray | Non
         if words is None or not words.size:
             return None
         return constant_keys(reader.lineage, words, impl=impl, **details)
-    if aval.dtype == np.uint32 and aval.shape[-1:] in ((2,), (4,)):
+    guess = guess_impl(aval)
+    if guess is not None:
         known = equal_values.small_constant(const)
         if known is None or not known.size:
             return None
-        impl = "threefry2x32" if aval.shape[-1] == 2 else ""
-        return to_words(constant_keys(reader.lineage, known, impl=impl, **details), known.shape[-1])
+        made = constant_keys(reader.lineage, known, impl=guess, **details)
+        return to_words(made, known.shape[-1])
     return None
 
 

@@ -12,7 +12,9 @@ from keystream._audit.reading.lineage import (
     DRAWN,
     FOLD,
     FRESH,
+    LOST,
     REBUILT,
+    SAME,
     SPLIT,
     WORDS_DRAWN,
     Act,
@@ -157,13 +159,12 @@ def _seed(reader: Reader, body: Body, eqn: Any) -> None:
 def _wrap(reader: Reader, body: Body, eqn: Any) -> None:
     out, words = eqn.outvars[0], eqn.invars[0]
     held = body.handles(words)
-    mask = body.mask(eqn.invars)
+    mask, impl = body.mask(eqn.invars), impl_of(out.aval.dtype)
     owners = None if held is None else from_words(held)
     if owners is not None:
-        reader.put(body, out, mask, owners)
+        reader.put(body, out, mask, _as_keys_of(reader, body, eqn, owners, impl))
         return
     known = body.binding.constant(words)
-    impl = impl_of(out.aval.dtype)
     details: dict[str, Any] = {
         "varies": scopes_of(mask),
         "impl": impl,
@@ -171,6 +172,9 @@ def _wrap(reader: Reader, body: Body, eqn: Any) -> None:
     }
     if known is not None:
         body.held[out] = constant_keys(reader.lineage, known, **details)
+        return
+    if mask & LOST and not sources_of(mask):
+        reader.add_unknown(body, eqn, out, "a key of which the words came from elsewhere")
         return
     shape = tuple(out.aval.shape)
     token = hash(("wrap", impl, body.binding.number(words)))
@@ -181,6 +185,18 @@ def _wrap(reader: Reader, body: Body, eqn: Any) -> None:
         sources = sources_of(mask) | (WORDS_DRAWN if whole else 0)
         reader.use(Act.BUILD, body, eqn, made, sources=sources)
     reader.put(body, out, scopes_of(mask), made)
+
+
+def _as_keys_of(reader: Reader, body: Body, eqn: Any, keys: Handles, impl: str) -> Handles:
+    """Return keys of the same words that are of an implementation."""
+    lineage = reader.lineage
+    if lineage.impl(keys) == impl:
+        return keys
+    roots = (lineage.step(lineage.way(handle)[0]).origin for handle in keys.flat[:1].tolist())
+    guessed = any(root in (Origin.WORDS_ARGUMENT, Origin.CONSTANT) for root in roots)
+    kind, number = (SAME, 0) if guessed else (FRESH, hash(impl) & (2**64 - 1))
+    details = reader.details(body, eqn, keys) | {"impl": impl}
+    return lineage.grow(Origin.SAME, keys, kind, np.uint64(number), **details)
 
 
 def constant_keys(lineage: Lineage, words: np.ndarray, *, impl: str, **details: Any) -> Handles:

@@ -14,6 +14,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from keystream._audit.reading import indexing
+
 LARGEST = 1 << 16
 """Elements up to which a constant is looked at."""
 DEEPEST = 60
@@ -111,19 +113,20 @@ class Binding:
         made = self.maker(atom)
         if made is None or depth > DEEPEST:
             return None
-        eqn, _ = made
-        compute = _COMPUTE.get(eqn.primitive.name)
-        if compute is None or np.prod(eqn.outvars[0].aval.shape) > LARGEST:
+        eqn, place = made
+        compute, aval = _COMPUTE.get(eqn.primitive.name), atom.aval
+        if compute is None or np.prod(aval.shape) > LARGEST:
             return None
         inputs = [self.constant(each, depth + 1) for each in eqn.invars]
-        if eqn.primitive.name in ("mul", "and") and _any_zero(inputs, eqn.outvars[0].aval):
-            return np.zeros(eqn.outvars[0].aval.shape, eqn.outvars[0].aval.dtype)
+        if eqn.primitive.name in ("mul", "and") and _any_zero(inputs, aval):
+            return np.zeros(aval.shape, aval.dtype)
         if any(each is None for each in inputs):
             return None
         try:
             with np.errstate(all="ignore"):
                 found = compute(*inputs, **eqn.params)
-            return np.asarray(found).astype(eqn.outvars[0].aval.dtype)
+            found = found[place] if isinstance(found, list) else found
+            return np.asarray(found).astype(aval.dtype)
         except Exception:  # a form that isn't known here: nothing is known of the value
             return None
 
@@ -192,10 +195,10 @@ def same(a: np.ndarray, **_: Any) -> np.ndarray:
     return a
 
 
-def _jit(*inputs: np.ndarray, jaxpr: Any, **_: Any) -> np.ndarray | None:
+def _jit(*inputs: np.ndarray, jaxpr: Any, **_: Any) -> list[np.ndarray | None]:
     body = Binding(jaxpr.jaxpr, consts=jaxpr.consts)
     body.consts |= dict(zip(jaxpr.jaxpr.invars, inputs, strict=True))
-    return body.constant(jaxpr.jaxpr.outvars[0])
+    return [body.constant(atom) for atom in jaxpr.jaxpr.outvars]
 
 
 STRUCTURE: dict[str, Callable[..., Any]] = {
@@ -209,6 +212,7 @@ STRUCTURE: dict[str, Callable[..., Any]] = {
     "stop_gradient": same,
     "copy": same,
     "copy_p": same,
+    "name": same,
     "pvary": same,
 }
 """Operations that only move elements about, with one result: NumPy's ones do the same."""
@@ -217,6 +221,7 @@ _PARTS = ("slice", "reshape", "squeeze", "expand_dims", "transpose", "copy", "pv
 
 _COMPUTE: dict[str, Callable[..., Any]] = {
     **STRUCTURE,
+    **indexing.COMPUTE,
     "add": lambda a, b, **_: a + b,
     "sub": lambda a, b, **_: a - b,
     "mul": lambda a, b, **_: a * b,

@@ -10,7 +10,7 @@ that indexing, reshaping and joining do to keys, NumPy does to their handles.
 from __future__ import annotations
 
 import enum
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -86,12 +86,23 @@ class Step(NamedTuple):
     """The path of equations, see `_audit.places`."""
     guard: tuple[int, int] | None = None
     """It is used in one of several branches alone: which choice, and which branch."""
+    repeats: Handles | None = None
+    """int64, flat: the keys of the step that this one repeats, see `Lineage.follow`."""
 
 
-DRAWN, FLOAT, REBUILT = 1, 2, 4
-"""What a value was made from: a draw, float data, words of a key that were computed with."""
-SOURCES = DRAWN | FLOAT | REBUILT
-WORDS_DRAWN = 8
+Pairs = tuple[np.ndarray, Handles]
+"""Which places of a step, or of an array, and the key of each; a place may come often. Sorted
+by place."""
+
+Meaning = dict[int, Pairs]
+"""By step: what its keys stand for."""
+
+
+DRAWN, FLOAT, REBUILT, LOST = 1, 2, 4, 8
+"""What a value was made from: a draw, float data, words of a key that were computed with, or
+that were moved about in a way that isn't followed."""
+SOURCES = DRAWN | FLOAT | REBUILT | LOST
+WORDS_DRAWN = 16
 """Of the words that a key is built from: they are drawn bits, and nothing was computed of them."""
 
 
@@ -161,8 +172,8 @@ class Lineage:
 
     def __init__(self) -> None:
         self.steps: list[Step] = []
-        self.alternatives: dict[int, list[int]] = {}
-        """Of a key that is one of several: which ones."""
+        self.alternatives: Meaning = {}
+        """Of keys that are each one of several: which ones."""
 
     def root(
         self,
@@ -186,8 +197,9 @@ class Lineage:
         parents, numbers = np.broadcast_arrays(parents, np.asarray(numbers, np.uint64))
         above = self.nodes(parents)
         nodes = above if kind == SAME else mix(above, kind, numbers)
-        flat = self.add(origin, nodes.ravel(), parents.ravel(), kind, numbers.ravel(), **details)
-        return flat.reshape(parents.shape)
+        # Unlike `ravel`, `reshape` copies no number that is broadcast.
+        flat = [each.reshape(-1) for each in (nodes, parents, numbers)]
+        return self.add(origin, flat[0], flat[1], kind, flat[2], **details).reshape(parents.shape)
 
     def add(
         self,
@@ -202,39 +214,27 @@ class Lineage:
         where: Any,
         phrase: str = "",
         guard: tuple[int, int] | None = None,
+        repeats: Handles | None = None,
     ) -> Handles:
         """Add a step that makes keys, flat; see `Step`."""
         made: Handles = make_handle(len(self.steps), np.arange(len(nodes), dtype=np.int64))
-        words = phrase or origin.value
-        step = Step(origin, words, nodes, parents, kind, numbers, varies, impl, where, guard)
-        self.steps.append(step)
+        more = phrase or origin.value, nodes, parents, kind, numbers, varies, impl, where
+        self.steps.append(Step(origin, *more, guard, repeats))
         return made
 
     def forget(self, since: int) -> None:
         """Take back all steps from one on."""
         del self.steps[since:]
-        later = [key for key in self.alternatives if step_index(key) >= since]
-        for key in later:
-            del self.alternatives[key]
+        for index in [index for index in self.alternatives if index >= since]:
+            del self.alternatives[index]
 
     def nodes(self, handles: Handles) -> np.ndarray:
         """Return the node of each handle, uint64 of the same shape."""
         handles = np.asarray(handles, np.int64)
         found = np.empty(handles.shape, np.uint64)
-        for index, where in self._by_step(handles):
+        for index, where in by_step(handles):
             found[where] = self.steps[index].nodes[place_in_step(handles[where])]
         return found
-
-    def _by_step(self, handles: Handles) -> Iterator[tuple[int, Any]]:
-        indices = step_index(handles)
-        if not handles.size:
-            return
-        first = int(indices.flat[0])
-        if handles.size == 1 or (indices == first).all():
-            yield first, ...
-            return
-        for index in np.unique(indices):
-            yield int(index), indices == index
 
     def step(self, handle: int) -> Step:
         """Return the step that made a key."""
@@ -242,7 +242,7 @@ class Lineage:
 
     def steps_of(self, handles: Handles) -> list[Step]:
         """Return the steps that made these keys, each once."""
-        return [self.steps[index] for index, _ in self._by_step(handles)]
+        return [self.steps[index] for index, _ in by_step(handles)]
 
     def parent(self, handle: int) -> int | None:
         """Return the handle that a key was made from."""
@@ -252,15 +252,6 @@ class Lineage:
     def number(self, handle: int) -> int:
         """Return which child of its parent a key is."""
         return int(self.step(handle).numbers[int(place_in_step(handle))])
-
-    def above(self, handle: int, among: Collection[int], first: int = 0) -> int | None:
-        """Return the nearest of some handles on the way to a key, made by step `first` or later."""
-        at: int | None = int(handle)
-        while at is not None and step_index(at) >= first:
-            if at in among:
-                return at
-            at = self.parent(at)
-        return None
 
     def way(self, handle: int) -> list[int]:
         """Return the handles on the way from the root to a key, the root first."""
@@ -282,53 +273,123 @@ class Lineage:
 
     def mark_used(self, ends: Iterable[Handles]) -> list[np.ndarray]:
         """Return for each step which of its keys lie on a way to one of these."""
-        marks = [np.zeros(len(step.nodes), bool) for step in self.steps]
+        marks = self.mark(ends)
+        return [
+            marks[index] if index in marks else np.zeros(len(step.nodes), bool)
+            for index, step in enumerate(self.steps)
+        ]
+
+    def mark(
+        self, ends: Iterable[Handles], until: Container[int] | None = None, low: int = 0
+    ) -> dict[int, np.ndarray]:
+        """Return by step, the last one first, which keys lie on a way to one of these.
+
+        With `until` the ways go back to keys of these steps, and to none before step `low`;
+        without it all that a key may be is marked, and what was repeated.
+        """
+        marks: dict[int, np.ndarray] = {}
 
         def mark(handles: Handles) -> None:
-            for index, where in self._by_step(handles):
+            for index, where in by_step(handles):
+                if index not in marks:
+                    marks[index] = np.zeros(len(self.steps[index].nodes), bool)
                 marks[index][place_in_step(handles[where])] = True
 
         for handles in ends:
-            mark(np.asarray(handles, np.int64).ravel())
-        for index in range(len(self.steps) - 1, -1, -1):
-            parents, marked = self.steps[index].parents, marks[index]
-            if parents is None or not marked.any():
+            mark(np.ravel(handles))
+        for index in range(max(marks, default=-1), low - 1, -1):
+            if index not in marks or (until is not None and index in until):
                 continue
-            mark(parents[marked])
-            for place in np.flatnonzero(marked).tolist() if self.alternatives else ():
-                mark(np.asarray(self.alternatives.get(make_handle(index, place), []), np.int64))
+            step, marked = self.steps[index], marks[index]
+            if step.parents is not None:
+                mark(step.parents[marked])
+            if until is None and step.repeats is not None:
+                mark(step.repeats[marked])
+            if until is None and index in self.alternatives:
+                mark(_join(make_handle(index, np.flatnonzero(marked)), self.alternatives)[1])
         return marks
 
-    def replay(
-        self, handle: int, symbol: int, rows: Handles, done: dict[int, Handles] | None = None
-    ) -> Handles:
-        """Repeat on `rows` the steps that led from the key `symbol` to another one.
+    def follow(self, ends: Sequence[Handles], meant: Meaning, without: int = 0) -> list[Pairs]:
+        """Repeat on what symbols stand for the steps that led from them to other keys.
 
-        `done` remembers what was repeated: of a chain of keys each link is made once.
+        Args:
+            ends: Arrays of those other keys.
+            meant: What each symbol stands for.
+            without: Loops and axes over which what is made doesn't differ any more.
+
+        Returns:
+            For each of the arrays, flat, which of its keys come from a symbol, and what they
+            are for each key that it stands for.
         """
-        done = {} if done is None else done
-        done[symbol] = rows
-        way = [int(handle)]
-        while way[-1] not in done:
-            parent = self.parent(way[-1])
-            assert parent is not None, "the symbol isn't on the way"
-            way.append(parent)
-        keys = done[way[-1]]
-        for each in way[-2::-1]:
-            step = self.step(each)
-            keys = self.grow(
-                step.origin,
-                keys,
-                step.kind,
-                np.uint64(self.number(each)),
-                varies=step.varies,
-                impl=step.impl,
-                where=step.where,
-                phrase=step.phrase,
-                guard=step.guard,
-            )
-            done[each] = keys
-        return keys
+        rows, low = dict(meant), min(meant, default=len(self.steps))
+        marks = self.mark(ends, meant, low)
+        for index in sorted(index for index in marks if index > low and index not in meant):
+            step, places = self.steps[index], np.flatnonzero(marks[index])
+            if step.parents is None:
+                continue
+            which, keys = _join(step.parents[places], rows)
+            if keys.size:
+                places = places[which]
+                made = self.grow(
+                    step.origin,
+                    keys,
+                    step.kind,
+                    step.numbers[places],
+                    varies=step.varies & ~without,
+                    impl=step.impl,
+                    where=step.where,
+                    phrase=step.phrase,
+                    guard=step.guard,
+                    repeats=make_handle(index, places),
+                )
+                rows[index] = places, made
+        return [_join(np.ravel(each), rows) for each in ends]
+
+
+def by_step(handles: Handles) -> Iterator[tuple[int, Any]]:
+    """Yield the steps that made keys, each with where its keys stand in the array."""
+    indices = step_index(handles)
+    if not handles.size:
+        return
+    first = int(indices.flat[0])
+    if handles.size == 1 or (indices == first).all():
+        yield first, ...
+        return
+    for index in np.unique(indices):
+        yield int(index), indices == index
+
+
+def stand_for(symbols: Handles, keys: Handles) -> Meaning:
+    """Return what symbols, flat, stand for: as many keys each, a row for each symbol."""
+    keys = keys.reshape(len(symbols), -1)
+    found: Meaning = {}
+    for index, where in by_step(symbols):
+        places = place_in_step(symbols[where])
+        order = np.argsort(places, kind="stable")
+        found[index] = np.repeat(places[order], keys.shape[1]), keys[where][order].ravel()
+    return found
+
+
+def _join(handles: Handles, meant: Meaning) -> Pairs:
+    """Return which of some keys, flat, stand for others, and for which."""
+    found: list[Pairs] = [(_NONE, _NONE)]
+    for index, where in by_step(handles):
+        if index in meant:
+            places, keys = meant[index]
+            sought = place_in_step(handles[where])
+            first = np.searchsorted(places, sought)
+            counts = np.searchsorted(places, sought, "right") - first
+            begins = first - np.cumsum(counts) + counts
+            rows = np.repeat(begins, counts) + np.arange(counts.sum())
+            found.append((np.repeat(np.arange(len(handles))[where], counts), keys[rows]))
+    if len(found) <= 2:
+        return found[-1]
+    which, keys = map(np.concatenate, zip(*found, strict=True))
+    order = np.argsort(which, kind="stable")
+    return which[order], keys[order]
+
+
+_NONE = np.empty(0, np.int64)
 
 
 def mix(parent: Any, kind: np.uint64, number: Any) -> np.ndarray:
@@ -352,10 +413,12 @@ doi:10.1145/2660193.2660195."""
 
 
 def _finish(words: np.ndarray) -> np.ndarray:
-    words = (words ^ words >> np.uint64(30)) * _ODD[1]
-    words = (words ^ words >> np.uint64(27)) * _ODD[2]
-    made: np.ndarray = words ^ words >> np.uint64(31)
-    return made
+    words = words ^ words >> np.uint64(30)
+    words *= _ODD[1]
+    words ^= words >> np.uint64(27)
+    words *= _ODD[2]
+    words ^= words >> np.uint64(31)
+    return words
 
 
 def to_words(handles: Handles, count: int) -> np.ndarray:

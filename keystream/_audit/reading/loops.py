@@ -16,33 +16,42 @@ import numpy as np
 from keystream import _compat
 from keystream._audit.reading import equal_values
 from keystream._audit.reading.calls import enter, finish
-from keystream._audit.reading.lineage import CARRIED, EACH, Handles, Origin, Scope, from_words
+from keystream._audit.reading.lineage import (
+    CARRIED,
+    EACH,
+    Handles,
+    Meaning,
+    Origin,
+    Scope,
+    from_words,
+    stand_for,
+)
 from keystream._audit.reading.reader import Body, EquationRule, Mark, Reader, Value, is_key, on_keys
 
-ROWS = 1 << 12
-"""Rows of a key array up to which a loop's steps are told apart."""
+VIEWS = 2**4
+"""As how many arrays of keys one use is followed through the loops around it. Each loop doubles
+them: the key of all steps, and that of each step; the innermost loops come first, so that four
+of them are followed whole."""
 
-VIEWS = 3**4
-"""As how many keys one use is followed through the loops around it. Each loop that carries a
-key triples them: the first step's, the next one's, and what stands for all; the innermost
-loops come first, so that four of them are followed whole."""
+MOST = 1 << 24
+"""Keys up to which those of all steps of a loop are told apart."""
 
 
-def leave(reader: Reader, since: Mark, meant: Mapping[int, Handles]) -> None:
+def leave(reader: Reader, since: Mark, *meanings: Meaning) -> None:
     """Add to each use inside a loop the keys that it is of, seen from outside.
 
-    `meant` has the keys that a symbol stands for: what is done with the symbol, or with what
-    was made of it, is done with each of them.
+    What is done with a symbol, or with what was made of it, is done with each key that it
+    stands for.
     """
-    if not meant:
-        return
-    lineage, done = reader.lineage, dict[int, Handles]()
-    for use in reader.uses[since.uses :]:
-        for handles in use.handles_everywhere()[:VIEWS]:
-            for handle in handles[:ROWS].tolist():
-                symbol = lineage.above(handle, meant, since.steps)
-                if symbol is not None:
-                    use.also.append(lineage.replay(handle, symbol, meant[symbol], done))
+    uses = reader.uses[since.uses :]
+    views = [(use, each) for use in uses for each in use.handles_everywhere()[:VIEWS]]
+    for meant in filter(None, meanings if views else ()):
+        found = reader.lineage.follow([each for _, each in views], meant)
+        for (use, _), (_, keys) in zip(views, found, strict=True):
+            if keys.size:
+                use.also.append(keys)
+                if len(use.also) == VIEWS:
+                    reader.cut.add("a key in each step of loops that stand in four others")
 
 
 class Carries(NamedTuple):
@@ -61,8 +70,10 @@ class Loop:
         self.reader, self.body, self.eqn = reader, body, eqn
         self.scope = Scope(kind, None, body.bit(), body.path(eqn))
         self.since = reader.mark()
-        self.meant: dict[int, Handles] = {}
+        self.meant: Meaning = {}
         """What the symbols of this loop stand for."""
+        self.left: list[Meaning] = []
+        """As what the keys leave the loop that come out of it."""
 
     def element(self, value: Value, typed: bool) -> Value:
         """Return what stands for one row of an operand in every step."""
@@ -72,8 +83,7 @@ class Loop:
             if keys.ndim == 0:
                 return None
             made = self._symbol(Origin.EACH_STEP, keys[0], EACH)
-            columns = keys[:ROWS].reshape(min(len(keys), ROWS), -1)
-            self.meant |= dict(zip(made.ravel().tolist(), columns.T, strict=True))
+            self.meant |= stand_for(made.ravel(), np.moveaxis(keys, 0, -1))
             return made
 
         made = None if handles is None else on_keys(symbol, typed, handles)
@@ -151,7 +161,7 @@ class Loop:
         if symbol is None or first is None or last is None or symbol.shape != last.shape:
             return
         pairs = np.stack([first.ravel(), last.ravel()], axis=1)
-        self.meant |= dict(zip(symbol.ravel().tolist(), pairs, strict=True))
+        self.meant |= stand_for(symbol.ravel(), pairs)
 
     def after_loop(self, value: Value, typed: bool) -> Value:
         """Return what a carry is when the loop has ended."""
@@ -165,7 +175,9 @@ class Loop:
         """Return what the rows of a result are, one of each step."""
         bits, handles = value
         left = None
-        if handles is not None and length * handles.size <= equal_values.LARGEST:
+        if handles is not None and length * handles.size > MOST:
+            self.reader.cut.add(f"which keys come out of a loop of {length:,} steps")
+        elif handles is not None:
             rows = np.broadcast_to(handles, (length, *handles.shape))
             left = on_keys(lambda keys: self._outside_keys(Origin.STACKED, keys), typed, rows)
         return bits & ~self.scope.bit, left
@@ -177,13 +189,7 @@ class Loop:
         details = self.reader.details(self.body, self.eqn, keys)
         details["varies"] &= ~self.scope.bit
         made = lineage.grow(origin, keys, EACH, equal_values.fresh_numbers(keys.shape), **details)
-        outside: dict[int, list[int]] = {}
-        for inner, outer in zip(keys.ravel().tolist(), made.ravel().tolist(), strict=True):
-            outside.setdefault(inner, []).append(outer)
-        for use in self.reader.uses[self.since.uses :]:
-            same = [outer for h in use.handles.tolist() for outer in outside.get(h, ())]
-            if same:
-                use.also.append(np.asarray(same, np.int64))
+        self.left.append(stand_for(keys.ravel(), made.ravel()))
         return made
 
 
@@ -214,13 +220,13 @@ def _scan(reader: Reader, body: Body, eqn: Any) -> None:
         links[place] = equal_values.new_token()
         values[place] = loop.element(values[place], is_key(eqn.invars[place].aval))
     _, outs = loop.settle(closed, values, links, range(first, first + carries))
-    leave(reader, loop.since, loop.meant)
     typed = [is_key(var.aval) for var in eqn.outvars]
     results = [loop.after_loop(*pair) for pair in zip(outs[:carries], typed, strict=False)]
     results += [
         loop.stack_rows(value, key, params["length"])
         for value, key in zip(outs[carries:], typed[carries:], strict=True)
     ]
+    leave(reader, loop.since, loop.meant, *loop.left)
     finish(reader, body, eqn, results)
 
 
@@ -241,9 +247,10 @@ def _while(reader: Reader, body: Body, eqn: Any) -> None:
     asked_links = [(body.binding, atom) for atom in tests]
     asked_links += [(made.binding, var) for var in state]
     enter(reader, body, eqn, params["cond_jaxpr"], asked, asked_links, scopes=(loop.scope,))
-    leave(reader, loop.since, loop.meant)
     typed = [is_key(var.aval) for var in eqn.outvars]
-    finish(reader, body, eqn, map(loop.after_loop, outs, typed))
+    results = list(map(loop.after_loop, outs, typed))
+    leave(reader, loop.since, loop.meant, *loop.left)
+    finish(reader, body, eqn, results)
 
 
 RULES: dict[str, EquationRule] = {"scan": _scan, "while": _while}

@@ -1,17 +1,31 @@
-"""Read bodies that are mapped over the axes of a mesh."""
+"""Read bodies that are mapped over the axes of a mesh.
+
+Inside, a symbol stands for the key of each shard, as one does in a loop for the key of each
+step. Which keys those are is known: what comes out of the body, or goes from shard to shard,
+is what was made of the symbol, made again of each of them.
+"""
 
 from __future__ import annotations
 
 import functools
+import math
 import operator
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
 from keystream._audit.reading import equal_values
 from keystream._audit.reading.calls import enter, finish
-from keystream._audit.reading.lineage import EACH, Handles, Origin, Scope
+from keystream._audit.reading.lineage import (
+    EACH,
+    Handles,
+    Meaning,
+    Origin,
+    Scope,
+    make_handle,
+    stand_for,
+)
 from keystream._audit.reading.loops import leave
 from keystream._audit.reading.reader import Body, EquationRule, Reader, Value, is_key, on_keys
 
@@ -19,36 +33,147 @@ Axes = list[tuple[Any, ...]]
 """For each dimension, the names of the mesh axes that it is split over."""
 
 
+class Shards:
+    """One mapped body, while it is read.
+
+    The keys on all shards are an array with the mesh axes as its last dimensions.
+    """
+
+    def __init__(self, reader: Reader, body: Body, eqn: Any) -> None:
+        self.reader, self.body, self.eqn = reader, body, eqn
+        mesh = eqn.params["mesh"]
+        manual = _manual_axes(eqn.params) or frozenset(mesh.axis_names)
+        self.names = [name for name in mesh.axis_names if name in manual]
+        self.size: dict[Any, int] = {name: mesh.shape[name] for name in self.names}
+        self.sizes = tuple(self.size.values())
+        where = body.path(eqn)
+        self.scopes = tuple(
+            Scope("axis", name, body.bit(depth), where) for depth, name in enumerate(self.names)
+        )
+        self.bits = {scope.name: scope.bit for scope in self.scopes}
+        self.all_bits = _union(self.bits.values())
+        self.since = reader.mark()
+        self.meant: Meaning = {}
+        """What the symbols of this body stand for."""
+
+    def operand(self, value: Value, typed: bool, axes: Axes) -> Value:
+        """Return what stands for the part of an operand on each shard."""
+        mask, whole = value
+        over = _union(self.bits.get(name, 0) for dim in axes for name in dim)
+        if not over or whole is None:
+            return mask | over, whole
+        return mask | over, on_keys(lambda keys: self.stand(self._cut(keys, axes)), typed, whole)
+
+    def result(self, value: Value, typed: bool, axes: Axes) -> Value:
+        """Return what a result is outside: the parts of all shards, side by side."""
+        mask, handles = value
+        if handles is not None:
+            handles = on_keys(lambda keys: self._paste(self.rows(keys), axes), typed, handles)
+        return mask & ~self.all_bits, handles
+
+    def stand(self, rows: Handles) -> Handles:
+        """Return symbols for the keys on all shards, or the keys where they are alike."""
+        local = rows.shape[: rows.ndim - len(self.sizes)]
+        first = rows.reshape(*local, -1)[..., 0]
+        nodes, over = self.reader.lineage.nodes(rows), 0
+        for place, name in enumerate(self.names):
+            axis = len(local) + place
+            if (nodes != nodes.take([0], axis)).any():
+                over |= self.bits[name]
+        if not over:
+            return first
+        symbols = self._grow(first, equal_values.fresh_numbers(local), over)
+        self.meant |= stand_for(symbols.ravel(), rows.reshape(first.size, -1))
+        return symbols
+
+    def rows(self, keys: Handles) -> Handles:
+        """Return what keys of the body are on each shard."""
+        self._explain(keys)
+        return self._repeat(keys.ravel()).reshape(*keys.shape, *self.sizes)
+
+    def _repeat(self, keys: Handles) -> Handles:
+        count = math.prod(self.sizes)
+        made = np.repeat(keys[:, None], count, axis=1)
+        ((which, found),) = self.reader.lineage.follow([keys], self.meant, self.all_bits)
+        made[which[::count]] = found.reshape(-1, count)
+        return made
+
+    def _explain(self, keys: Handles) -> None:
+        """Say what keys stand for that differ between shards by more than the operands do.
+
+        A key into which the number of the shard is folded is another one on each.
+        """
+        lineage, grid = self.reader.lineage, np.indices(self.sizes).reshape(len(self.sizes), -1)
+        marks = lineage.mark([keys], self.meant, self.since.steps)
+        for index in sorted(set(marks) - set(self.meant)):
+            step = lineage.steps[index]
+            above = 0 if step.parents is None else lineage.varies(step.parents)
+            new = step.varies & self.all_bits & ~above
+            if new and index >= self.since.steps:
+                axes = [place for place, name in enumerate(self.names) if self.bits[name] & new]
+                number = np.ravel_multi_index(grid[axes], [self.sizes[place] for place in axes])
+                every = make_handle(index, np.arange(len(step.nodes)))
+                made = self._grow(self._repeat(every), np.asarray(number, np.uint64), 0)
+                self.meant |= stand_for(every, made)
+
+    def _grow(self, keys: Handles, numbers: np.ndarray, over: int) -> Handles:
+        details = self.reader.details(self.body, self.eqn, keys)
+        details["varies"] = details["varies"] & ~self.all_bits | over
+        return self.reader.lineage.grow(Origin.EACH_SHARD, keys, EACH, numbers, **details)
+
+    def _cut(self, keys: Handles, axes: Axes) -> Handles:
+        """Return the part of a key array on each shard."""
+        shape, order = self._order(keys.shape, axes)
+        parts = keys.reshape(shape).transpose(order)
+        # Along an axis over which it isn't split all shards have the same part.
+        named = {name for dim in axes for name in dim}
+        missing = [p - len(self.names) for p, name in enumerate(self.names) if name not in named]
+        local = parts.shape[: keys.ndim]
+        return np.broadcast_to(np.expand_dims(parts, tuple(missing)), (*local, *self.sizes))
+
+    def _paste(self, rows: Handles, axes: Axes) -> Handles:
+        """Return the key array of which these are the parts on each shard."""
+        named = {name for dim in axes for name in dim}
+        # Where a result isn't said to differ over an axis, any shard's will do.
+        rows = rows[(..., *[slice(None) if name in named else 0 for name in self.names])]
+        local = rows.shape[: rows.ndim - len(named)]
+        counts = [math.prod(self.size[name] for name in dim) for dim in axes]
+        whole = [size * count for size, count in zip(local, counts, strict=False)]
+        _, order = self._order(whole, axes)
+        return rows.transpose(np.argsort(order)).reshape(whole)
+
+    def _order(self, whole: Sequence[int], axes: Axes) -> tuple[list[int], list[int]]:
+        """Return the shape of a key array taken apart, and the order that puts axes last."""
+        shape, parts, found = list[int](), list[int](), dict[Any, int]()
+        for size, names in zip(whole, axes, strict=False):
+            for name in names:
+                found[name] = len(shape)
+                shape.append(self.size[name])
+            parts.append(len(shape))
+            shape.append(size // math.prod(self.size[name] for name in names))
+        return shape, [*parts, *(found[name] for name in self.names if name in found)]
+
+
 def _shard_map(reader: Reader, body: Body, eqn: Any) -> None:
-    params = eqn.params
-    mesh, closed = params["mesh"], params["jaxpr"]
-    manual = _manual_axes(params) or frozenset(mesh.axis_names)
-    names = [name for name in mesh.axis_names if name in manual]
-    where = body.path(eqn)
-    scopes = tuple(Scope("axis", n, body.bit(depth), where) for depth, n in enumerate(names))
-    bits, since = {scope.name: scope.bit for scope in scopes}, reader.mark()
-    meant: dict[int, Handles] = {}
-    values: list[Value] = []
-    links: list[Any] = []
-    outer = zip(eqn.invars, reader.values(body, eqn.invars), params["in_specs"], strict=True)
-    for atom, (mask, whole), spec in outer:
-        axes = axes_of(spec, len(atom.aval.shape))
-        over = _union(bits.get(name, 0) for dim in axes for name in dim)
-        links.append(equal_values.new_token() if over else (body.binding, atom))
-        handles = whole
-        if over and whole is not None:
-            counts = [int(np.prod([mesh.shape[n] for n in dim], dtype=int)) for dim in axes]
-            typed = is_key(atom.aval)
-            part = functools.partial(_shard_part, reader, body, eqn, over, counts, meant)
-            handles = on_keys(part, typed, whole)
-        values.append((mask | over, handles))
-    _, outs = enter(reader, body, eqn, closed, values, links, scopes=scopes)
-    leave(reader, since, meant)
-    handles_everywhere = _union(bits.values())
-    results = [
-        _result_outside(reader, var, value, handles_everywhere)
-        for var, value in zip(eqn.outvars, outs, strict=True)
+    shards, params = Shards(reader, body, eqn), eqn.params
+    reader.mapped[body.path(eqn)] = shards
+    specs = [axes_of(spec, var) for spec, var in zip(params["in_specs"], eqn.invars, strict=True)]
+    values = [
+        shards.operand(value, is_key(atom.aval), axes)
+        for value, atom, axes in zip(
+            reader.values(body, eqn.invars), eqn.invars, specs, strict=True
+        )
     ]
+    links = [
+        equal_values.new_token() if any(axes) else (body.binding, atom)
+        for atom, axes in zip(eqn.invars, specs, strict=True)
+    ]
+    _, outs = enter(reader, body, eqn, params["jaxpr"], values, links, scopes=shards.scopes)
+    results = [
+        shards.result(value, is_key(var.aval), axes_of(spec, var))
+        for value, var, spec in zip(outs, eqn.outvars, params["out_specs"], strict=True)
+    ]
+    leave(reader, shards.since, shards.meant)
     finish(reader, body, eqn, results)
 
 
@@ -57,53 +182,23 @@ def _manual_axes(params: dict[str, Any]) -> Any:
     return params.get("newly_manual_axes") or params.get("manual_axes")
 
 
-def _result_outside(reader: Reader, var: Any, value: Value, bits: int) -> Value:
-    """Return what a result is outside: keys that differ between shards are new ones there."""
-    mask, handles = value
-
-    def alike(keys: Handles) -> Handles | None:
-        return None if reader.lineage.varies(keys) & bits else keys
-
-    left = None if handles is None else on_keys(alike, is_key(var.aval), handles)
-    return mask & ~bits, left
-
-
-def axes_of(spec: Any, ndim: int) -> Axes:
+def axes_of(spec: Any, var: Any) -> Axes:
     """Return the mesh axes that each dimension of a value is split over."""
     parts = [part if isinstance(part, (tuple, list)) else (part,) for part in tuple(spec)]
     named = [tuple(name for name in part if name is not None) for part in parts]
-    return [*named, *[()] * (ndim - len(named))]
+    return [*named, *[()] * (len(var.aval.shape) - len(named))]
 
 
 def _union(bits: Iterable[int]) -> int:
     return functools.reduce(operator.or_, bits, 0)
 
 
-def _shard_part(
-    reader: Reader,
-    body: Body,
-    eqn: Any,
-    over: int,
-    counts: list[int],
-    meant: dict[int, Handles],
-    keys: Handles,
-) -> Handles:
-    """Return what stands for the part of a key array on every shard."""
-    pairs = [(count, size // count) for size, count in zip(keys.shape, counts, strict=False)]
-    order = [*range(1, 2 * keys.ndim, 2), *range(0, 2 * keys.ndim, 2)]
-    shards = keys.reshape([n for pair in pairs for n in pair]).transpose(order)
-    local = shards.shape[: keys.ndim]
-    columns = shards.reshape(*local, -1)
-    details = reader.details(body, eqn, keys, over)
-    number = equal_values.fresh_numbers(local)
-    symbol = reader.lineage.grow(Origin.EACH_SHARD, columns[..., 0], EACH, number, **details)
-    rows = columns.reshape(-1, columns.shape[-1])
-    meant |= dict(zip(symbol.ravel().tolist(), rows, strict=True))
-    return symbol
+def _named(names: Any) -> tuple[Any, ...]:
+    return tuple(names) if isinstance(names, (tuple, list, frozenset, set)) else (names,)
 
 
 def _axis_bits(body: Body, names: Any) -> int:
-    wanted = names if isinstance(names, (tuple, list, frozenset, set)) else (names,)
+    wanted = _named(names)
     return _union(s.bit for s in body.scopes if s.kind == "axis" and s.name in wanted)
 
 
@@ -121,10 +216,73 @@ def _reduce(reader: Reader, body: Body, eqn: Any) -> None:
             reader.add_unknown(body, eqn, out)
 
 
-_REDUCTIONS = ("psum", "psum_invariant", "pmax", "pmin", "all_gather", "all_gather_invariant")
+def _exchange(move: Callable[..., np.ndarray | None]) -> EquationRule:
+    """Return the rule of a collective that moves what the shards have from one to another.
+
+    `move` gets what all of them have, with the shards that take part as the first dimension,
+    and returns what they have then.
+    """
+
+    def rule(reader: Reader, body: Body, eqn: Any) -> None:
+        names = _named(eqn.params["axis_name"])
+        around = [s.where for s in body.scopes if s.kind == "axis" and s.name in names]
+        shards = reader.mapped[around[-1]] if around else None
+        whole = eqn.params.get("axis_index_groups") is None
+        alike = _axis_bits(body, names) if whole and move is _gather else 0
+        results = []
+        for atom, out in zip(eqn.invars, eqn.outvars, strict=True):
+            mask, held = body.mask([atom]) & ~alike, body.handles(atom)
+            if held is not None and whole and shards is not None and set(names) <= set(shards.size):
+                change = functools.partial(_move_keys, shards, names, move, eqn.params)
+                results.append((mask, on_keys(change, is_key(out.aval), held)))
+            else:
+                results.append((mask, None))
+        finish(reader, body, eqn, results)
+
+    return rule
+
+
+def _move_keys(
+    shards: Shards,
+    names: tuple[Any, ...],
+    move: Callable[..., np.ndarray | None],
+    params: dict[str, Any],
+    keys: Handles,
+) -> Handles | None:
+    rows = shards.rows(keys)
+    places = [keys.ndim + shards.names.index(name) for name in names]
+    first = np.moveaxis(rows, places, range(len(places)))
+    made = move(first.reshape(-1, *first.shape[len(places) :]), **params)
+    if made is None:
+        return None
+    made = made.reshape(*first.shape[: len(places)], *made.shape[1:])
+    return shards.stand(
+        np.moveaxis(made, range(len(places)), [place - rows.ndim for place in places])
+    )
+
+
+def _permute(keys: np.ndarray, *, perm: Any, **_: Any) -> np.ndarray | None:
+    """Send what a shard has to another one."""
+    source = {to: origin for origin, to in perm}
+    return keys[[source[place] for place in range(len(keys))]] if len(source) == len(keys) else None
+
+
+def _gather(keys: np.ndarray, *, all_gather_dimension: int, tiled: bool, **_: Any) -> np.ndarray:
+    """Give all shards what each of them has."""
+    at = all_gather_dimension
+    made = np.moveaxis(keys, 0, at)
+    if tiled:
+        made = made.reshape(*made.shape[:at], -1, *made.shape[at + 2 :])
+    return np.broadcast_to(made, (len(keys), *made.shape))
+
+
+_REDUCTIONS = ("psum", "psum_invariant", "pmax", "pmin")
+_GATHERS = ("all_gather", "all_gather_invariant")
 
 RULES: dict[str, EquationRule] = {
     "shard_map": _shard_map,
     "axis_index": _axis_index,
     **dict.fromkeys(_REDUCTIONS, _reduce),
+    **dict.fromkeys(_GATHERS, _exchange(_gather)),
+    "ppermute": _exchange(_permute),
 }

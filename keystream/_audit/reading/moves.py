@@ -14,6 +14,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from keystream._audit.reading.equal_values import STRUCTURE, same
+from keystream._audit.reading.indexing import (
+    COMPUTE,
+    OUTSIDE,
+    cut,
+    order,
+    places_to_gather,
+    scatter,
+)
 from keystream._audit.reading.lineage import UNKNOWN
 from keystream._audit.reading.reader import Body, Move, Reader, is_key, on_keys
 
@@ -29,6 +37,8 @@ _ON_HANDLES: dict[str, Callable[..., Array]] = {
     "mesh_cast": same,
     "layout_constraint": same,
     "reduce_precision": same,
+    "tile": COMPUTE["tile"],
+    "pad": COMPUTE["pad"],
 }
 
 
@@ -42,31 +52,6 @@ def _unstack(a: Array, *, axis: int = 0, **_: Any) -> list[Array]:
     return list(np.moveaxis(a, axis, 0))
 
 
-def _cut(a: Array, starts: list[int], sizes: Any) -> Array:
-    """Cut a piece out, moved back to where it fits, as JAX does."""
-    ends = zip(starts, a.shape, sizes, strict=True)
-    first = [min(max(start, 0), size - length) for start, size, length in ends]
-    return a[tuple(slice(f, f + length) for f, length in zip(first, sizes, strict=True))]
-
-
-def _rows(a: Array, indices: Array, *, dimension_numbers: Any, slice_sizes: Any) -> Array | None:
-    """Gather whole rows, which is what indexing with one array lowers to; else None."""
-    numbers = dimension_numbers
-    plain = (
-        tuple(numbers.start_index_map) == (0,)
-        and tuple(numbers.collapsed_slice_dims) == (0,)
-        and not tuple(getattr(numbers, "operand_batching_dims", ()))
-        and indices.shape[-1:] == (1,)
-        and tuple(slice_sizes) == (1, *a.shape[1:])
-        and tuple(numbers.offset_dims)
-        == tuple(range(indices.ndim - 1, indices.ndim - 1 + a.ndim - 1))
-    )
-    if not plain:
-        return None
-    taken: Array = a[np.clip(indices[..., 0], 0, len(a) - 1)]
-    return taken
-
-
 Found = list["np.ndarray | None"]
 
 
@@ -74,11 +59,11 @@ def _all_handles(body: Body, atoms: Any) -> list[np.ndarray] | None:
     """Return the handles of all operands; of words of no key, unknown ones."""
     found = []
     for atom in atoms:
-        held = body.handles(atom)
+        held, aval = body.handles(atom), atom.aval
         if held is None:
-            if getattr(atom.aval, "dtype", None) != np.uint32:
+            if getattr(aval, "dtype", None) != np.uint32 and not (is_key(aval) and not aval.size):
                 return None
-            held = np.full(atom.aval.shape, UNKNOWN, np.int64)
+            held = np.full(aval.shape, UNKNOWN, np.int64)
         found.append(held)
     return found
 
@@ -152,7 +137,7 @@ def _dynamic_slice(reader: Reader, body: Body, eqn: Any) -> Found | None:
     known = _integers(body, starts)
     sizes = eqn.params["slice_sizes"]
     if known is not None:
-        return [_cut(handles, known, sizes)]
+        return [cut(handles, known, sizes)]
     token = hash(tuple(body.binding.number(start) for start in starts))
     return [_pick(reader, body, eqn, handles, sizes, body.mask(starts), token)]
 
@@ -162,16 +147,11 @@ def _gather(reader: Reader, body: Body, eqn: Any) -> Found | None:
     handles = body.handles(array)
     if handles is None:
         return None
-    known, params = body.binding.constant(indices), eqn.params
+    known = body.binding.constant(indices)
     if known is not None:
-        found = _rows(
-            handles,
-            known,
-            dimension_numbers=params["dimension_numbers"],
-            slice_sizes=params["slice_sizes"],
-        )
-        if found is not None:
-            return [found]
+        places = places_to_gather(handles.shape, known, **eqn.params)
+        if not is_key(array.aval) or (places != OUTSIDE).all():
+            return [np.where(places == OUTSIDE, UNKNOWN, handles.reshape(-1)[places])]
     token, shape = body.binding.number(indices), eqn.outvars[0].aval.shape
     return [_pick(reader, body, eqn, handles, shape, body.mask([indices]), token)]
 
@@ -192,8 +172,27 @@ def _update(_: Reader, body: Body, eqn: Any) -> Found | None:
     if both is None or known is None:
         return None
     made = both[0].copy()
-    _cut(made, known, both[1].shape)[...] = both[1]
+    cut(made, known, both[1].shape)[...] = both[1]
     return [made]
+
+
+def _scatter(_: Reader, body: Body, eqn: Any) -> Found | None:
+    array, indices, pieces = eqn.invars
+    both, known = _all_handles(body, (array, pieces)), body.binding.constant(indices)
+    if both is None or known is None:
+        return None
+    return [scatter(both[0], known, both[1], **eqn.params)]
+
+
+def _sort(_: Reader, body: Body, eqn: Any) -> Found | None:
+    count, dimension = eqn.params["num_keys"], eqn.params["dimension"]
+    known = [body.binding.constant(atom) for atom in eqn.invars[:count]]
+    told = [each for each in known if each is not None]
+    if len(told) < count:
+        return None
+    sorting = order(told, dimension=dimension)
+    held = [body.handles(atom) for atom in eqn.invars]
+    return [h if h is None else np.take_along_axis(h, sorting, dimension) for h in held]
 
 
 def _integers(body: Body, starts: Any) -> list[int] | None:
@@ -232,6 +231,8 @@ MOVES: dict[str, Move] = {
     "dynamic_slice": _dynamic_slice,
     "gather": _gather,
     "dynamic_update_slice": _update,
+    "scatter": _scatter,
+    "sort": _sort,
     "add": _add,
     "bitcast_convert_type": _convert,
     "convert_element_type": _convert,

@@ -11,7 +11,7 @@ from keystream._audit.reading import calls, draws, loops, meshes
 from keystream._audit.reading.equal_values import Binding, new_token
 from keystream._audit.reading.lineage import FLOAT, Handles, Origin, from_words, to_words
 from keystream._audit.reading.moves import MOVES
-from keystream._audit.reading.reader import Body, Reader, impl_of, is_key, owners_of
+from keystream._audit.reading.reader import Body, Reader, guess_impl, impl_of, is_key, owners_of
 
 _RULES = {**draws.RULES, **calls.RULES, **loops.RULES, **meshes.RULES}
 """What each primitive does to keys; `MOVES` are those that move them about."""
@@ -50,13 +50,12 @@ def _put_argument(reader: Reader, body: Body, var: Any, name: str) -> None:
             Origin.ARGUMENT, tuple(aval.shape), new_token(), impl=impl, phrase=phrase, **details
         )
         reader.put(body, var, 0, made)
-    elif aval.dtype == np.uint32 and aval.shape[-1:] in ((2,), (4,)):
+    elif (guess := guess_impl(aval)) is not None:
         # A legacy key, or an array of them, if it is ever used as one.
-        impl = "threefry2x32" if aval.shape[-1] == 2 else ""
         phrase += ", if it is a key"
         shape = tuple(aval.shape[:-1])
         made = lineage.root(
-            Origin.WORDS_ARGUMENT, shape, new_token(), impl=impl, phrase=phrase, **details
+            Origin.WORDS_ARGUMENT, shape, new_token(), impl=guess, phrase=phrase, **details
         )
         reader.put(body, var, 0, to_words(made, aval.shape[-1]))
     else:

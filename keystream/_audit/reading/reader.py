@@ -24,6 +24,7 @@ from keystream._audit.reading import equal_values
 from keystream._audit.reading.equal_values import Binding
 from keystream._audit.reading.lineage import (
     JOIN,
+    LOST,
     PICK,
     REBUILT,
     SAME,
@@ -37,9 +38,11 @@ from keystream._audit.reading.lineage import (
     Scope,
     Use,
     from_words,
+    stand_for,
     to_words,
 )
-from keystream._impl import is_key_dtype, kind_of
+from keystream._checks.values import read_setting
+from keystream._impl import IMPLS, is_key_dtype, kind_of
 
 Value = tuple[int, "np.ndarray | None"]
 """What an operand was made from, and the handles of the keys in it."""
@@ -112,6 +115,8 @@ class Reader:
         self.escaped: list[Handles] = []
         """Keys that were handed to what can't be read."""
         self.escapes: set[str] = set()
+        self.cut: set[str] = set()
+        """What wasn't followed since there is too much of it."""
         self.about_keys: dict[Any, bool] = {}
         """By jaxpr: is there anything about keys in it?"""
         self.constants: dict[int, np.ndarray | None] = {}
@@ -120,6 +125,8 @@ class Reader:
         """Inside a mapped body, by call and jaxpr: what each value was made from."""
         self.settled: dict[Path, Any] = {}
         """By loop: what was found of its carries when it was last read."""
+        self.mapped: dict[Path, Any] = {}
+        """By mapped body: the `meshes.Shards` that it was last read with."""
         self.unadvanced: dict[Path, set[int]] = collections.defaultdict(set)
         """By loop: keys that it carries without ever making another one of them."""
 
@@ -131,6 +138,8 @@ class Reader:
         """Forget what was read since then."""
         del self.uses[to.uses :], self.escaped[to.escaped :]
         self.lineage.forget(to.steps)
+        for shards in self.mapped.values():
+            shards.meant = {step: of for step, of in shards.meant.items() if step < to.steps}
 
     def read(self, body: Body) -> None:
         """Read all equations of a body."""
@@ -222,7 +231,7 @@ class Reader:
             elif is_key(out.aval):
                 self.add_unknown(body, eqn, out, f"a key that came out of {name}")
             elif name in _KEEPING:
-                continue
+                body.masks[out] = scopes_of(mask) | LOST
             elif jnp.issubdtype(out.aval.dtype, np.integer):
                 body.masks[out] = mask | REBUILT
         if found is None:
@@ -237,8 +246,9 @@ class Reader:
                 continue
             typed = is_key(atom.aval)
             self.escaped.append(held.ravel() if typed else owners_of(held))
-            # Arithmetic on words is seen where a key is made of them again.
-            if typed or "callback" in name or any(True for _ in bodies(eqn.params.values())):
+            # Arithmetic on words, and what is only moved, is seen where a key is made of it again.
+            keeps = name in _KEEPING or not typed
+            if not keeps or "callback" in name or any(True for _ in bodies(eqn.params.values())):
                 self.escapes.add(name)
 
     def join(self, body: Body, eqn: Any, mask: int, choice: int, *cases: Handles) -> Handles:
@@ -252,8 +262,8 @@ class Reader:
         details = self.details(body, eqn, np.stack(cases), mask)
         made = lineage.grow(Origin.ONE_OF_SEVERAL, first, JOIN, index + token, **details)
         several = [self.guard(body, eqn, case, (choice, place)) for place, case in enumerate(cases)]
-        rows = np.stack([case.ravel() for case in several], axis=1).tolist()
-        lineage.alternatives |= dict(zip(made.ravel().tolist(), rows, strict=True))
+        rows = np.stack([case.ravel() for case in several], axis=1)
+        lineage.alternatives |= stand_for(made.ravel(), rows)
         return made
 
     def guard(self, body: Body, eqn: Any, keys: Handles, guard: tuple[int, int]) -> Handles:
@@ -270,13 +280,14 @@ class Reader:
         index = np.arange(np.prod(shape, dtype=np.int64), dtype=np.uint64)
         first = np.broadcast_to(handles.ravel()[:1], index.shape)
         details = self.details(body, eqn, handles, mask)
+        self.escaped.append(handles.ravel())  # any of them may be used by that
         return lineage.grow(Origin.ELEMENT, first, PICK, index + whole, **details).reshape(shape)
 
 
 _KEEPING = frozenset(
-    ("new_ref", "ref", "get", "swap", "scatter", "ppermute", "all_gather", "all_to_all", "sort")
-)
-"""Operations that move words about in ways that aren't followed, and compute none."""
+    ("new_ref", "ref", "get", "swap", "all_to_all", "gather", "scatter", "sort", "pad")
+) | {"dynamic_slice", "dynamic_update_slice"}
+"""Operations that move words about and compute none, where it isn't known how."""
 
 
 def on_keys(
@@ -299,7 +310,7 @@ def scopes_of(mask: int) -> int:
 
 def sources_of(mask: int) -> int:
     """Return what a value was made from, of a mask: `DRAWN`, `FLOAT`, `REBUILT`."""
-    return mask & SOURCES
+    return mask & SOURCES & ~LOST
 
 
 def is_key(aval: Any) -> bool:
@@ -311,6 +322,16 @@ def is_key(aval: Any) -> bool:
 def impl_of(dtype: Any) -> str:
     """Return the name of a key dtype's implementation."""
     return str(kind_of(dtype).impl)
+
+
+def guess_impl(aval: Any) -> str | None:
+    """Return whose words an array may hold: None if no key's, nothing if it isn't known whose."""
+    if aval.dtype != np.uint32 or not aval.shape:
+        return None
+    default, width = str(read_setting("jax_default_prng_impl")), aval.shape[-1]
+    if default in IMPLS and IMPLS[default].words == width:
+        return default
+    return {2: "threefry2x32", 4: ""}.get(width)
 
 
 def owners_of(words: np.ndarray) -> Handles:

@@ -151,6 +151,7 @@ def to_json(whole: Content) -> str:
         "format": FORMAT,
         "subject": whole.subject,
         "ok": not at_least(whole.findings, "error"),
+        "complete": not whole.unseen,
         "findings": [_finding(each) for each in whole.findings],
         "silenced": [_finding(each) for each in whole.silenced],
         "counts": [{**each._asdict(), "place": each.place._asdict()} for each in whole.counts],

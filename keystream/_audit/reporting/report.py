@@ -44,7 +44,8 @@ class Summary(tuple[Count, ...]):
 class Report(Value):
     """What an audit found, and what it looked at; it doesn't change.
 
-    `print(report)` tells it like a compiler does. `report.ok` is true where there is no error.
+    `print(report)` tells it like a compiler does. `report.ok` is true where there is no error,
+    `report.complete` where there is nothing that couldn't be looked at.
     The report of `ks.recording()` is filled when the block ends, and can't be asked before.
 
     Made by `ks.audit` and `ks.recording` alone. Two reports are equal that say the same.
@@ -106,6 +107,11 @@ class Report(Value):
     def keys(self) -> int:
         """How many keys were followed."""
         return self._content_for().keys
+
+    @property
+    def complete(self) -> bool:
+        """Was all of it looked at? If not, `unseen` says what wasn't."""
+        return not self.unseen
 
     @property
     def ok(self) -> bool:

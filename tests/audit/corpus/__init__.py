@@ -20,7 +20,9 @@ from tests.audit.corpus import (
     legacy,
     linen,
     loops,
+    mapped,
     mcmc,
+    moved,
     nnx,
     numpyro,
     optax,
@@ -61,6 +63,8 @@ FILES = (
     run_only,
     shared_draws,
     exact,
+    mapped,
+    moved,
 )
 
 
