@@ -16,7 +16,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
-from weakref import WeakKeyDictionary
+from weakref import ReferenceType, WeakKeyDictionary
 
 import jax
 import numpy as np
@@ -534,6 +534,15 @@ def without_unneeded(closed: Any) -> Any:
         return None
 
 
+def trace_of(value: Any) -> ReferenceType[Any] | None:
+    """Return a reference to the trace that a traced value holds; None where that can't be read."""
+    trace = getattr(value, "_trace", None)
+    try:
+        return None if trace is None else ReferenceType(trace)
+    except TypeError:
+        return None
+
+
 Frame = tuple[str, int, str]
 """File, line and function."""
 
@@ -622,9 +631,9 @@ def runs_all_branches(frame: Frame) -> bool:
     return frame[2] == "_cond_batching_rule"
 
 
-def is_compiled_call(problem: TypeError) -> bool:
+def is_compiled_call(problem: Exception) -> bool:
     """Does JAX say that a compiled function was called with values that aren't known?"""
-    return "a function lowered and compiled" in str(problem)
+    return isinstance(problem, TypeError) and "a function lowered and compiled" in str(problem)
 
 
 def function_file(jaxpr: Any) -> str:

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 import keystream as ks
+from keystream._audit import failures
 from keystream._speed import forms as _forms
 from tests import versions
 
@@ -60,6 +61,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def eight_devices() -> None:
     """Multi-device tests really run on eight devices, or not at all."""
     assert jax.device_count() == 8
+
+
+@pytest.fixture(scope="session", autouse=True)
+def see_failures() -> None:
+    """What fails in the audit is raised, where a user would be told that it wasn't looked at."""
+    failures.CAUGHT = ()
 
 
 @pytest.fixture(scope="module", autouse=True)

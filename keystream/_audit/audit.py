@@ -51,9 +51,10 @@ def audit(fun: Callable[..., Any], /, *args: Any, run: bool = False, **kwargs: A
         at. A run gives the same keys and bits as without the audit.
 
     Raises:
-        ArgumentTypeError: `fun` is not a function, returns a generator or a coroutine, or
-            looks at values while it is traced; an array is of a type that JAX has none for;
-            or `run` is not a bool.
+        ArgumentTypeError: `fun` is not a function, returns a generator or a coroutine, looks
+            at values while it is traced, or keeps what it is given in an object, a list or a
+            cache, which holds traced values from then on; an array is of a type that JAX has
+            none for; or `run` is not a bool.
         ArgumentValueError: An array was donated, or the arguments are no pytree.
         RecordingError: This version of JAX doesn't let a run be recorded.
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from keystream import _compat
+from keystream._audit.failures import Failures
 from keystream._audit.jaxprs import Traced, drop_unneeded, trace
 from keystream._audit.judging import recorded, traced
 from keystream._audit.judging.findings import Verdict, phrase_of
@@ -28,9 +29,10 @@ def audit_traced(
     """Return the report of a call, by its jaxpr."""
     call = trace(fun, args, kwargs)
     whole = program.read(*call)
-    verdict = traced.judge(whole)
+    verdict, failures = traced.judge(whole), whole.reader.failures
     if any(finding.severity == "error" for finding in verdict.findings):
-        verdict = verdict._replace(findings=tuple(_lower_severities(verdict.findings, call)))
+        with failures.kept(lambda: "numbers that are thrown away"):
+            verdict = verdict._replace(findings=tuple(_lower_severities(verdict.findings, call)))
     unseen = [
         f"what {name} does with the keys that it is given" for name in sorted(whole.reader.escapes)
     ]
@@ -41,7 +43,7 @@ def audit_traced(
     if not _compat.tells_loops():
         unseen.append("KS07: this version of JAX doesn't tell what it moves out of a loop")
     uses = verdict.view.without_replays(whole.reader.uses)
-    return _report(subject, whole.reader.lineage, uses, verdict, unseen)
+    return _report(subject, whole.reader.lineage, uses, verdict, unseen, failures)
 
 
 def _lost_keys(reader: Reader, view: View) -> Iterator[str]:
@@ -78,20 +80,31 @@ _THROWN_AWAY = "No result depends on one of the two: its numbers are thrown away
 
 def audit_records(subject: str, recorded_uses: Sequence[Record], unseen: Sequence[str]) -> Report:
     """Return the report of a run, by its records."""
-    lineage, uses = records.read(recorded_uses)
-    verdict = recorded.judge(lineage, uses)
-    return _report(subject, lineage, uses, verdict, unseen)
+    failures = Failures()
+    lineage, uses = records.read(recorded_uses, failures)
+    verdict = recorded.judge(lineage, uses, failures)
+    return _report(subject, lineage, uses, verdict, unseen, failures)
 
 
 def _report(
-    subject: str, lineage: Lineage, uses: list[Use], verdict: Verdict, unseen: Sequence[str]
+    subject: str,
+    lineage: Lineage,
+    uses: list[Use],
+    verdict: Verdict,
+    unseen: Sequence[str],
+    failures: Failures,
 ) -> Report:
+    counts: list[Count] = []
+    trees: tuple[Branch, ...] = ()
+    with failures.kept(lambda: "counts and trees of keys"):
+        counts = [*count_uses(uses, verdict.view)]
+        trees = lineage_trees(lineage, uses, verdict)
     return make_report(
         subject,
         verdict.findings,
-        count_uses(uses, verdict.view),
-        lineage_trees(lineage, uses, verdict),
-        unseen,
+        counts,
+        trees,
+        [*unseen, *failures.told],
         keys=sum(len(step.nodes) for step in lineage.steps if step.repeats is None),
     )
 
@@ -202,6 +215,6 @@ class _Tree:
 
 def _label_of_draw(written: WrittenUse) -> str:
     # What a sampler draws from children of its own has another shape than what it returns.
-    outer = written.handle in written.use.handles.tolist()
+    outer = bool((written.use.handles == written.handle).any())
     shape = f" {tuple(map(int, written.use.shape))}" if outer and written.use.shape else ""
     return f"{written.call.function}{shape}"

@@ -18,6 +18,7 @@ import jax
 import numpy as np
 
 from keystream import _compat
+from keystream._audit import leaks
 from keystream._audit.places import is_jax, is_ours
 from keystream._checks.calls import call_function
 from keystream._checks.tree import check_arrays, check_leaves, flatten_with_path
@@ -37,7 +38,8 @@ def trace(fun: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     """Trace a call: arrays become abstract, everything else stays what it is.
 
     Raises:
-        ArgumentTypeError: The call looks at values that tracing doesn't have.
+        ArgumentTypeError: The call looks at values that tracing doesn't have, or keeps what is
+            traced, which is of no use to whoever comes next.
     """
     pairs, structure = flatten_with_path("args", (args, kwargs))
     leaves = [leaf for _, leaf in pairs]
@@ -46,7 +48,10 @@ def trace(fun: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     named = _parameter_names(fun, len(args))
     names = tuple(_argument_name(pairs[place][0], named) for place in places)
 
+    watch = leaks.Watch([fun, *leaves])
+
     def call(arrays: list[Any]) -> Any:
+        watch.begin()
         filled = list(leaves)
         for place, array in zip(places, arrays, strict=True):
             filled[place] = array
@@ -56,14 +61,22 @@ def trace(fun: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     try:
         with _compat.reading():
             closed = jax.make_jaxpr(call)([leaves[place] for place in places])
-    except TypeError as cause:
-        # The errors of concrete values, and of what was compiled ahead of time.
-        if not (isinstance(cause, jax.errors.JAXTypeError) or _compat.is_compiled_call(cause)):
+    except Exception as cause:
+        # The errors of concrete values, of what was compiled ahead of time, and of flax where a
+        # module outside of the function would change.
+        tracing = isinstance(cause, jax.errors.JAXTypeError) or _compat.is_compiled_call(cause)
+        if not (tracing or type(cause).__name__ == "TraceContextError"):
             raise
         wanted = "traceable, with arrays of which the values aren't known"
         got = Phrase(f"{type(cause).__name__} in {_users_line(cause)}")
         cure = "To audit a run of it instead: ks.audit(fun, *args, run=True)."
         raise error(ArgumentTypeError, "fun", wanted, got, cure) from cause
+    kept = watch.find_holder()
+    if kept:
+        wanted = "a function that keeps nothing of what it is called with"
+        got = Phrase(f"{summary(fun)}, which has kept a traced value in {kept}")
+        cure = "To audit a run of it, made anew: ks.audit(fun, *args, run=True)."
+        raise error(ArgumentTypeError, "fun", wanted, got, cure)
     return Traced(closed, names)
 
 

@@ -122,6 +122,15 @@ def _written_paths(path: Path) -> list[Path]:
     return found[: ends[0]] if ends else found
 
 
+def is_sampler(found: Call) -> bool:
+    """Is it a function of jax.random that draws?"""
+    library, _, name = found.function.rpartition(".")
+    return library == "jax.random" and name not in _DERIVING
+
+
+_DERIVING = frozenset(("split", "fold_in", "key", "clone", "wrap_key_data", "key_data", "PRNGKey"))
+
+
 def innermost_place(frames: list[tuple[str, int, str]]) -> Place:
     """Return the innermost line that is no installed library's, or else the innermost."""
     own = [frame for frame in frames if not is_installed(frame[0])] or frames
@@ -134,9 +143,10 @@ def place(frame: tuple[str, int, str]) -> Place:
     return Place(file, line, function, linecache.getline(file, line).strip())
 
 
-def user_frames(source_info: Any) -> list[tuple[str, int, str]]:
+@functools.lru_cache(maxsize=4096)
+def user_frames(source_info: Any) -> tuple[tuple[str, int, str], ...]:
     """Return the frames outside of JAX and of keystream, the outermost first."""
-    return [frame for frame in _compat.user_frames(source_info) if not is_ours(frame[0])]
+    return tuple(frame for frame in _compat.user_frames(source_info) if not is_ours(frame[0]))
 
 
 def _name_of_call(eqn: Any, frame: tuple[str, int, str]) -> str:

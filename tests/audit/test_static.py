@@ -265,13 +265,13 @@ def test_nothing_is_run() -> None:
     calls = []
 
     def fun(key: jax.Array, x: jax.Array) -> jax.Array:
-        calls.append(x)
+        calls.append(type(x))
         return x + jax.random.normal(key, x.shape)
 
     key = jax.eval_shape(lambda: ks.key(0))
     assert ks.audit(fun, key, jax.ShapeDtypeStruct((3,), jnp.float32)).ok
     assert len(calls) == 1
-    assert isinstance(calls[0], jax.core.Tracer)
+    assert issubclass(calls[0], jax.core.Tracer)
 
 
 def test_other_arguments_stay_what_they_are() -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import PurePath
 from typing import Any, NamedTuple
 
+from keystream._audit.failures import Failures
 from keystream._audit.judging.view import View, WrittenUse
 from keystream._audit.places import is_installed, place
-from keystream._audit.reading.lineage import CHILD, Act, Lineage, Origin, Step, step_index
+from keystream._audit.reading.lineage import CHILD, Act, Lineage, Origin, Step, Use, step_index
 from keystream._audit.rules import RULES
 from keystream._audit.values import SEVERITIES, Finding, Place, Severity
 
@@ -35,8 +37,8 @@ _DONE = {
 class Findings:
     """Collects findings: one of a kind for each set of places."""
 
-    def __init__(self, lineage: Lineage, view: View) -> None:
-        self.lineage, self.view = lineage, view
+    def __init__(self, lineage: Lineage, view: View, failures: Failures) -> None:
+        self.lineage, self.view, self.failures = lineage, view, failures
         self.found: dict[Any, Finding] = {}
         self.keys: dict[Any, tuple[int, ...]] = {}
         """The keys that a finding is about."""
@@ -89,6 +91,10 @@ class Findings:
                 _library_reason(written_uses),
             )
         self.keys[key] = (*self.keys.get(key, ()), *way[-1:])
+
+    def looking_at(self, use: Use) -> AbstractContextManager[None]:
+        """Tell what fails while a use is looked at in a `with` block."""
+        return self.failures.kept(lambda: f"a {use.act.value} in {self.view.call(use.where).place}")
 
     def note(self, rule: str, way: tuple[int, ...], message: str, made: Step | None = None) -> None:
         """Add a note about a key that nobody uses."""

@@ -56,20 +56,24 @@ class Pairs:
     def judge_all(self) -> None:
         """Compare all that is done with each key."""
         for shared in self.group_by_key():
-            done: dict[Act, list[KeyUse]] = collections.defaultdict(list)
-            for seen in shared:
-                done[seen.use.act].append(seen)
-            draws = self.view.drop_repeats(done[Act.DRAW], self._add_repeat)[:MANY]
-            for place, first in enumerate(draws):
-                others = [*draws[place + 1 :]]
-                for act in (Act.SPLIT, Act.FOLD, Act.NAME):
-                    others += done[act][:MANY]
-                for second in others:
-                    self.compare(first, second)
-            splits = [seen for seen in done[Act.SPLIT] if seen.use.where in self.counted]
-            folds = [seen for seen in done[Act.FOLD] if seen.use.where in self.unknown]
-            for pair in itertools.product(splits[:MANY], folds[:MANY]):
-                self._add_possible_child(*pair)
+            with self.findings.looking_at(shared[0].use):
+                self._judge(shared)
+
+    def _judge(self, shared: list[KeyUse]) -> None:
+        done: dict[Act, list[KeyUse]] = collections.defaultdict(list)
+        for seen in shared:
+            done[seen.use.act].append(seen)
+        draws = self.view.drop_repeats(done[Act.DRAW], self._add_repeat)[:MANY]
+        for place, first in enumerate(draws):
+            others = [*draws[place + 1 :]]
+            for act in (Act.SPLIT, Act.FOLD, Act.NAME):
+                others += done[act][:MANY]
+            for second in others:
+                self.compare(first, second)
+        splits = [seen for seen in done[Act.SPLIT] if seen.use.where in self.counted]
+        folds = [seen for seen in done[Act.FOLD] if seen.use.where in self.unknown]
+        for pair in itertools.product(splits[:MANY], folds[:MANY]):
+            self._add_possible_child(*pair)
 
     def group_by_key(self) -> Iterator[list[KeyUse]]:
         """Yield what is done with each key with which several things are done."""
@@ -80,12 +84,12 @@ class Pairs:
         codes = np.asarray([2 * place + maybe for place, _, maybe in entries], np.int32)
         owners = np.repeat(codes, [len(each) for _, each, _ in entries])
         nodes = self.lineage.nodes(handles)
-        order = np.argsort(nodes, kind="stable")
+        order = _repeated(nodes)
+        order = order[np.argsort(nodes[order], kind="stable")]
         borders = np.flatnonzero(np.diff(nodes[order])) + 1
-        for group in (
-            np.split(order, borders) if len(order) < 1 << 16 else _large_groups(order, borders)
-        ):
-            if len(group) > 1 and (owners[group] // 2 != owners[group[0]] // 2).any():
+        # In the order of the program, which the numbers of nodes don't tell.
+        for group in sorted(_shared(order, borders), key=lambda group: int(group[0])):
+            if (owners[group] // 2 != owners[group[0]] // 2).any():
                 # One use of a key a hundred times is one: of lanes, of all steps of a loop.
                 _, once = np.unique(owners[group], return_index=True)
                 yield [
@@ -275,7 +279,17 @@ class Pairs:
         return min(int(step.numbers.min(initial=2**63)) for step in steps)
 
 
-def _large_groups(order: np.ndarray, borders: np.ndarray) -> Iterator[np.ndarray]:
+def _repeated(nodes: np.ndarray) -> np.ndarray:
+    """Return the places of numbers that come more than once; of a million few do."""
+    ordered = np.sort(nodes)
+    again = ordered[1:][ordered[1:] == ordered[:-1]]
+    if not len(again):
+        return np.empty(0, np.int64)
+    found = np.minimum(np.searchsorted(again, nodes), len(again) - 1)
+    return np.flatnonzero(again[found] == nodes)
+
+
+def _shared(order: np.ndarray, borders: np.ndarray) -> Iterator[np.ndarray]:
     starts = np.r_[0, borders]
     ends = np.r_[borders, len(order)]
     for place in np.flatnonzero(ends - starts > 1):

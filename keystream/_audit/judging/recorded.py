@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from keystream import _compat
+from keystream._audit.failures import Failures
 from keystream._audit.judging import single
 from keystream._audit.judging.findings import Findings, Verdict
 from keystream._audit.judging.pairs import Pairs
@@ -155,18 +156,21 @@ def _are_branches(common: int, one: tuple[Frame, ...], other: tuple[Frame, ...])
     return not same or first.function.endswith("<lambda>")
 
 
-def judge(lineage: Lineage, uses: list[Use]) -> Verdict:
+def judge(lineage: Lineage, uses: list[Use], failures: Failures) -> Verdict:
     """Hold what was really done with keys against the rules."""
     view = RunView(lineage)
-    findings = Findings(lineage, view)
+    findings = Findings(lineage, view, failures)
     used = lineage.mark_used(use.handles for use in uses)
-    Pairs(lineage, uses, view, findings, used).judge_all()
+    with failures.kept(lambda: "two uses of one key"):
+        Pairs(lineage, uses, view, findings, used).judge_all()
     for use in uses:
-        if use.act is Act.DRAW and _is_moved_out(use.where):
-            single.judge_moved_out(lineage, view, findings, use, _is_moved_out)
-        single.judge_implementation(lineage, view, findings, use)
-        single.judge_repeated_lanes(lineage, view, findings, use)
-    _find_shared_shards(lineage, view, findings, uses)
+        with findings.looking_at(use):
+            if use.act is Act.DRAW and _is_moved_out(use.where):
+                single.judge_moved_out(lineage, view, findings, use, _is_moved_out)
+            single.judge_implementation(lineage, view, findings, use)
+            single.judge_repeated_lanes(lineage, view, findings, use)
+    with failures.kept(lambda: "keys that shards share"):
+        _find_shared_shards(lineage, view, findings, uses)
     return findings.verdict()
 
 

@@ -54,13 +54,17 @@ class SingleUses:
     def judge_all(self) -> None:
         """Look at every use."""
         for use in self.reader.uses:
-            if use.act is Act.DRAW:
-                self._judge_steps(use)
-                self._judge_shards(use)
-                self._judge_lanes(use)
-            if use.act is Act.BUILD:
-                self._judge_built(use)
-            judge_implementation(self.lineage, self.view, self.findings, use)
+            with self.findings.looking_at(use):
+                self._judge(use)
+
+    def _judge(self, use: Use) -> None:
+        if use.act is Act.DRAW:
+            self._judge_steps(use)
+            self._judge_shards(use)
+            self._judge_lanes(use)
+        if use.act is Act.BUILD:
+            self._judge_built(use)
+        judge_implementation(self.lineage, self.view, self.findings, use)
 
     def _as_written(self, use: Use) -> WrittenUse:
         return self.view.as_written(KeyUse(use, int(use.handles[0])))
@@ -194,7 +198,8 @@ def _is_fold(step: Step) -> bool:
 
 def judge_repeated_lanes(lineage: Lineage, view: View, findings: Findings, use: Use) -> None:
     """Find key arrays that hold some key more than once."""
-    different = len(np.unique(lineage.nodes(use.handles)))
+    # NumPy sorts numbers much faster than it finds which ones are unique.
+    different = 1 + np.count_nonzero(np.diff(np.sort(lineage.nodes(use.handles))))
     # One key for all of them is a broadcast, which `vmap` makes of a key that lanes share.
     if use.act is Act.DRAW and 1 < different < len(use.handles):
         written = view.as_written(KeyUse(use, int(use.handles[0])))

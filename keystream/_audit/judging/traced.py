@@ -21,6 +21,7 @@ from keystream._audit.reading.lineage import (
     Origin,
     Step,
     make_handle,
+    place_in_step,
 )
 from keystream._audit.reading.program import Program
 
@@ -29,14 +30,18 @@ def judge(whole: Program) -> Verdict:
     """Hold what is done with keys against the rules."""
     reader, lineage = whole.reader, whole.reader.lineage
     view = View(lineage)
-    findings = Findings(lineage, view)
+    failures = reader.failures
+    findings = Findings(lineage, view, failures)
     ends = [each for use in reader.uses for each in use.handles_everywhere()]
     used = lineage.mark_used([*ends, *reader.escaped, whole.returned, whole.shown])
     uses = [use for use in reader.uses if use.act is not Act.BUILD]
-    Pairs(lineage, uses, view, findings, used).judge_all()
+    with failures.kept(lambda: "two uses of one key"):
+        Pairs(lineage, uses, view, findings, used).judge_all()
     SingleUses(reader, view, findings, used).judge_all()
-    _find_returned(whole, view, findings)
-    _find_unused(lineage, view, findings, used)
+    with failures.kept(lambda: "keys that are returned"):
+        _find_returned(whole, view, findings)
+    with failures.kept(lambda: "keys that nobody uses"):
+        _find_unused(lineage, view, findings, used)
     return findings.verdict()
 
 
@@ -47,25 +52,34 @@ def _find_returned(whole: Program, view: View, findings: Findings) -> None:
     nodes = set(lineage.nodes(np.asarray(handed, np.int64)).tolist())
     if not nodes:
         return
+    others: set[int] = set()
     for use in whole.reader.uses:
         if use.act is not Act.DRAW:
             continue
         for handles in use.handles_everywhere():
             written = view.as_written(KeyUse(use, int(handles[0])))
-            at = _place_of_returned(lineage, written, nodes)
+            at = _place_of_returned(lineage, written, nodes, others)
             if at is not None:
                 _add_returned(lineage, view, findings, written, at)
                 break
 
 
-def _place_of_returned(lineage: Lineage, written: WrittenUse, nodes: set[Any]) -> int | None:
-    """Return where on the way a returned key stands, from which on all steps are constant."""
-    for place in range(len(written.way) - 1, -1, -1):
-        handle = written.way[place]
-        if int(lineage.nodes(np.asarray([handle]))[0]) in nodes:
-            return place
-        if lineage.step(handle).kind not in (CHILD, SPLIT, SAME):
-            return None
+def _place_of_returned(
+    lineage: Lineage, written: WrittenUse, nodes: set[Any], others: set[int]
+) -> int | None:
+    """Return where on the way a returned key stands, from which on all steps are constant.
+
+    `others` remembers the keys above which there is none.
+    """
+    at: int | None = written.handle
+    passed: list[int] = []
+    while at is not None and at not in others:
+        step = lineage.step(at)
+        if step.kind != SAME and int(step.nodes[place_in_step(at)]) in nodes:
+            return written.way.index(at)
+        passed.append(at)
+        at = lineage.parent(at) if step.kind in (CHILD, SPLIT, SAME) else None
+    others.update(passed)
     return None
 
 

@@ -10,14 +10,19 @@ import functools
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
-from keystream._audit.places import Call, Path, call, checkpoint_around, name_stack_of, user_frames
+from keystream._audit.places import (
+    Call,
+    Path,
+    call,
+    checkpoint_around,
+    is_sampler,
+    name_stack_of,
+    user_frames,
+)
 from keystream._audit.reading.lineage import SAME, Act, Lineage, Origin, Step, Use
 
 MANY = 8
 """Uses of one key that are compared with each other: of a hundred one needs no 4,950 pairs."""
-
-DERIVING = frozenset(("split", "fold_in", "key", "clone", "wrap_key_data", "key_data", "PRNGKey"))
-"""Functions of jax.random that make keys and draw nothing."""
 
 
 class KeyUse(NamedTuple):
@@ -39,12 +44,17 @@ class WrittenUse(NamedTuple):
     use: Use
     handle: int
     """The key that was used."""
-    way: tuple[int, ...]
-    """From the root to that key."""
+    lineage: Lineage
     act: Act
     """A draw, whatever a sampler does; else as in `Use`."""
     call: Call
     maybe: bool
+
+    @property
+    def way(self) -> tuple[int, ...]:
+        """Return the keys from the root to that key."""
+        step = self.lineage.step
+        return tuple(each for each in self.lineage.way(self.handle) if step(each).kind != SAME)
 
 
 class View:
@@ -53,13 +63,13 @@ class View:
     def __init__(self, lineage: Lineage) -> None:
         self.lineage = lineage
         self.call: Callable[[Any], Call] = functools.cache(call)
+        self._samplers: dict[int, int | None] = {}
+        """By key: the first on the way to it that a sampler made for itself."""
 
     def allows_both(self, one: KeyUse, other: KeyUse) -> bool:
         """May two uses of one key both stand: in different branches, or inside one call?"""
-        written = dict(self._choices(one))
-        exclusive = any(
-            written.get(token, branch) != branch for token, branch in self._choices(other)
-        )
+        branches = {*self._choices(one), *self._choices(other)}
+        exclusive = len({token for token, _ in branches}) < len(branches)
         first, second = one.use.where, other.use.where
         return exclusive or is_one_call(first, second) or self.is_replay(first, second)
 
@@ -110,34 +120,49 @@ class View:
     def as_written(self, seen: KeyUse) -> WrittenUse:
         """Return a use as the user wrote it."""
         use, handle, maybe = seen
-        way = [each for each in self.lineage.way(handle) if self.lineage.step(each).kind != SAME]
-        for place, each in enumerate(way[1:], 1):
-            step = self.lineage.step(each)
-            if self._inside_sampler(step):
-                found = self.call(step.where)
-                return WrittenUse(use, way[place - 1], tuple(way[:place]), Act.DRAW, found, maybe)
+        inner = self._first_of_sampler(handle)
+        if inner is not None:
+            above, found = self.lineage.parent(inner), self.call(self.lineage.step(inner).where)
+            assert above is not None, "a sampler is given a key"
+            return WrittenUse(use, self._made(above), self.lineage, Act.DRAW, found, maybe)
         found = self.call(use.where)
-        drawn = use.act is Act.DRAW or _is_sampler(found)
-        return WrittenUse(use, way[-1], tuple(way), Act.DRAW if drawn else use.act, found, maybe)
+        act = Act.DRAW if use.act is Act.DRAW or is_sampler(found) else use.act
+        return WrittenUse(use, self._made(handle), self.lineage, act, found, maybe)
+
+    def _made(self, handle: int) -> int:
+        """Return a key as it was made, rather than as the same one."""
+        while self.lineage.step(handle).kind == SAME:
+            above = self.lineage.parent(handle)
+            assert above is not None, "the same as another one"
+            handle = above
+        return handle
+
+    def _first_of_sampler(self, handle: int) -> int | None:
+        way: list[int] = []
+        at: int | None = handle
+        while at is not None and at not in self._samplers:
+            way.append(at)
+            at = self.lineage.parent(at)
+        found = None if at is None else self._samplers[at]
+        for each in reversed(way):
+            if found is None and self._inside_sampler(self.lineage.step(each)):
+                found = each
+            self._samplers[each] = found
+        return found
 
     def _inside_sampler(self, step: Step) -> bool:
         if step.where is None or step.origin not in (Origin.SPLIT, Origin.FOLD_IN):
             return False
-        return _is_sampler(self.call(step.where))
+        return is_sampler(self.call(step.where))
 
     def is_users_own(self, step: Step) -> bool:
         """Does the user's own code make these keys, rather than a sampler for itself?"""
-        return step.where is not None and not _is_sampler(self.call(step.where))
+        return step.where is not None and not is_sampler(self.call(step.where))
 
 
 def is_backward(path: Path) -> bool:
     """Does an equation stand in the backward pass of a gradient?"""
     return ("Transform", "transpose") in name_stack_of(path)
-
-
-def _is_sampler(found: Call) -> bool:
-    library, _, name = found.function.rpartition(".")
-    return library == "jax.random" and name not in DERIVING
 
 
 def is_one_call(one: Path, other: Path) -> bool:

@@ -47,7 +47,9 @@ class Binding:
     def __init__(self, jaxpr: Any, outer: Binding | None = None, consts: Any = ()) -> None:
         self.jaxpr = jaxpr
         self.outer = outer
-        self.links: dict[Any, tuple[Binding, Any] | int] = {}
+        self.links: dict[Any, tuple[Binding, Any] | int | Callable[[], int]] = {}
+        """Where its arguments come from: another body's variables, or a number, or how to get
+        one that stands for the value in every step of a loop."""
         self.consts = dict(zip(jaxpr.constvars, consts, strict=False))
         self._made: dict[Any, tuple[Any, int]] | None = None
         self._values: dict[Any, int] = {}
@@ -84,6 +86,8 @@ class Binding:
         link = self.links.get(var)
         if isinstance(link, int):
             return link
+        if callable(link):
+            return link()
         if link is not None:
             return link[0].number(link[1], depth)
         known = self.consts.get(var)
@@ -99,12 +103,25 @@ class Binding:
         inputs = tuple(self.number(atom, depth + 1) for atom in eqn.invars)
         return hash((eqn.primitive.name, place, _params(eqn.params), inputs))
 
+    def element(self, rows: Any) -> int:
+        """Return the number of a row in each step of a loop: loops over equal rows share it."""
+        return hash(("element", self.number(rows)))
+
+    def carried(self, first: Any, var: Any, after: Any, body: Any) -> int:
+        """Return the number of a carry in each step; counters from one number on share it."""
+        for eqn in body.eqns:
+            if after in eqn.outvars and eqn.primitive.name == "add" and var in eqn.invars[:1]:
+                step = eqn.invars[1]
+                if is_literal(step):
+                    return hash(("counter", self.number(first), self.number(step)))
+        return new_token()
+
     def constant(self, atom: Any, depth: int = 0) -> np.ndarray | None:
         """Return a value as an array if the program alone says what it is."""
         if is_literal(atom):
             return np.asarray(atom.val)
         link = self.links.get(atom)
-        if isinstance(link, int):
+        if isinstance(link, int) or callable(link):
             return None
         if link is not None:
             return link[0].constant(link[1], depth)

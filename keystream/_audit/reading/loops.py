@@ -7,6 +7,7 @@ different steps, or inside and outside of the loop, are compared like any others
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -14,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from keystream import _compat
+from keystream._audit.places import call, is_sampler
 from keystream._audit.reading import equal_values
 from keystream._audit.reading.calls import enter, finish
 from keystream._audit.reading.lineage import (
@@ -121,7 +123,9 @@ class Loop:
         before = self.reader.settled.get(where, Carries())
         fixed, loose = found | before.fixed, set[int]()
         for p in set(carries) - found:
-            links[p] = equal_values.new_token()
+            variables = inner.invars[p], inner.outvars[p - carries.start]
+            first = links[p]  # of the carry, where it comes in
+            links[p] = functools.partial(first[0].carried, first[1], *variables, inner)
             values[p] = (values[p][0] | self.scope.bit | before.bits.get(p, 0), values[p][1])
         while True:
             since = self.reader.mark()
@@ -157,11 +161,17 @@ class Loop:
 
     def _stand_for(self, symbol: Any, first: Any, last: Any) -> None:
         # In the first step a carried key is the one that came in, in each later step the
-        # one that the step before handed on.
+        # one that the step before handed on; in the second both are known. A sampler may have
+        # loops of two algorithms, which meet only there.
         if symbol is None or first is None or last is None or symbol.shape != last.shape:
             return
-        pairs = np.stack([first.ravel(), last.ravel()], axis=1)
-        self.meant |= stand_for(symbol.ravel(), pairs)
+        symbols, lineage = symbol.ravel(), self.reader.lineage
+        whose, keys = [symbols, symbols], [first.ravel(), last.ravel()]
+        if not is_sampler(call(self.scope.where)):
+            [(which, second)] = lineage.follow(keys[1:], stand_for(symbols, first))
+            whose.append(symbols[which])
+            keys.append(second)
+        self.meant |= stand_for(np.concatenate(whose), np.concatenate(keys))
 
     def after_loop(self, value: Value, typed: bool) -> Value:
         """Return what a carry is when the loop has ended."""
@@ -217,7 +227,7 @@ def _scan(reader: Reader, body: Body, eqn: Any) -> None:
         return
     links: list[Any] = [(body.binding, atom) for atom in eqn.invars]
     for place in range(first + carries, len(values)):
-        links[place] = equal_values.new_token()
+        links[place] = functools.partial(body.binding.element, eqn.invars[place])
         values[place] = loop.element(values[place], is_key(eqn.invars[place].aval))
     _, outs = loop.settle(closed, values, links, range(first, first + carries))
     typed = [is_key(var.aval) for var in eqn.outvars]

@@ -35,7 +35,8 @@ def read(closed: Any, names: tuple[str, ...]) -> Program:
     for name, var in zip(names, inner.jaxpr.invars, strict=True):
         binding.links[var] = new_token()
         _put_argument(reader, body, var, name)
-    calls.put_constants(reader, body, inner)
+    with reader.failures.kept(lambda: "the constants of the program"):
+        calls.put_constants(reader, body, inner)
     reader.read(body)
     return Program(reader, *_returned_keys(body))
 

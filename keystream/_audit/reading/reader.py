@@ -18,8 +18,9 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
+from keystream._audit import failures
 from keystream._audit.jaxprs import bodies
-from keystream._audit.places import Path
+from keystream._audit.places import Path, call, describe
 from keystream._audit.reading import equal_values
 from keystream._audit.reading.equal_values import Binding
 from keystream._audit.reading.lineage import (
@@ -70,6 +71,8 @@ class Body:
         self.where = where
         self.scopes = scopes
         self.choices = choices
+        self.reached = len({choice.token for choice in choices}) == len(set(choices))
+        """Is there a way here, or do choices exclude each other?"""
         self.masks: dict[Any, int] = {}
         """What values were made from, and the scopes over which they differ."""
         self.held: dict[Any, np.ndarray] = {}
@@ -127,6 +130,8 @@ class Reader:
         """By loop: what was found of its carries when it was last read."""
         self.mapped: dict[Path, Any] = {}
         """By mapped body: the `meshes.Shards` that it was last read with."""
+        self.failures = failures.Failures()
+        """What couldn't be read because of a mistake of ours."""
         self.unadvanced: dict[Path, set[int]] = collections.defaultdict(set)
         """By loop: keys that it carries without ever making another one of them."""
 
@@ -149,7 +154,10 @@ class Reader:
         for eqn in eqns:
             special = rules.get(eqn.primitive.name)
             if special is not None:
-                special(self, body, eqn)
+                try:
+                    special(self, body, eqn)
+                except failures.CAUGHT as problem:
+                    self.fail(body, eqn, problem)
                 continue
             mask, moved = 0, False
             for atom in eqn.invars:
@@ -160,7 +168,22 @@ class Reader:
                 for out in eqn.outvars:
                     masks[out] = mask
             if moved:
-                self.move(body, eqn, mask)
+                try:
+                    self.move(body, eqn, mask)
+                except failures.CAUGHT as problem:
+                    self.fail(body, eqn, problem)
+
+    def fail(self, body: Body, eqn: Any, problem: BaseException) -> None:
+        """Go on after an equation that couldn't be read: its keys are out of sight."""
+        self.failures.add(lambda: f"{describe(eqn)} in {call(body.path(eqn)).place}", problem)
+        self.escape(body, eqn)
+        mask = body.mask(eqn.invars)
+        for scope in body.scopes:
+            mask |= scope.bit
+        for out in eqn.outvars:
+            body.masks[out] = mask
+            if is_key(out.aval) and out not in body.held:
+                self.add_unknown(body, eqn, out)
 
     def values(self, body: Body, atoms: Sequence[Any]) -> list[Value]:
         """Return what is known of operands."""
@@ -184,7 +207,7 @@ class Reader:
         sources: int = 0,
     ) -> None:
         """Remember that something was done with keys."""
-        if not handles.size:
+        if not body.reached or not handles.size:
             return
         where = body.path(eqn)
         scopes, choices = body.scopes, body.choices

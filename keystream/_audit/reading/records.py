@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import collections
+import heapq
 import math
-from collections.abc import Iterable
+import zlib
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from keystream._audit.failures import Failures
 from keystream._audit.reading import equal_values
 from keystream._audit.reading.draws import split_is_fold
 from keystream._audit.reading.lineage import CHILD, FRESH, ROOT, Act, Handles, Lineage, Origin, Use
@@ -30,16 +33,78 @@ class Moment(NamedTuple):
     """The place among the records."""
 
 
-def read(records: Iterable[Record]) -> tuple[Lineage, list[Use]]:
+def read(records: Iterable[Record], failures: Failures) -> tuple[Lineage, list[Use]]:
     """Return the lineage of recorded keys, and what was done with them.
 
     What a manifest draws, always from the same key, is left out.
     """
     reader = _Reader()
+    groups: dict[int, list[_Prepared]] = {}
     for at, record in enumerate(records):
         if not any(frame.file == canaries.__file__ for frame in record.path):
-            reader.add(record, Moment(record.path, record.program, record.shard, at))
+            with failures.kept(lambda: "a use of a key"):
+                # What wasn't compiled has no number, and is a program of its own.
+                prepared = _prepare(record)
+                groups.setdefault(record.program or -at, []).append(prepared)
+    ordered = [each for group in groups.values() for each in _in_order(group)]
+    for at, prepared in enumerate(ordered):
+        record = prepared.record
+        with failures.kept(lambda: "a use of a key"):
+            reader.add(prepared, Moment(record.path, record.program, record.shard, at))
     return reader.lineage, reader.uses
+
+
+class _Prepared(NamedTuple):
+    """A record, and the keys that it makes."""
+
+    record: Record
+    numbers: np.ndarray
+    """Which child of its parent each one is."""
+    words: np.ndarray
+    """Of the keys that are made, a row for each."""
+
+
+def _prepare(record: Record) -> _Prepared:
+    if record.kind == "seed":
+        return _Prepared(record, np.zeros(len(record.words), np.uint64), record.words)
+    if record.kind in ("bits", "gamma", "clone"):
+        return _Prepared(record, np.zeros(0, np.uint64), record.words[:0])
+    numbers = _numbers(record)
+    return _Prepared(record, numbers, _children(record, numbers))
+
+
+def _in_order(group: list[_Prepared]) -> Iterator[_Prepared]:
+    """Yield the records of one program, each after those that have made its keys.
+
+    XLA runs what doesn't depend on each other in any order, and its callbacks too. Otherwise
+    they are put in the order of their lines, and of the words of their keys.
+    """
+    if len(group) == 1:
+        yield from group
+        return
+    group = sorted(group, key=lambda each: (each.record.path, each.record.words.tobytes()))
+    nodes = [_nodes(each.words, each.record.impl) for each in group]
+    makers = np.repeat(np.arange(len(group)), [len(each) for each in nodes])
+    made = np.concatenate(nodes)
+    order = np.argsort(made, kind="stable")
+    made, makers = made[order], makers[order]
+    waiting: list[int] = []
+    after: list[list[int]] = [[] for _ in group]
+    for place, each in enumerate(group):
+        own = _nodes(each.record.words, each.record.impl)
+        first, last = (np.searchsorted(made, own, side) for side in ("left", "right"))
+        needs = {int(makers[i]) for i in first[first < last]} if each.record.kind != "seed" else ()
+        waiting.append(len(needs))
+        for maker in needs:
+            after[maker].append(place)
+    ready = [place for place, count in enumerate(waiting) if not count]
+    while ready:
+        place = heapq.heappop(ready)
+        yield group[place]
+        for later in after[place]:
+            waiting[later] -= 1
+            if not waiting[later]:
+                heapq.heappush(ready, later)
 
 
 class _Reader:
@@ -52,7 +117,8 @@ class _Reader:
         self.clones: dict[int, int] = {}
         """By handle: what tells a clone, and what is made of it, from a key of the same words."""
 
-    def add(self, record: Record, where: Moment) -> None:
+    def add(self, prepared: _Prepared, where: Moment) -> None:
+        record, numbers, words = prepared
         if record.kind == "seed":
             self._root(Origin.SEED, f"key({_seed(record)})", record, where)
             return
@@ -64,18 +130,15 @@ class _Reader:
             width = record.bit_width or 32
             self._use(Act.DRAW, parents, where, record.shape, width)
             return
-        numbers = _numbers(record)
         named = record.kind == "block" and bool((numbers >> np.uint64(62) == 2).all())
         act = Act.SPLIT if record.kind == "split" else Act.NAME if named else Act.FOLD
         self._use(act, parents, where, record.shape, 0)
         if record.kind == "split":
-            parents, words = np.repeat(parents, numbers.size), _children(record, numbers)
+            parents = np.repeat(parents, numbers.size)
             numbers = np.tile(numbers, record.words.shape[0])
         else:
             parents = np.broadcast_to(parents, numbers.shape)
-            words = _children(record, numbers)
-        origin = _ORIGINS[act]
-        self._step(origin, "", words, parents, numbers, record.impl, where)
+        self._step(_ORIGINS[act], "", words, parents, numbers, record.impl, where)
 
     def _use(
         self, act: Act, keys: Handles, where: Moment, shape: tuple[int, ...], width: int
@@ -146,7 +209,7 @@ _ORIGINS = {Act.SPLIT: Origin.SPLIT, Act.FOLD: Origin.FOLD_IN, Act.NAME: Origin.
 
 def _nodes(words: np.ndarray, impl: str) -> np.ndarray:
     """Return a number for each key: the same for the same words of one implementation."""
-    found = np.full(len(words), np.uint64(hash(impl) & (2**64 - 1)))
+    found = np.full(len(words), np.uint64(zlib.crc32(impl.encode())))
     for column in words.T.astype(np.uint64):
         found = (found ^ column) * np.uint64(0x9E3779B97F4A7C15)
         found ^= found >> np.uint64(29)
