@@ -7,7 +7,7 @@ import heapq
 import math
 import zlib
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -77,12 +77,13 @@ def _in_order(group: list[_Prepared]) -> Iterator[_Prepared]:
     """Yield the records of one program, each after those that have made its keys.
 
     XLA runs what doesn't depend on each other in any order, and its callbacks too. Otherwise
-    they are put in the order of their lines, and of the words of their keys.
+    they are put in the order of their lines, and of the words of their keys; clones before the
+    uses of their words, one of which is the clone's.
     """
     if len(group) == 1:
         yield from group
         return
-    group = sorted(group, key=lambda each: (each.record.path, each.record.words.tobytes()))
+    group = sorted(group, key=_place_in_program)
     nodes = [_nodes(each.words, each.record.impl) for each in group]
     makers = np.repeat(np.arange(len(group)), [len(each) for each in nodes])
     made = np.concatenate(nodes)
@@ -105,6 +106,11 @@ def _in_order(group: list[_Prepared]) -> Iterator[_Prepared]:
             waiting[later] -= 1
             if not waiting[later]:
                 heapq.heappush(ready, later)
+
+
+def _place_in_program(prepared: _Prepared) -> tuple[Any, ...]:
+    record = prepared.record
+    return record.kind != "clone", record.path, record.words.tobytes()
 
 
 class _Reader:
