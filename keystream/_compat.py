@@ -659,6 +659,9 @@ def name_stack(source_info: Any) -> list[tuple[str, str]]:
 
 LANES = ("Transform", "vmap")
 TANGENTS = ("Transform", "jvp")
+BACKWARD = ("Transform", "transpose")
+RECOMPUTED = ("Scope", "rematted_computation")
+"""What a checkpoint computes in a backward pass before it goes backward."""
 
 
 @functools.cache

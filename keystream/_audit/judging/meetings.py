@@ -16,8 +16,7 @@ from typing import Any, NamedTuple
 
 from keystream import _compat
 from keystream._audit.jaxprs import bodies
-from keystream._audit.judging.view import is_backward
-from keystream._audit.places import Path, written_path
+from keystream._audit.places import Path, name_stack_of, written_path
 from keystream._audit.reading.meshes import axes_of
 from keystream._audit.reading.reader import Reader, is_key
 
@@ -57,21 +56,21 @@ class Meetings:
         """Do the numbers meet, one for one, what differs?"""
         self.owned = False
         """Do they meet, one for one, what doesn't?"""
-        self._differs_backward = self._replayed = False
+        self._differs_backward = False
 
     def follow(self, draw: Path, until: Path | None = None) -> list[State | None]:
         """Return what is known of the results of the body of `until`, or of the whole program."""
         path = written_path(draw)
-        self._replayed = is_backward(path)
+        begin = path.eqn
         begun = dict.fromkeys(path.eqn.outvars, State())
         while True:
             at, constants = (path.outer, path.jaxpr), set(path.jaxpr.constvars)
-            found = self._spread(at, begun, constants, path.eqn)
+            found = self._spread(at, begun, constants, begin)
             if path.outer is None or path.outer == until:
                 # A backward pass meets again what the forward pass met, unless that is left out.
                 self.differs |= self._differs_backward and not self.owned
                 return found
-            path = path.outer
+            path, begin = path.outer, None
             if path.eqn.primitive.name in ("scan", "while", "cond"):
                 found = [each and each._replace(kind=max(each.kind, Kind.SCALED)) for each in found]
             pairs = zip(path.eqn.outvars, found, strict=True)
@@ -203,8 +202,8 @@ class Meetings:
         return State(kind, state.shared or not own)
 
     def _note(self, path: Path, *, differs: bool) -> None:
-        # In what a checkpoint replays the equations themselves say whether they go backward.
-        if is_backward(path._replace(outer=None) if self._replayed else path):
+        stack = name_stack_of(path)
+        if _compat.BACKWARD in stack and _compat.RECOMPUTED not in stack:
             self._differs_backward |= differs
         elif differs:
             self.differs = True

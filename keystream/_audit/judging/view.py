@@ -10,6 +10,7 @@ import functools
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
+from keystream import _compat
 from keystream._audit.places import (
     Call,
     Path,
@@ -162,7 +163,7 @@ class View:
 
 def is_backward(path: Path) -> bool:
     """Does an equation stand in the backward pass of a gradient?"""
-    return ("Transform", "transpose") in name_stack_of(path)
+    return _compat.BACKWARD in name_stack_of(path)
 
 
 def is_one_call(one: Path, other: Path) -> bool:
