@@ -107,6 +107,7 @@ def _words(key: jax.Array, *shape: int) -> jax.Array:
         (lambda key: jax.vmap(lambda key: _wrapped(_words(key, 4)))(random.split(key, 3)),
          {("KS14", "note"), ("KS16", "warning")}),
         (lambda key: _wrapped(_words(key, 4) + 1), {("KS14", "error")}),
+        (lambda key: random.normal(random.wrap_key_data(_words(key, 2))), {("KS14", "error")}),
         (lambda key: _wrapped(jnp.tile(_words(key, 2), 2)), {("KS14", "error")}),
         (lambda key: _wrapped(jnp.broadcast_to(_words(key), (4,))), {("KS14", "error")}),
         (lambda key: random.normal(random.key(_words(key))), {("KS14", "error")}),

@@ -186,7 +186,8 @@ class Meetings:
     ) -> State | None:
         state = _most(known)
         if len(known) == 1 and not others:
-            return state
+            grown = math.prod(out.aval.shape) > max(math.prod(var.aval.shape) for var in known)
+            return state._replace(shared=state.shared or grown)
         beside = path.eqn.primitive.name in _BESIDE
         own = any(not known[var].shared and (beside or self._covers(var, out)) for var in known)
         if differing:

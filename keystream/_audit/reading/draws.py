@@ -182,6 +182,7 @@ def _wrap(reader: Reader, body: Body, eqn: Any) -> None:
     if sources_of(mask) or held is not None:
         drawn = body.binding.origin(words)
         whole = drawn is not None and drawn.primitive.name == "random_bits"
+        whole = whole and impl_of(drawn.invars[0].aval.dtype) != impl
         sources = sources_of(mask) | (WORDS_DRAWN if whole else 0)
         reader.use(Act.BUILD, body, eqn, made, sources=sources)
     reader.put(body, out, scopes_of(mask), made)

@@ -103,7 +103,7 @@ DRAWN, FLOAT, REBUILT, LOST = 1, 2, 4, 8
 that were moved about in a way that isn't followed."""
 SOURCES = DRAWN | FLOAT | REBUILT | LOST
 WORDS_DRAWN = 16
-"""Of the words that a key is built from: they are drawn bits, and nothing was computed of them."""
+"""Of the words that a key is built from: bits drawn with a key of another implementation."""
 
 
 class Scope(NamedTuple):

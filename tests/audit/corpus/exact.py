@@ -146,8 +146,8 @@ def keys_of_another_implementation(key):
 @right()
 def two_keys_of_one_draw(key):
     """One draw holds the words of two keys."""
-    bits = random.bits(key, (4,), "uint32")
-    return [random.normal(random.wrap_key_data(part)) for part in (bits[:2], bits[2:])]
+    bits = random.bits(key, (8,), "uint32")
+    return [random.normal(random.wrap_key_data(part, impl="rbg")) for part in (bits[:4], bits[4:])]
 
 
 # --- clones -----------------------------------------------------------------------------------

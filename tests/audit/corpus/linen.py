@@ -89,9 +89,9 @@ def train_loop_step_folded(key, batches):
     return lax.scan(step, 0, batches)[1][:2]
 
 
-@wrong("KS06", key_weights_batch, shows=None)
+@right(key_weights_batch, shows=None)
 def noise_beside_dropout(key, weights, x):
-    """The key that goes to dropout, where it is folded, also makes the input noise."""
+    """The key that goes to dropout also makes eight numbers of noise, far from the hash folded."""
     noisy = x + random.normal(key, x.shape)
     return net().apply(weights, noisy, rngs={"dropout": key})
 
