@@ -115,6 +115,18 @@ def test_shards(
     assert rules(sharded(body, out, check_vma=check_vma), W, X) == found
 
 
+def _printed(x: jax.Array) -> jax.Array:
+    noise = normal(2, 2)
+    jax.debug.print("{}", noise)
+    return x + noise
+
+
+def test_what_is_only_looked_at() -> None:
+    """Numbers that are printed as well, which has no result, are followed all the same."""
+    assert rules(sharded(lambda s: _printed(s.x), P("data"), check_vma=False), W, X) == ERROR
+    assert rules(jax.vmap(lambda x: _printed(x)[0]), X) == {("KS11", "warning")}
+
+
 def test_a_gathering() -> None:
     """Equal draws that are gathered stand beside each other."""
     gather = sharded(lambda _: lax.all_gather(normal(3), "data"), P(), check_vma=False)

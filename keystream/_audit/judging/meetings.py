@@ -9,16 +9,19 @@ the other, they are equal by mistake again.
 
 from __future__ import annotations
 
+import collections
 import enum
+import heapq
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from keystream import _compat
 from keystream._audit.jaxprs import bodies
 from keystream._audit.places import Path, name_stack_of, written_path
+from keystream._audit.reading.equal_values import is_literal
 from keystream._audit.reading.meshes import axes_of
-from keystream._audit.reading.reader import Reader, is_key
+from keystream._audit.reading.reader import is_key, scopes_of
 
 
 class Kind(enum.IntEnum):
@@ -40,18 +43,55 @@ class State(NamedTuple):
     """Does one number stand for several rows?"""
 
 
+At = tuple["Path | None", Any]
+"""A body: where it is called, and its jaxpr."""
+
+
+class _Body(NamedTuple):
+    """What is looked up of a body once."""
+
+    constants: set[Any]
+    """What depends on nothing that is given."""
+    users: dict[Any, list[int]]
+    """By variable: the equations that use it."""
+
+    def others(self, eqn: Any, states: Mapping[Any, State]) -> list[Any]:
+        """Return what an equation uses beside drawn numbers and constants."""
+        variables = [atom for atom in eqn.invars if not is_literal(atom)]
+        return [var for var in variables if var not in states and var not in self.constants]
+
+
+def _read_body(jaxpr: Any, fixed: frozenset[Any], masks: Mapping[Any, int]) -> _Body:
+    constants, users = {*fixed, *jaxpr.constvars}, collections.defaultdict[Any, list[int]](list)
+    for place, eqn in enumerate(jaxpr.eqns):
+        variables = [atom for atom in eqn.invars if not is_literal(atom)]
+        for var in variables:
+            users[var].append(place)
+        if constants.issuperset(variables):
+            # The place on an axis is given by nothing, and differs.
+            constants.update(var for var in eqn.outvars if not scopes_of(masks.get(var, 0)))
+    return _Body(constants, users)
+
+
 class Meetings:
     """Follows one draw through the equations after it."""
 
-    def __init__(self, reader: Reader, bit: int = 0, rows: frozenset[int] | None = None) -> None:
+    def __init__(
+        self,
+        masks: Mapping[At, Mapping[Any, int]],
+        read: dict[tuple[At, frozenset[Any]], _Body],
+        bit: int = 0,
+        rows: frozenset[int] | None = None,
+    ) -> None:
         """Begin.
 
         Args:
-            reader: What was read.
+            masks: By body: what values were made from.
+            read: By body, and what is constant in it: what was looked up before.
             bit: What marks values that differ; nothing does by itself.
             rows: The dimensions over which rows are told apart; None for all.
         """
-        self.masks, self.bit, self.rows = reader.masks, bit, rows
+        self.masks, self.read, self.bit, self.rows = masks, read, bit, rows
         self.differs = False
         """Do the numbers meet, one for one, what differs?"""
         self.owned = False
@@ -64,8 +104,7 @@ class Meetings:
         begin = path.eqn
         begun = dict.fromkeys(path.eqn.outvars, State())
         while True:
-            at, constants = (path.outer, path.jaxpr), set(path.jaxpr.constvars)
-            found = self._spread(at, begun, constants, begin)
+            found = self._spread((path.outer, path.jaxpr), begun, frozenset(), begin)
             if path.outer is None or path.outer == until:
                 # A backward pass meets again what the forward pass met, unless that is left out.
                 self.differs |= self._differs_backward and not self.owned
@@ -77,37 +116,61 @@ class Meetings:
             begun = {var: state for var, state in pairs if state is not None}
 
     def _spread(
-        self, at: tuple[Any, Any], states: dict[Any, State], constants: set[Any], begin: Any = None
+        self, at: At, states: dict[Any, State], fixed: frozenset[Any], begin: Any = None
     ) -> list[State | None]:
         """Go through a body; `begin` is its equation that the numbers come out of."""
         where, jaxpr = at
-        masks = self.masks.get(at, {})
-        for eqn in jaxpr.eqns:
-            variables = [atom for atom in eqn.invars if not hasattr(atom, "val")]
-            drawn = [var for var in variables if var in states]
-            others = [var for var in variables if var not in states and var not in constants]
-            differing = [var for var in others if masks.get(var, 0) & self.bit]
-            if eqn is begin:
+        body = self._body(at, fixed)
+        waiting: list[int] = []
+
+        def put(var: Any, state: State | None) -> None:
+            if state is not None and self._matters(state):
+                states[var] = state
+                for place in body.users.get(var, ()):
+                    heapq.heappush(waiting, place)
+
+        for var, state in list(states.items()):
+            del states[var]
+            if begin is not None:
                 # What a sampler is given beside its key, as probabilities.
-                others = [var for var in others if not is_key(var.aval)]
-                differing = [var for var in differing if var in others]
-                outs = [(var, states.pop(var)) for var in eqn.outvars if var in states]
-                for out, state in outs:
-                    met = self._meet(Path(where, eqn, jaxpr), out, {out: state}, others, differing)
-                    states |= {} if met is None else {out: met}
-            elif drawn:
-                known = {var: states[var] for var in drawn}
-                path = Path(where, eqn, jaxpr)
-                inside = [*bodies(v for name, v in eqn.params.items() if name != "cond_jaxpr")]
-                if inside:
-                    found = self._enter(path, inside, known, constants)
-                else:
-                    found = [self._through(path, known, others, differing)] * len(eqn.outvars)
-                pairs = zip(eqn.outvars, found, strict=True)
-                states |= {var: state for var, state in pairs if state is not None}
-            elif not others:
-                constants.update(v for v in eqn.outvars if not masks.get(v, 0) & self.bit)
-        return [None if hasattr(var, "val") else states.get(var) for var in jaxpr.outvars]
+                others = [o for o in body.others(begin, states) if not is_key(o.aval)]
+                path = Path(where, begin, jaxpr)
+                put(var, self._meet(path, var, {var: state}, others, self._differing(at, others)))
+            else:
+                put(var, state)
+        done = -1
+        while waiting:
+            place = heapq.heappop(waiting)
+            eqn = jaxpr.eqns[place]
+            if place == done or not eqn.outvars:
+                continue
+            done, path = place, Path(where, eqn, jaxpr)
+            known = {v: states[v] for v in eqn.invars if not is_literal(v) and v in states}
+            inside = [*bodies(v for name, v in eqn.params.items() if name != "cond_jaxpr")]
+            if inside:
+                found = self._enter(path, inside, known, body.constants)
+            else:
+                others = body.others(eqn, states)
+                met = self._through(path, known, others, self._differing(at, others))
+                found = [met] * len(eqn.outvars)
+            for var, each in zip(eqn.outvars, found, strict=True):
+                put(var, each)
+        return [None if is_literal(var) else states.get(var) for var in jaxpr.outvars]
+
+    def _matters(self, state: State) -> bool:
+        # Of lanes it is asked whether all share what was drawn as it is, and what it met first.
+        if self.rows is not None:
+            return True
+        return not state.shared and (state.kind is Kind.DRAWN or not self.owned)
+
+    def _differing(self, at: At, others: list[Any]) -> list[Any]:
+        masks = self.masks.get(at, {})
+        return [var for var in others if masks.get(var, 0) & self.bit]
+
+    def _body(self, at: At, fixed: frozenset[Any]) -> _Body:
+        if (at, fixed) not in self.read:
+            self.read[at, fixed] = _read_body(at[1], fixed, self.masks.get(at, {}))
+        return self.read[at, fixed]
 
     def _enter(
         self, path: Path, inside: Sequence[Any], known: dict[Any, State], constants: set[Any]
@@ -118,13 +181,10 @@ class Meetings:
             given = path.eqn.invars[len(path.eqn.invars) - len(jaxpr.invars) :]
             if len(given) != len(jaxpr.invars) or len(jaxpr.outvars) != len(results):
                 continue
-            states, fixed = {}, set(jaxpr.constvars)
-            for var, atom in zip(jaxpr.invars, given, strict=True):
-                if hasattr(atom, "val") or atom in constants:
-                    fixed.add(var)
-                elif atom in known:
-                    states[var] = known[atom]
-            found = self._spread((path, jaxpr), states, fixed)
+            pairs = [*zip(jaxpr.invars, given, strict=True)]
+            fixed = {var for var, atom in pairs if is_literal(atom) or atom in constants}
+            states = {v: known[a] for v, a in pairs if v not in fixed and a in known}
+            found = self._spread((path, jaxpr), states, frozenset(fixed))
             results = [one or other for one, other in zip(results, found, strict=True)]
         return results
 

@@ -44,6 +44,8 @@ class SingleUses:
     ) -> None:
         self.reader, self.lineage = reader, reader.lineage
         self.view, self.findings = view, findings
+        self.read: dict[Any, Any] = {}
+        """What was looked up of bodies, see `meetings`."""
         self.idle = any(
             len(step.nodes) > 1 and not marks.any()
             for step, marks in zip(self.lineage.steps, used, strict=False)
@@ -111,7 +113,7 @@ class SingleUses:
     def _doubt(self, use: Use, axis: Scope) -> Severity | None:
         """Say how bad it is that all shards over an axis draw the same numbers, if it is."""
         mapped = axis.where.eqn
-        meetings = Meetings(self.reader, axis.bit, split_rows(mapped, axis.name))
+        meetings = Meetings(self.reader.masks, self.read, axis.bit, split_rows(mapped, axis.name))
         results = zip(
             meetings.follow(use.where, axis.where), split_results(mapped, axis.name), strict=True
         )
@@ -146,7 +148,7 @@ class SingleUses:
         lanes = stack.count(_compat.LANES)
         if lanes <= keys:
             return False
-        meetings = Meetings(self.reader)
+        meetings = Meetings(self.reader.masks, self.read)
         if State() in meetings.follow(use.where):
             # Weights are initialized that all lanes are to share; they may meet data as well.
             return False
