@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from keystream import _compat
+from keystream._audit import failures
 from keystream._audit.failures import Failures
 from keystream._audit.jaxprs import Traced, drop_unneeded, trace
 from keystream._audit.judging import recorded, traced
@@ -27,11 +28,19 @@ def audit_traced(
     subject: str, fun: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Report:
     """Return the report of a call, by its jaxpr."""
-    call = trace(fun, args, kwargs)
+    call, failed = trace(fun, args, kwargs), Failures()
+    try:
+        return _judge_traced(subject, call)
+    except failures.CAUGHT as problem:
+        failed.add(lambda: "the whole program", problem)
+        return make_report(subject, (), unseen=failed.told)
+
+
+def _judge_traced(subject: str, call: Traced) -> Report:
     whole = program.read(*call)
-    verdict, failures = traced.judge(whole), whole.reader.failures
+    verdict, failed = traced.judge(whole), whole.reader.failures
     if any(finding.severity == "error" for finding in verdict.findings):
-        with failures.kept(lambda: "numbers that are thrown away"):
+        with failed.kept(lambda: "numbers that are thrown away"):
             verdict = verdict._replace(findings=tuple(_lower_severities(verdict.findings, call)))
     unseen = [
         f"what {name} does with the keys that it is given" for name in sorted(whole.reader.escapes)
@@ -43,7 +52,7 @@ def audit_traced(
     if not _compat.tells_loops():
         unseen.append("KS07: this version of JAX doesn't tell what it moves out of a loop")
     uses = verdict.view.without_replays(whole.reader.uses)
-    return _report(subject, whole.reader.lineage, uses, verdict, unseen, failures)
+    return _report(subject, whole.reader.lineage, uses, verdict, unseen, failed)
 
 
 def _lost_keys(reader: Reader, view: View) -> Iterator[str]:
@@ -80,10 +89,14 @@ _THROWN_AWAY = "No result depends on one of the two: its numbers are thrown away
 
 def audit_records(subject: str, recorded_uses: Sequence[Record], unseen: Sequence[str]) -> Report:
     """Return the report of a run, by its records."""
-    failures = Failures()
-    lineage, uses = records.read(recorded_uses, failures)
-    verdict = recorded.judge(lineage, uses, failures)
-    return _report(subject, lineage, uses, verdict, unseen, failures)
+    failed = Failures()
+    try:
+        lineage, uses = records.read(recorded_uses, failed)
+        verdict = recorded.judge(lineage, uses, failed)
+        return _report(subject, lineage, uses, verdict, unseen, failed)
+    except failures.CAUGHT as problem:
+        failed.add(lambda: "the whole run", problem)
+        return make_report(subject, (), unseen=[*unseen, *failed.told])
 
 
 def _report(
@@ -92,11 +105,11 @@ def _report(
     uses: list[Use],
     verdict: Verdict,
     unseen: Sequence[str],
-    failures: Failures,
+    failed: Failures,
 ) -> Report:
     counts: list[Count] = []
     trees: tuple[Branch, ...] = ()
-    with failures.kept(lambda: "counts and trees of keys"):
+    with failed.kept(lambda: "counts and trees of keys"):
         counts = [*count_uses(uses, verdict.view)]
         trees = lineage_trees(lineage, uses, verdict)
     return make_report(
@@ -104,7 +117,7 @@ def _report(
         verdict.findings,
         counts,
         trees,
-        [*unseen, *failures.told],
+        [*unseen, *failed.told],
         keys=sum(len(step.nodes) for step in lineage.steps if step.repeats is None),
     )
 

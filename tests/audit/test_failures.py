@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import pytest
 
 import keystream as ks
-from keystream._audit import failures
+from keystream._audit import conclude, failures
 from keystream._audit.judging import findings, pairs, single, traced
 from keystream._audit.reading import program, reader, records
 
@@ -71,6 +71,16 @@ def test_judging_goes_on(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert any("a mistake of ours" in each for each in report.unseen)
     found = [each.rule for each in report.findings]
     assert found == ([] if name in ("pairs", "groups", "places") else ["KS01"])
+
+
+@pytest.mark.usefixtures("as_users_have_it")
+@pytest.mark.parametrize("run", [False, True])
+def test_last_guard(run: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever else fails, there is a report, which isn't complete."""
+    monkeypatch.setattr(conclude, "_report", breaks)
+    report = ks.audit(twice_and_rolled, jax.random.key(0), run=run)
+    assert any("a mistake of ours" in each for each in report.unseen)
+    assert not report.complete
 
 
 @pytest.mark.usefixtures("as_users_have_it")

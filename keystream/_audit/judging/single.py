@@ -64,6 +64,7 @@ class SingleUses:
             self._judge_steps(use)
             self._judge_shards(use)
             self._judge_lanes(use)
+            self._judge_rows(use)
         if use.act is Act.BUILD:
             self._judge_built(use)
         judge_implementation(self.lineage, self.view, self.findings, use)
@@ -157,6 +158,16 @@ class SingleUses:
             lanes -= list(itertools.pairwise(stack)).count((_compat.LANES, _compat.TANGENTS))
         return bool(lanes > keys)
 
+    def _judge_rows(self, use: Use) -> None:
+        """Find steps of a loop, or shards, that are given the same key of an array."""
+        for keys in use.also:
+            different = _count_different(self.lineage.nodes(keys))
+            if different < len(keys):
+                written = self._as_written(use)
+                message = f"{len(keys)} steps draw from {different} keys"
+                self.findings.add("KS01", [written], written.way, message=message)
+                return
+
     def _judge_built(self, use: Use) -> None:
         severity: Severity = "error" if use.sources & (DRAWN | REBUILT) else "warning"
         why = ""
@@ -198,10 +209,14 @@ def _is_fold(step: Step) -> bool:
     return step.where is not None and step.origin in (Origin.FOLD_IN, Origin.NAME)
 
 
+def _count_different(nodes: np.ndarray) -> int:
+    # NumPy sorts numbers much faster than it finds which ones are unique.
+    return 1 + int(np.count_nonzero(np.diff(np.sort(nodes))))
+
+
 def judge_repeated_lanes(lineage: Lineage, view: View, findings: Findings, use: Use) -> None:
     """Find key arrays that hold some key more than once."""
-    # NumPy sorts numbers much faster than it finds which ones are unique.
-    different = 1 + np.count_nonzero(np.diff(np.sort(lineage.nodes(use.handles))))
+    different = _count_different(lineage.nodes(use.handles))
     # One key for all of them is a broadcast, which `vmap` makes of a key that lanes share.
     if use.act is Act.DRAW and 1 < different < len(use.handles):
         written = view.as_written(KeyUse(use, int(use.handles[0])))

@@ -138,3 +138,18 @@ def drawn_where_nobody_comes(key, one, other):
     """A key is drawn from, and again where a flag is set and isn't."""
     inner = lax.cond(one, lambda key: lax.cond(one, zero, random.normal, key), zero, key)
     return random.normal(key), inner, other
+
+
+@wrong("KS01")
+def loop_over_keys_that_come_twice(key):
+    """A loop runs over the keys of an array, and then over the same ones once more."""
+    keys = random.split(key, 3)
+    return lax.map(random.normal, jnp.concatenate([keys, keys]))
+
+
+@right()
+def loop_over_two_arrays_of_keys(key):
+    """A loop runs over the keys of an array, and then over those of another one."""
+    first, second = random.split(key)
+    keys = jnp.concatenate([random.split(first, 3), random.split(second, 3)])
+    return lax.map(random.normal, keys)

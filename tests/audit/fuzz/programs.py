@@ -55,7 +55,7 @@ class Writer:
         """Write some statements that add to `out`."""
         self.put(depth, "out = 0.0")
         plain: list[Callable[[Scope, int], None]] = [self.draw, self.draw, self.split, self.fold]
-        plain += [self.pick, self.split_array]
+        plain += [self.pick, self.split_array, self.move]
         rare: list[Callable[[Scope, int], None]] = [self.choose, self.seed]
         deep: list[Callable[[Scope, int, int], None]] = [
             self.scan_keys, self.scan_closed, self.scan_carried, self.fori, self.cond, self.called,
@@ -106,6 +106,30 @@ class Writer:
             if self.random.random() > self.again:
                 scope.arrays.remove((array, count))
             scope.fresh.append(name)
+
+    def move(self, scope: Scope, depth: int) -> None:
+        """Turn an array round, cut it, or put two of them, or two keys, together."""
+        kind, name = self.random.randrange(4), self.name("a")
+        if kind == 0:
+            one, other = self.key(scope), self.key(scope)
+            if one is not None and other is not None:
+                self.put(depth, f"{name} = jnp.stack([{one}, {other}])")
+                scope.arrays.append((name, 2))
+            return
+        taken = self.array(scope, depth)
+        if taken is None:
+            return
+        array, count = taken
+        if kind == 1:
+            self.put(depth, f"{name} = {array}[::-1]")
+        elif kind == 2 and count > 2:
+            self.put(depth, f"{name} = {array}[1:]")
+            count -= 1
+        else:
+            second = self.array(scope, depth) or taken
+            self.put(depth, f"{name} = jnp.concatenate([{array}, {second[0]}])")
+            count += second[1]
+        scope.arrays.append((name, count))
 
     def fold(self, scope: Scope, depth: int) -> None:
         """Fold one number into a key, or several, or one that isn't known."""

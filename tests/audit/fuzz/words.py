@@ -175,7 +175,8 @@ class Words:
                 vmap=lambda fun: lambda xs: self.each("lane", fun, xs), shard_map=self.shard_map,
             ),
             "jnp": SimpleNamespace(
-                where=self.where, arange=lambda n: [*map(Number, range(int(n)))],
+                where=self.where, arange=lambda n: [*map(Number, range(int(n)))], stack=list,
+                concatenate=lambda arrays: [key for keys in arrays for key in keys],
             ),
             "P": lambda *_: None,
             "mesh": None,
