@@ -543,6 +543,18 @@ def trace_of(value: Any) -> ReferenceType[Any] | None:
         return None
 
 
+def expand_call(primitive: Any) -> Any:
+    """Return what a primitive is made of that is a value of its own, as jnp.nonzero's is.
+
+    Those are in jax 0.12 and later; None where there is nothing to expand.
+    """
+    try:
+        avals = jax.tree.unflatten(primitive.in_tree, primitive.in_avals_flat)
+        return jax.make_jaxpr(primitive.expand)(*avals)
+    except Exception:  # whatever another version of JAX has in the place of it
+        return None
+
+
 Frame = tuple[str, int, str]
 """File, line and function."""
 

@@ -16,7 +16,8 @@ EPILOG = """\
 The program runs as `python program.py args` would run it, in a process that has imported
 nothing yet: what it sets in the environment before it imports jax counts. Acceleration and
 the audit begin as soon as it imports jax. Its exit status is its own, but for an audit with
-errors, which turns 0 into 1. Processes that it starts are neither accelerated nor audited.
+errors, which turns 0 into 1, and with --strict one that couldn't look at all. Processes that it
+starts are neither accelerated nor audited.
 
 The audit's report is told when the last line is done, also where that raises or calls
 sys.exit; keys and bits are the program's own, and it takes up to three times as long.
@@ -42,6 +43,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--audit", action="store_true", help="record which keys it uses, and tell key bugs"
     )
     _report.options(parser, "audit-", "standard error")
+    _report.strict(parser)
     parser.add_argument(
         "-m", dest="module", action="store_true", help="PROGRAM is a module, as in python -m"
     )
@@ -81,6 +83,7 @@ def run(options: argparse.Namespace) -> int:
         print(f"run: {found}", file=sys.stderr)
         return 2
     switches = ["--accelerate"] if options.accelerate else []
+    switches += ["--strict"] if options.strict else []
     if options.audit:
         switches += ["--audit", options.audit_format or "text", str(options.audit_output or "")]
     kind = "-m" if options.module else "--"
@@ -107,6 +110,8 @@ def _without_dashes(words: list[str]) -> list[str]:
 
 def conflict(options: argparse.Namespace) -> str | None:
     """Say what is wrong with options that are each right, or None."""
+    if options.strict and not options.audit:
+        return "--strict must come with --audit. For both: --audit --strict"
     if not options.audit and (options.audit_format or options.audit_output):
         told = f"--audit-format {options.audit_format}"
         told = told if options.audit_format else f"--audit-output {options.audit_output}"

@@ -59,6 +59,11 @@ def audits(**how):
     return ks.audit(float, jax.numpy.zeros(()), **how)
 
 
+def lost(key, place):
+    keys = jax.random.split(key, 3)
+    return jax.random.bits(keys.at[place].set(key)[0])
+
+
 class Two:
     def __call__(self, key):
         return two(key)
@@ -110,6 +115,13 @@ def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (["audited:part", *KEY], 1, "partial: 1 error;"),
         (["audited:loop", "--arg", "steps=2", "--arg", "run=1"], 2, ""),
         (["audited:loop", "--arg", "steps=2", "--arg", "run=1", "--run"], 1, "loop: 1 error;"),
+        (["audited:lost", *KEY, "--arg", "place=jnp.int32(1)"], 0, "lost: no findings;"),
+        (
+            ["audited:lost", *KEY, "--arg", "place=jnp.int32(1)", "--strict"],
+            1,
+            "lost: no findings;",
+        ),
+        (["audited:right", *KEY, "--arg", "scale=1.", "--strict"], 0, "right: no findings;"),
         (["audited:idle", *KEY, "--arg", "spare=ks.key(1)"], 0, "idle: 1 note;"),
         (["audited:idle", *KEY, "--arg", "spare=ks.key(1)", "--level", "note"], 1, "idle: 1 note;"),
     ],

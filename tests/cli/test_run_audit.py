@@ -89,6 +89,22 @@ def test_accelerated_into_a_file(program: Path) -> None:
     assert (found["subject"], found["ok"]) == ("inside", False)
 
 
+def test_what_was_not_looked_at(tmp_path: Path) -> None:
+    """With `--strict` a program isn't well that exports what nobody will see being called."""
+    lines = [
+        "import jax",
+        "from jax import export",
+        "key = jax.random.key(0)",
+        "print(len(export.export(jax.jit(jax.random.normal))(key).out_avals))",
+    ]
+    (tmp_path / "train.py").write_text("\n".join(lines))
+    for strict in (False, True):
+        words = "-m", "keystream", "run", "--audit", *["--strict"] * strict, "train.py"
+        code, out, said = _run(*words, folder=tmp_path)
+        assert (code, out) == (int(strict), ["1"])
+        assert "exported" in said
+
+
 @pytest.mark.parametrize("first", ["import keystream as ks", "import keystream.testing"])
 def test_keystream_before_jax(first: str, tmp_path: Path) -> None:
     """A program that imports keystream first, which imports jax, is recorded and accelerated."""
@@ -131,6 +147,8 @@ def test_options_without_an_audit(program: Path, capsys: pytest.CaptureFixture[s
     assert capsys.readouterr().err == told
     cure = told.rpartition(": ")[2].split()
     assert run.conflict(parser().parse_args(["run", *cure, "p.py"])) is None
+    assert main(["run", "--strict", str(program)]) == 2
+    assert "--strict must come with --audit" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -124,6 +124,14 @@ def _call(reader: Reader, body: Body, eqn: Any) -> None:
     read_unknown(reader, body, eqn)
 
 
+def _call_expanded(reader: Reader, body: Body, eqn: Any) -> None:
+    closed = _compat.expand_call(eqn.params.get("_prim"))
+    if closed is None:
+        read_unknown(reader, body, eqn)
+    else:
+        read_call(reader, body, eqn, closed)
+
+
 def read_unknown(reader: Reader, body: Body, eqn: Any) -> None:
     """Read a call of which the body isn't known: it may use its keys, and returns new ones."""
     reader.escape(body, eqn)
@@ -161,6 +169,7 @@ RULES: dict[str, EquationRule] = {
     "closed_call": _call,
     "core_call": _call,
     "eval_jaxpr": _call,
+    "call_hi_primitive": _call_expanded,
     "custom_jvp_call": _call,
     "custom_vjp_call": _call,
     "custom_vjp_call_jaxpr": _call,

@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from keystream import _compat
 from keystream._audit.reading import indexing
 
 LARGEST = 1 << 16
@@ -218,6 +219,10 @@ def _jit(*inputs: np.ndarray, jaxpr: Any, **_: Any) -> list[np.ndarray | None]:
     return [body.constant(atom) for atom in jaxpr.jaxpr.outvars]
 
 
+def _expanded(*inputs: np.ndarray, _prim: Any, **_: Any) -> list[np.ndarray | None]:
+    return _jit(*inputs, jaxpr=_compat.expand_call(_prim))
+
+
 STRUCTURE: dict[str, Callable[..., Any]] = {
     "broadcast_in_dim": _broadcast,
     "slice": _slice,
@@ -265,5 +270,6 @@ _COMPUTE: dict[str, Callable[..., Any]] = {
     "clamp": lambda low, a, high, **_: np.clip(a, low, high),
     "jit": _jit,
     "pjit": _jit,
+    "call_hi_primitive": _expanded,
 }
 """What counters, seeds and indices are made of."""

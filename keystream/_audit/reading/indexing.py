@@ -153,6 +153,7 @@ COMPUTE: dict[str, Callable[..., Any]] = {
     "tile": lambda a, *, reps, **_: np.tile(a, reps),
     "sort": _sort,
     "cumsum": _cumsum,
+    "reduce_sum": lambda a, *, axes, **_: a.sum(tuple(axes)),
     "div": _div,
     "rem": lambda a, b, **_: np.fmod(a, b),
     "sign": lambda a, **_: np.sign(a),

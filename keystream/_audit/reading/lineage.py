@@ -88,6 +88,8 @@ class Step(NamedTuple):
     """It is used in one of several branches alone: which choice, and which branch."""
     repeats: Handles | None = None
     """int64, flat: the keys of the step that this one repeats, see `Lineage.follow`."""
+    takes: np.ndarray | None = None
+    """On which shard each shard finds its key among those of the parent, a row for each key."""
 
 
 Pairs = tuple[np.ndarray, Handles]
@@ -215,11 +217,12 @@ class Lineage:
         phrase: str = "",
         guard: tuple[int, int] | None = None,
         repeats: Handles | None = None,
+        takes: np.ndarray | None = None,
     ) -> Handles:
         """Add a step that makes keys, flat; see `Step`."""
         made: Handles = make_handle(len(self.steps), np.arange(len(nodes), dtype=np.int64))
         more = phrase or origin.value, nodes, parents, kind, numbers, varies, impl, where
-        self.steps.append(Step(origin, *more, guard, repeats))
+        self.steps.append(Step(origin, *more, guard, repeats, takes))
         return made
 
     def forget(self, since: int) -> None:
@@ -315,7 +318,8 @@ class Lineage:
         Args:
             ends: Arrays of those other keys.
             meant: What each symbol stands for.
-            without: Loops and axes over which what is made doesn't differ any more.
+            without: The axes of the mesh, where the symbols are those of its shards: what is
+                made doesn't differ over them any more.
 
         Returns:
             For each of the arrays, flat, which of its keys come from a symbol, and what they
@@ -328,8 +332,12 @@ class Lineage:
             if step.parents is None:
                 continue
             which, keys = _join(step.parents[places], rows)
-            if keys.size:
-                places = places[which]
+            places = places[which]
+            if step.takes is not None and without:
+                each = np.arange(len(keys)).reshape(-1, step.takes.shape[1])
+                takes = step.takes[places[each[:, 0]]]
+                rows[index] = places, keys[np.take_along_axis(each, takes, 1)].ravel()
+            elif keys.size:
                 made = self.grow(
                     step.origin,
                     keys,
@@ -341,6 +349,7 @@ class Lineage:
                     phrase=step.phrase,
                     guard=step.guard,
                     repeats=make_handle(index, places),
+                    takes=None if step.takes is None else step.takes[places],
                 )
                 rows[index] = places, made
         return [_join(np.ravel(each), rows) for each in ends]

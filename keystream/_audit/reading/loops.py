@@ -39,7 +39,7 @@ MOST = 1 << 24
 """Keys up to which those of all steps of a loop are told apart."""
 
 
-def leave(reader: Reader, since: Mark, *meanings: Meaning) -> None:
+def leave(reader: Reader, since: Mark, *meanings: Meaning, without: int = 0) -> None:
     """Add to each use inside a loop the keys that it is of, seen from outside.
 
     What is done with a symbol, or with what was made of it, is done with each key that it
@@ -48,7 +48,7 @@ def leave(reader: Reader, since: Mark, *meanings: Meaning) -> None:
     uses = reader.uses[since.uses :]
     views = [(use, each) for use in uses for each in use.handles_everywhere()[:VIEWS]]
     for meant in filter(None, meanings if views else ()):
-        found = reader.lineage.follow([each for _, each in views], meant)
+        found = reader.lineage.follow([each for _, each in views], meant, without)
         for (use, _), (_, keys) in zip(views, found, strict=True):
             if keys.size:
                 use.also.append(keys)

@@ -62,16 +62,16 @@ class Shards:
         over = _union(self.bits.get(name, 0) for dim in axes for name in dim)
         if not over or whole is None:
             return mask | over, whole
-        return mask | over, on_keys(lambda keys: self.stand(self._cut(keys, axes)), typed, whole)
+        return mask | over, on_keys(lambda keys: self._stand(self._cut(keys, axes)), typed, whole)
 
     def result(self, value: Value, typed: bool, axes: Axes) -> Value:
         """Return what a result is outside: the parts of all shards, side by side."""
         mask, handles = value
         if handles is not None:
-            handles = on_keys(lambda keys: self._paste(self.rows(keys), axes), typed, handles)
+            handles = on_keys(lambda keys: self._paste(self._rows(keys), axes), typed, handles)
         return mask & ~self.all_bits, handles
 
-    def stand(self, rows: Handles) -> Handles:
+    def _stand(self, rows: Handles) -> Handles:
         """Return symbols for the keys on all shards, or the keys where they are alike."""
         local = rows.shape[: rows.ndim - len(self.sizes)]
         first = rows.reshape(*local, -1)[..., 0]
@@ -86,7 +86,47 @@ class Shards:
         self.meant |= stand_for(symbols.ravel(), rows.reshape(first.size, -1))
         return symbols
 
-    def rows(self, keys: Handles) -> Handles:
+    def take(self, keys: Handles, takes: np.ndarray) -> Handles:
+        """Return what shards find on others: for each row of `takes` all keys of one array.
+
+        A row has for each shard the number of the one whose keys it takes.
+        """
+        varies, over = self.reader.lineage.varies(keys), 0
+        names = [place for place, name in enumerate(self.names) if varies & self.bits[name]]
+        shape = (len(takes), *keys.shape)
+        if not names:
+            return np.broadcast_to(keys, shape)
+        found = np.stack(np.unravel_index(takes, self.sizes))[names]
+        found = found.reshape(len(names), len(takes), *self.sizes)
+        for place, name in enumerate(self.names):
+            axis = place + 2
+            if (found != found.take([0], axis)).any():
+                over |= self.bits[name]
+        numbers = np.asarray([equal_values.hash_number(row.tobytes()) for row in takes])
+        numbers = numbers.reshape(-1, *[1] * keys.ndim)
+        every = np.repeat(takes, keys.size, axis=0)
+        return self._grow(np.broadcast_to(keys, shape), numbers, over, takes=every)
+
+    def group(self, names: Sequence[Any]) -> tuple[np.ndarray, np.ndarray]:
+        """Return for each shard those that differ from it along some axes, and which it is.
+
+        The first has a row for each place in such a group.
+        """
+        grid = np.indices(self.sizes).reshape(len(self.sizes), -1)
+        places, sizes = [self.names.index(n) for n in names], [self.size[n] for n in names]
+        every = np.repeat(grid[:, None], math.prod(sizes), axis=1)
+        every[places] = np.indices(sizes).reshape(len(sizes), -1, 1)
+        members = np.ravel_multi_index(tuple(every), self.sizes)
+        return members, np.ravel_multi_index(tuple(grid[places]), sizes)
+
+    def finish(self) -> None:
+        """Add to each use inside the body the keys that it is of, seen from outside."""
+        steps = self.reader.lineage.steps[self.since.steps :]
+        taken = [step.parents for step in steps if step.takes is not None]
+        self._explain(*(parents for parents in taken if parents is not None))
+        leave(self.reader, self.since, self.meant, without=self.all_bits)
+
+    def _rows(self, keys: Handles) -> Handles:
         """Return what keys of the body are on each shard."""
         self._explain(keys)
         return self._repeat(keys.ravel()).reshape(*keys.shape, *self.sizes)
@@ -98,26 +138,28 @@ class Shards:
         made[which[::count]] = found.reshape(-1, count)
         return made
 
-    def _explain(self, keys: Handles) -> None:
+    def _explain(self, *keys: Handles) -> None:
         """Say what keys stand for that differ between shards by more than the operands do.
 
         A key into which the number of the shard is folded is another one on each.
         """
         lineage, grid = self.reader.lineage, np.indices(self.sizes).reshape(len(self.sizes), -1)
-        marks = lineage.mark([keys], self.meant, self.since.steps)
+        marks = lineage.mark(keys, self.meant, self.since.steps)
         for index in sorted(set(marks) - set(self.meant)):
             step = lineage.steps[index]
             above = 0 if step.parents is None else lineage.varies(step.parents)
             new = step.varies & self.all_bits & ~above
             if new and index >= self.since.steps:
                 axes = [place for place, name in enumerate(self.names) if self.bits[name] & new]
-                number = np.ravel_multi_index(grid[axes], [self.sizes[place] for place in axes])
+                number = np.ravel_multi_index(
+                    tuple(grid[axes]), [self.sizes[place] for place in axes]
+                )
                 every = make_handle(index, np.arange(len(step.nodes)))
                 made = self._grow(self._repeat(every), np.asarray(number, np.uint64), 0)
                 self.meant |= stand_for(every, made)
 
-    def _grow(self, keys: Handles, numbers: np.ndarray, over: int) -> Handles:
-        details = self.reader.details(self.body, self.eqn, keys)
+    def _grow(self, keys: Handles, numbers: np.ndarray, over: int, **more: Any) -> Handles:
+        details = self.reader.details(self.body, self.eqn, keys) | more
         details["varies"] = details["varies"] & ~self.all_bits | over
         return self.reader.lineage.grow(Origin.EACH_SHARD, keys, EACH, numbers, **details)
 
@@ -173,7 +215,7 @@ def _shard_map(reader: Reader, body: Body, eqn: Any) -> None:
         shards.result(value, is_key(var.aval), axes_of(spec, var))
         for value, var, spec in zip(outs, eqn.outvars, params["out_specs"], strict=True)
     ]
-    leave(reader, shards.since, shards.meant)
+    shards.finish()
     finish(reader, body, eqn, results)
 
 
@@ -216,64 +258,62 @@ def _reduce(reader: Reader, body: Body, eqn: Any) -> None:
             reader.add_unknown(body, eqn, out)
 
 
-def _exchange(move: Callable[..., np.ndarray | None]) -> EquationRule:
-    """Return the rule of a collective that moves what the shards have from one to another.
+def _shards_of(reader: Reader, body: Body, eqn: Any) -> Shards | None:
+    """Return the mapped body whose shards a collective is about; None if they form groups."""
+    names = _named(eqn.params["axis_name"])
+    around = [s.where for s in body.scopes if s.kind == "axis" and s.name in names]
+    if not around or eqn.params.get("axis_index_groups") is not None:
+        return None
+    shards: Shards = reader.mapped[around[-1]]
+    return shards if set(names) <= set(shards.names) else None
 
-    `move` gets what all of them have, with the shards that take part as the first dimension,
-    and returns what they have then.
+
+def _exchange(takes_from: Callable[[Shards, dict[str, Any]], np.ndarray | None]) -> EquationRule:
+    """Return the rule of a collective after which shards have what others had.
+
+    `takes_from` says on which ones, see `Shards.take`.
     """
 
     def rule(reader: Reader, body: Body, eqn: Any) -> None:
-        names = _named(eqn.params["axis_name"])
-        around = [s.where for s in body.scopes if s.kind == "axis" and s.name in names]
-        shards = reader.mapped[around[-1]] if around else None
-        whole = eqn.params.get("axis_index_groups") is None
-        alike = _axis_bits(body, names) if whole and move is _gather else 0
+        shards, params = _shards_of(reader, body, eqn), eqn.params
+        takes = None if shards is None else takes_from(shards, params)
+        gathers = "all_gather_dimension" in params
+        alike = _axis_bits(body, params["axis_name"]) if gathers and takes is not None else 0
+
+        def exchange(keys: Handles) -> Handles:
+            assert shards is not None
+            assert takes is not None
+            made = shards.take(keys, takes)
+            return _gathered(made, **params) if gathers else made[0]
+
         results = []
         for atom, out in zip(eqn.invars, eqn.outvars, strict=True):
-            mask, held = body.mask([atom]) & ~alike, body.handles(atom)
-            if held is not None and whole and shards is not None and set(names) <= set(shards.size):
-                change = functools.partial(_move_keys, shards, names, move, eqn.params)
-                results.append((mask, on_keys(change, is_key(out.aval), held)))
-            else:
-                results.append((mask, None))
+            held = None if takes is None else body.handles(atom)
+            keys = None if held is None else on_keys(exchange, is_key(out.aval), held)
+            results.append((body.mask([atom]) & ~alike, keys))
         finish(reader, body, eqn, results)
 
     return rule
 
 
-def _move_keys(
-    shards: Shards,
-    names: tuple[Any, ...],
-    move: Callable[..., np.ndarray | None],
-    params: dict[str, Any],
-    keys: Handles,
-) -> Handles | None:
-    rows = shards.rows(keys)
-    places = [keys.ndim + shards.names.index(name) for name in names]
-    first = np.moveaxis(rows, places, range(len(places)))
-    made = move(first.reshape(-1, *first.shape[len(places) :]), **params)
-    if made is None:
-        return None
-    made = made.reshape(*first.shape[: len(places)], *made.shape[1:])
-    return shards.stand(
-        np.moveaxis(made, range(len(places)), [place - rows.ndim for place in places])
-    )
+def _take_from_source(shards: Shards, params: dict[str, Any]) -> np.ndarray | None:
+    # JAX numbers shards in the order of the mesh here, or refuses another order of the axes.
+    members, mine = shards.group(sorted(_named(params["axis_name"]), key=shards.names.index))
+    source = {to: origin for origin, to in params["perm"]}
+    if len(source) < len(members):
+        return None  # Who gets nothing has zeros.
+    order = np.asarray([source[place] for place in range(len(members))])
+    return np.take_along_axis(members, order[mine][None], 0)
 
 
-def _permute(keys: np.ndarray, *, perm: Any, **_: Any) -> np.ndarray | None:
-    """Send what a shard has to another one."""
-    source = {to: origin for origin, to in perm}
-    return keys[[source[place] for place in range(len(keys))]] if len(source) == len(keys) else None
+def _take_from_all(shards: Shards, params: dict[str, Any]) -> np.ndarray:
+    return shards.group(_named(params["axis_name"]))[0]
 
 
-def _gather(keys: np.ndarray, *, all_gather_dimension: int, tiled: bool, **_: Any) -> np.ndarray:
-    """Give all shards what each of them has."""
+def _gathered(keys: Handles, *, all_gather_dimension: int, tiled: bool, **_: Any) -> Handles:
     at = all_gather_dimension
     made = np.moveaxis(keys, 0, at)
-    if tiled:
-        made = made.reshape(*made.shape[:at], -1, *made.shape[at + 2 :])
-    return np.broadcast_to(made, (len(keys), *made.shape))
+    return made.reshape(*made.shape[:at], -1, *made.shape[at + 2 :]) if tiled else made
 
 
 _REDUCTIONS = ("psum", "psum_invariant", "pmax", "pmin")
@@ -283,6 +323,6 @@ RULES: dict[str, EquationRule] = {
     "shard_map": _shard_map,
     "axis_index": _axis_index,
     **dict.fromkeys(_REDUCTIONS, _reduce),
-    **dict.fromkeys(_GATHERS, _exchange(_gather)),
-    "ppermute": _exchange(_permute),
+    **dict.fromkeys(_GATHERS, _exchange(_take_from_all)),
+    "ppermute": _exchange(_take_from_source),
 }

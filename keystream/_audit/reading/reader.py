@@ -143,8 +143,6 @@ class Reader:
         """Forget what was read since then."""
         del self.uses[to.uses :], self.escaped[to.escaped :]
         self.lineage.forget(to.steps)
-        for shards in self.mapped.values():
-            shards.meant = {step: of for step, of in shards.meant.items() if step < to.steps}
 
     def read(self, body: Body) -> None:
         """Read all equations of a body."""

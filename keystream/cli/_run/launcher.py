@@ -106,6 +106,8 @@ class _Audit:
         self._output = Path(output) if output else None
         self._shadow: str | None = None
         """What is called keystream here, and isn't."""
+        self.strict = False
+        """Does it count, too, what couldn't be looked at?"""
         self._span: Any = None
         self._show: Any = None
 
@@ -129,7 +131,7 @@ class _Audit:
             return False
         report = self._span.end()
         self._show(report, self._form, self._output, sys.stderr)
-        return not report.ok
+        return not report.ok or (self.strict and not report.complete)
 
     def around(self, program: Callable[[], None]) -> None:
         """Run the program, and end as it ends, unless that is well and there are errors."""
@@ -146,15 +148,18 @@ class _Audit:
 
 
 def main(argv: list[str]) -> None:
-    """Run `[--accelerate] [--audit FORMAT OUTPUT] -- program.py args`, or `... -m module args`."""
+    """Run `[--accelerate] [--strict] [--audit FORMAT OUTPUT] -- program args`, or `-m module`."""
     begin: list[Callable[[], None]] = []
     if argv[0] == "--accelerate":
         argv = argv[1:]
         begin.append(_accelerate)
+    strict = argv[0] == "--strict"
+    argv = argv[strict:]
     around: Callable[[Callable[[], None]], None] = _plainly
     if argv[0] == "--audit":
         form, output, *argv = argv[1:]
         audit = _Audit(argv[1], form, output)
+        audit.strict = strict
         begin.append(audit.begin)
         around = audit.around
     if begin:
