@@ -60,6 +60,18 @@ def is_installed(file: str) -> bool:
     return file.startswith(_LIBRARIES)
 
 
+def path_in_library(file: str) -> pathlib.PurePath:
+    """Return the path of an installed file from its package on: `flax/linen/module.py`."""
+    parts = pathlib.PurePath(file).parts
+    homes = [i for i, part in enumerate(parts[:-1]) if part.endswith("-packages")]
+    return pathlib.PurePath(*parts[homes[-1] + 1 if homes else -1 :])
+
+
+def package(file: str) -> str:
+    """Return the name of the package that an installed file belongs to."""
+    return path_in_library(file).parts[0].removesuffix(".py")
+
+
 class Path(NamedTuple):
     """An equation, and the one whose body it stands in."""
 

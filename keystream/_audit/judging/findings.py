@@ -5,12 +5,11 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from pathlib import PurePath
 from typing import Any, NamedTuple
 
 from keystream._audit.failures import Failures
 from keystream._audit.judging.view import View, WrittenUse
-from keystream._audit.places import is_installed, place
+from keystream._audit.places import is_installed, package, place
 from keystream._audit.reading.lineage import CHILD, Act, Lineage, Origin, Step, Use, step_index
 from keystream._audit.rules import RULES
 from keystream._audit.values import SEVERITIES, Finding, Place, Severity
@@ -166,15 +165,9 @@ def _library(written_uses: list[WrittenUse]) -> str:
     for one, other in zip(written_uses[0].call.frames, written_uses[1].call.frames, strict=False):
         if one != other:
             theirs = called and is_installed(one[0]) and is_installed(other[0])
-            return _package(other[0]) if theirs else ""
+            return package(other[0]) if theirs else ""
         called = called or not is_installed(one[0])
     return ""
-
-
-def _package(file: str) -> str:
-    parts = PurePath(file).parts
-    homes = [i for i, part in enumerate(parts[:-1]) if part.endswith("-packages")]
-    return parts[homes[-1] + 1 if homes else -1].removesuffix(".py")
 
 
 def _library_reason(written_uses: list[WrittenUse]) -> str:

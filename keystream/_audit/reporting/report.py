@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from typing import Any
 
 from keystream._audit.reporting import content, html, sarif, text
@@ -232,6 +232,18 @@ def fill(empty: Report, full: Report) -> None:
     """Fill the report of a recording, once."""
     assert empty._content is None
     set_attributes(empty, _content=full._content_for())
+
+
+def hide(report: Report, hidden: Container[Finding], reason: str) -> Report:
+    """Return a report in which some findings are silenced for a reason."""
+    whole = report._content_for()
+    findings = [
+        each._replace(silenced=reason) if each in hidden else each for each in whole.findings
+    ]
+    given = [*findings, *whole.silenced]
+    return make_report(
+        whole.subject, given, whole.counts, whole.lineage, whole.unseen, keys=whole.keys
+    )
 
 
 def read(written: str | None) -> Report:
