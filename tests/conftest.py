@@ -26,6 +26,7 @@ settings.load_profile("laws")
 
 
 NEEDS = {
+    "audit/test_libraries.py": "flax",
     "interop/test_neighbors.py": "equinox",
     "docs/test_site.py": "myst_nb",
     "docs/test_examples.py": "sklearn",

@@ -13,6 +13,7 @@ from keystream._audit.jaxprs import Traced, drop_unneeded, trace
 from keystream._audit.judging import recorded, traced
 from keystream._audit.judging.findings import Verdict, phrase_of
 from keystream._audit.judging.view import KeyUse, View, WrittenUse
+from keystream._audit.places import is_installed
 from keystream._audit.reading import program, records
 from keystream._audit.reading.lineage import Act, Lineage, Origin, Use, by_step
 from keystream._audit.reading.reader import Reader
@@ -106,7 +107,14 @@ def _report(
         trees,
         [*unseen, *failures.told],
         keys=sum(len(step.nodes) for step in lineage.steps if step.repeats is None),
+        looked_at=_frames_of(uses, verdict.view),
     )
+
+
+def _frames_of(uses: Iterable[Use], view: View) -> list[Place]:
+    """Return the lines on the way to any use, of code that nobody installed."""
+    found = {frame for use in uses for frame in view.call(use.where).frames}
+    return [Place(*frame) for frame in found if not is_installed(frame[0])]
 
 
 @contextlib.contextmanager

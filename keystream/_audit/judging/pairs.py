@@ -188,7 +188,7 @@ class Pairs:
         if not folds and _is_one_shuffle(one, other):
             self._add_shuffles([other])
         else:
-            self.findings.add(rule, [other], other.way, steps=tuple(folds[:1]))
+            self.findings.add(rule, [other], other.way, steps=tuple(folds[:1]), repeated=True)
 
     def _add_pair(self, one: WrittenUse, other: WrittenUse) -> None:
         ways = list(zip(one.way, other.way, strict=False))

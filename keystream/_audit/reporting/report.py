@@ -7,7 +7,7 @@ from typing import Any
 
 from keystream._audit.reporting import content, html, sarif, text
 from keystream._audit.reporting.content import Content
-from keystream._audit.values import SEVERITIES, Branch, Count, Finding, Severity
+from keystream._audit.values import SEVERITIES, Branch, Count, Finding, Place, Severity
 from keystream._errors import (
     ArgumentValueError,
     KeyAuditError,
@@ -214,6 +214,7 @@ def make_report(
     unseen: Iterable[str] = (),
     *,
     keys: int = 0,
+    looked_at: Iterable[Place] = (),
 ) -> Report:
     """Return a report: silenced by the comments in the source, sorted, without repeats.
 
@@ -224,8 +225,9 @@ def make_report(
         lineage: The roots; their `findings` are positions in `findings` as given here.
         unseen: What couldn't be looked at, in text.
         keys: How many keys were followed.
+        looked_at: Where else code was looked at, whose comments may silence nothing.
     """
-    return Report(content.arrange(subject, findings, counts, lineage, unseen, keys))
+    return Report(content.arrange(subject, findings, counts, lineage, unseen, keys, looked_at))
 
 
 def fill(empty: Report, full: Report) -> None:
