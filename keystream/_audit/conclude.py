@@ -11,6 +11,7 @@ from keystream import _compat
 from keystream._audit.failures import Failures
 from keystream._audit.jaxprs import Traced, drop_unneeded, trace
 from keystream._audit.judging import recorded, traced
+from keystream._audit.judging.callers import CALLED
 from keystream._audit.judging.findings import Verdict, phrase_of
 from keystream._audit.judging.view import KeyUse, View, WrittenUse
 from keystream._audit.places import is_installed
@@ -68,12 +69,18 @@ def _lower_severities(findings: tuple[Finding, ...], call: Traced) -> Iterator[F
     """Lower errors about numbers that are thrown away, as those of a run for shapes alone."""
     less = drop_unneeded(call)
     real = findings if less is None else traced.judge(program.read(*less)).findings
-    told = {(finding.rule, finding.places) for finding in real}
+    told = set(map(_lines_of_use, real))
     for finding in findings:
-        if finding.severity == "error" and (finding.rule, finding.places) not in told:
+        if finding.severity == "error" and _lines_of_use(finding) not in told:
             yield finding._replace(severity="warning", why=_THROWN_AWAY)
         else:
             yield finding
+
+
+def _lines_of_use(finding: Finding) -> tuple[str, frozenset[Place]]:
+    """Return what is the same of a finding when its equations stand in another program."""
+    marks = zip(finding.places, finding.labels, strict=True)
+    return finding.rule, frozenset(p for p, label in marks if not label.startswith(CALLED))
 
 
 _THROWN_AWAY = "No result depends on one of the two: its numbers are thrown away."

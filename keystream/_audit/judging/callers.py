@@ -27,6 +27,10 @@ _LOOPS = (
 )
 
 
+CALLED = "called here"
+"""How the labels of such lines begin."""
+
+
 class Callers(NamedTuple):
     """The lines that call one function, and what it is called."""
 
@@ -58,7 +62,7 @@ def find_callers(one: Call, other: Call) -> Callers:
     if any(is_installed(file) for file, _, _ in pairs[at]):
         return Callers()
     names = {_name(call.frames, at) for call in (one, other)}
-    labels = ("called here", "called here again")
+    labels = (CALLED, f"{CALLED} again")
     marks = tuple(zip(map(place, pairs[at]), labels, strict=True))
     return Callers(marks, names.pop() if len(names) == 1 else "")
 
@@ -68,12 +72,12 @@ def _find_line(frames: tuple[Frame, ...]) -> Callers:
     own = [i for i, (file, _, _) in enumerate(frames) if not is_installed(file)]
     for i in reversed(own):
         if kind := _repeats(frames[i]):
-            name, label = _name(frames, i), "called here, more than once"
+            name, label = _name(frames, i), f"{CALLED}, more than once"
             break
     else:
         if len(own) < 2:
             return Callers()
-        i, kind, label = own[-2], "", "called here"
+        i, kind, label = own[-2], "", CALLED
         name = _name(frames, i)
     if not name and i == own[-1]:
         return Callers()
