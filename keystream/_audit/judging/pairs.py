@@ -33,7 +33,7 @@ from keystream._audit.reading.lineage import (
 from keystream._audit.values import Severity
 
 LARGE = 1 << 12
-"""Keys that are shared, from which on not all of them are looked at."""
+"""Keys with which several things are done, from which on not all are looked at."""
 DEEPEST = 8
 """Choices among choices that are followed."""
 
@@ -112,7 +112,7 @@ class Pairs:
     def _shared(
         self, order: np.ndarray, borders: np.ndarray, handles: Handles, owners: np.ndarray
     ) -> Iterator[np.ndarray]:
-        """Yield the groups; of very many that differ in the places of their keys alone the first."""
+        """Yield the groups; of very many that differ in their children's numbers, the first."""
         starts = np.r_[0, borders]
         ends = np.r_[borders, len(order)]
         several = np.flatnonzero(ends - starts > 1)
