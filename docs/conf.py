@@ -25,6 +25,14 @@ extensions = [
     "docstrings",
     "pictures",
 ]
+# Names of JAX, NumPy and flax are links where the build may reach the network.
+if os.environ.get("READTHEDOCS"):
+    extensions.append("sphinx.ext.intersphinx")
+    intersphinx_mapping = {
+        "jax": ("https://docs.jax.dev/en/latest/", None),
+        "numpy": ("https://numpy.org/doc/stable/", None),
+        "flax": ("https://flax.readthedocs.io/en/latest/", None),
+    }
 exclude_patterns = ["_build", "_site"]
 
 # Pages are Markdown that also reads well on GitHub, whose names for headings are used.

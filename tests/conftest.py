@@ -26,8 +26,10 @@ settings.load_profile("laws")
 
 
 NEEDS = {
+    "audit/test_libraries.py": "flax",
     "interop/test_neighbors.py": "equinox",
     "docs/test_site.py": "myst_nb",
+    "docs/test_audited_libraries.py": "blackjax",
     "docs/test_examples.py": "sklearn",
 }
 """Files that nothing of is run without another extra: what tells whether it is installed."""

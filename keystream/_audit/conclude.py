@@ -12,8 +12,10 @@ from keystream._audit import failures
 from keystream._audit.failures import Failures
 from keystream._audit.jaxprs import Traced, drop_unneeded, trace
 from keystream._audit.judging import recorded, traced
+from keystream._audit.judging.callers import CALLED
 from keystream._audit.judging.findings import Verdict, phrase_of
 from keystream._audit.judging.view import KeyUse, View, WrittenUse
+from keystream._audit.places import is_installed
 from keystream._audit.reading import program, records
 from keystream._audit.reading.lineage import Act, Lineage, Origin, Use, by_step
 from keystream._audit.reading.reader import Reader
@@ -76,12 +78,18 @@ def _lower_severities(findings: tuple[Finding, ...], call: Traced) -> Iterator[F
     """Lower errors about numbers that are thrown away, as those of a run for shapes alone."""
     less = drop_unneeded(call)
     real = findings if less is None else traced.judge(program.read(*less)).findings
-    told = {(finding.rule, finding.places) for finding in real}
+    told = set(map(_lines_of_use, real))
     for finding in findings:
-        if finding.severity == "error" and (finding.rule, finding.places) not in told:
+        if finding.severity == "error" and _lines_of_use(finding) not in told:
             yield finding._replace(severity="warning", why=_THROWN_AWAY)
         else:
             yield finding
+
+
+def _lines_of_use(finding: Finding) -> tuple[str, frozenset[Place]]:
+    """Return what is the same of a finding when its equations stand in another program."""
+    marks = zip(finding.places, finding.labels, strict=True)
+    return finding.rule, frozenset(p for p, label in marks if not label.startswith(CALLED))
 
 
 _THROWN_AWAY = "No result depends on one of the two: its numbers are thrown away."
@@ -119,7 +127,14 @@ def _report(
         trees,
         [*unseen, *failed.told],
         keys=sum(len(step.nodes) for step in lineage.steps if step.repeats is None),
+        looked_at=_frames_of(uses, verdict.view),
     )
+
+
+def _frames_of(uses: Iterable[Use], view: View) -> list[Place]:
+    """Return the lines on the way to any use, of code that nobody installed."""
+    found = {frame for use in uses for frame in view.call(use.where).frames}
+    return [Place(*frame) for frame in found if not is_installed(frame[0])]
 
 
 @contextlib.contextmanager

@@ -15,6 +15,7 @@ import jaxlib
 
 from keystream import _compat
 from keystream._audit.values import Place
+from keystream._compat import Frame
 
 
 def _below_folders(*folders: object) -> tuple[str, ...]:
@@ -60,6 +61,18 @@ def is_installed(file: str) -> bool:
     return file.startswith(_LIBRARIES)
 
 
+def path_in_library(file: str) -> pathlib.PurePath:
+    """Return the path of an installed file from its package on: `flax/linen/module.py`."""
+    parts = pathlib.PurePath(file).parts
+    homes = [i for i, part in enumerate(parts[:-1]) if part.endswith("-packages")]
+    return pathlib.PurePath(*parts[homes[-1] + 1 if homes else -1 :])
+
+
+def package(file: str) -> str:
+    """Return the name of the package that an installed file belongs to."""
+    return path_in_library(file).parts[0].removesuffix(".py")
+
+
 class Path(NamedTuple):
     """An equation, and the one whose body it stands in."""
 
@@ -87,10 +100,17 @@ class Call(NamedTuple):
     """The innermost line of the user's own code."""
     function: str
     """What is called there, as `jax.random.normal`."""
-    frames: tuple[tuple[str, int, str], ...]
-    """All of the user's frames, the outermost first."""
+    frames: tuple[Frame, ...]
+    """All of the user's frames, and those of libraries, the outermost first."""
     traceback: Any = None
     """JAX's own one of that line: a function that is called twice there has two."""
+
+    @property
+    def library(self) -> Place | None:
+        """The line of a library that the user has called, where it happens in one."""
+        inside = self.place is not None and self.frames and is_installed(self.frames[-1][0])
+        found = place(self.frames[-1]) if inside else None
+        return None if found == self.place else found
 
 
 def call(path: Path) -> Call:

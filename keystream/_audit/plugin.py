@@ -15,7 +15,9 @@ from __future__ import annotations
 
 import collections
 import importlib
-from collections.abc import Generator, Iterator, Sequence
+import json
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
@@ -23,6 +25,9 @@ import pytest
 NAME = "keystream-audit"
 FACTS = "keystream_audit"
 """The attribute of a test's report that crosses processes."""
+BASELINE = "keystream_baseline"
+"""The input of a worker that has the accepted findings."""
+IGNORED = "audit_keys_ignore"
 
 LEVELS = ("error", "warning", "note")
 MARKER = (
@@ -49,6 +54,12 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
         default=LEVELS[0],
         help="the mildest finding that fails a test (default: error)",
     )
+    group.addoption(
+        "--audit-baseline",
+        metavar="FILE",
+        help="findings that are accepted: where there is no such file, those of this run",
+    )
+    parser.addini(IGNORED, "files and folders of tests that --audit-keys leaves out", type="paths")
     pluginmanager.register(Plugin(), NAME)
 
 
@@ -63,12 +74,25 @@ class Plugin:
         """The recording under way."""
         self._report: Any = None
         """What it has found."""
+        self._accepted: list[list[str]] = []
+        """What it has found besides, and is accepted."""
         self._raised: BaseException | None = None
         self._facts: list[dict[str, Any]] = []
+        self._baseline: Baseline | None = None
 
     def pytest_configure(self, config: pytest.Config) -> None:
-        """Make the marker known, to --strict-markers too."""
+        """Make the marker known, to --strict-markers too, and read what is accepted."""
         config.addinivalue_line("markers", MARKER)
+        given = config.getoption("--audit-baseline")
+        if given:
+            file = config.invocation_params.dir / given
+            text = getattr(config, "workerinput", {BASELINE: _read(file)})[BASELINE]
+            self._baseline = Baseline(file, config.rootpath, text)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:
+        """Give xdist's workers what was read here, before any of them began."""
+        node.workerinput[BASELINE] = self._baseline and self._baseline.text
 
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> Generator[None]:
@@ -110,7 +134,8 @@ class Plugin:
         """Put what was found into pytest's report, which may go to another process."""
         told = yield
         if self._report and (call.when == "call" or told.failed):
-            setattr(told, FACTS, _verdict().facts(self._report, self._level))
+            facts = _verdict().facts(self._report, self._level)
+            setattr(told, FACTS, {**facts, "test": told.nodeid, "accepted": self._accepted})
             # A unittest.TestCase reports a failure of its own in the place of ours.
             ours = call.excinfo is not None and call.excinfo.value is self._raised
             if not ours and (text := _verdict().section(self._report)):
@@ -128,11 +153,18 @@ class Plugin:
         if facts is not None:
             self._facts.append(facts)
 
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
+        """Write what is accepted from now on, where nothing was before."""
+        whole = exitstatus in (0, 1) and not (session.shouldfail or session.shouldstop)
+        if self._baseline and self._facts and whole and not hasattr(session.config, "workerinput"):
+            self._baseline.write(self._facts)
+
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         """Say how many tests were audited, and where most of them went wrong."""
         if self._facts:
             terminalreporter.section(f"audit of keys: {tally(self._facts)}", sep="-")
-            for line in most(self._facts):
+            accepted = self._baseline.lines(self._facts) if self._baseline else ()
+            for line in (*most(self._facts), *accepted):
                 terminalreporter.write_line(line)
 
     def _begin(self) -> None:
@@ -143,12 +175,75 @@ class Plugin:
         span, self._span = self._span, None
         if span is not None:
             self._report = span.end()
+        if span is not None and self._baseline:
+            known, root = self._baseline.known, self._baseline.root
+            self._report, self._accepted = _verdict().accept(self._report, self._level, known, root)
 
     def _forget(self) -> None:
         span, self._span = self._span, None
         if span is not None:
             span.drop()
         self._level = self._report = self._raised = None
+        self._accepted = []
+
+
+Name = tuple[str, ...]
+"""What a finding is known by: its rule, and its places without their lines."""
+
+
+class Baseline:
+    """The findings that a suite accepts: of its first run with this file, which is then written."""
+
+    def __init__(self, file: Path, root: Path, text: str | None) -> None:
+        self.file, self.root, self.text = file, root, text
+        self.written: int | None = None
+        self.known: dict[Name, str] | None = None
+        """What is accepted, and a test that found it; None where everything is."""
+        if text is not None:
+            try:
+                rows = json.loads(text)["accepted"]
+                self.known = {(row["rule"], *row["places"]): row["test"] for row in rows}
+            except (ValueError, LookupError, TypeError) as problem:
+                cure = "Delete it, and the next run writes it anew."
+                raise pytest.UsageError(f"--audit-baseline: can't read {file}. {cure}") from problem
+
+    def write(self, facts: Iterable[dict[str, Any]]) -> None:
+        """Write what tests have found, if there is no file yet: sorted, each part on its line."""
+        if self.known is not None:
+            return
+        found = sorted(_accepted(facts).items(), key=lambda pair: (pair[0][1:], pair[0]))
+        rows = [{"rule": n[0], "places": n[1:], "test": test} for n, test in found]
+        text = json.dumps({"format": 1, "accepted": rows}, indent=1, ensure_ascii=False)
+        self.file.write_text(f"{text}\n", encoding="utf-8")
+        self.written = len(rows)
+
+    def lines(self, facts: Sequence[dict[str, Any]]) -> Iterator[str]:
+        """Yield what is to be said: what was accepted, and what isn't found any more."""
+        found, name = _accepted(facts), self.file.name
+        if self.known is not None:
+            tests = {each["test"] for each in facts}
+            yield f"{_count(len(found))} in {name} accepted"
+            for (rule, *places), test in self.known.items():
+                if (rule, *places) not in found and test in tests:
+                    yield f"gone, and can be deleted from {name}: {rule} at {places[-1]}, by {test}"
+        elif self.written is None:
+            yield f"{name} isn't written: the run was stopped"
+        else:
+            yield f"{_count(self.written)} written to {name}, and accepted from now on"
+
+
+def _read(file: Path) -> str | None:
+    return file.read_text(encoding="utf-8") if file.exists() else None
+
+
+def _accepted(facts: Iterable[dict[str, Any]]) -> dict[Name, str]:
+    """Return what was found and accepted, with the first test by name that found it."""
+    found = [(tuple(name), each["test"]) for each in facts for name in each["accepted"]]
+    return dict(sorted(found, reverse=True))
+
+
+def _count(number: int) -> str:
+    return f"{number:,} {'finding' if number == 1 else 'findings'}"
 
 
 def level_of(item: pytest.Item) -> str | None:
@@ -156,7 +251,8 @@ def level_of(item: pytest.Item) -> str | None:
     level: str = item.config.getoption("--audit-level")
     marker = item.get_closest_marker("audit_keys")
     if marker is None:
-        return level if item.config.getoption("--audit-keys") else None
+        ignored = any(map(item.path.is_relative_to, item.config.getini(IGNORED)))
+        return level if item.config.getoption("--audit-keys") and not ignored else None
 
     on, *more = marker.args or (True,)
     level, others = marker.kwargs.get("level", level), marker.kwargs.keys() - {"level"}

@@ -41,7 +41,8 @@ class Finding(NamedTuple):
     message: str
     """What happened, in one sentence: `a key is drawn from twice`."""
     places: tuple[Place, ...] = ()
-    """Where it happened, in the user's own code, in the order of the program."""
+    """Where it happened, in the order of the program: the user's own code, and besides the lines
+    of installed libraries. The last one is the user's."""
     labels: tuple[str, ...] = ()
     """What happens at each of the places: `drawn from here first, by jax.random.normal`."""
     lineage: tuple[str, ...] = ()

@@ -58,7 +58,7 @@ PASSES = {
     "returned": (traced, "_find_returned"),
     "unused": (traced, "_find_unused"),
     "groups": (pairs.Pairs, "group_by_key"),
-    "places": (findings, "_places_and_labels"),
+    "places": (findings, "_marks"),
 }
 
 

@@ -298,3 +298,104 @@ def test_another_keystream(
     )
     assert found.ret == 0
     found.stdout.no_fnmatch_line("*pytest_addoption*")
+
+
+COMPARES = """
+import jax
+from library import two
+
+
+def test_one():
+    two(jax.random.key(0))
+
+
+def test_other():
+    key = jax.random.key(0)
+    one = jax.random.bits(key)
+    assert one == jax.random.bits(key)
+"""
+
+
+@pytest.mark.parametrize(
+    "workers",
+    [
+        pytest.param((), id="one"),
+        pytest.param(("-p", "xdist", "-n", "2"), id="xdist", marks=pytest.mark.slow),
+    ],
+)
+def test_baseline(suite: Run, pytester: pytest.Pytester, workers: tuple[str, ...]) -> None:
+    """The first run writes what it finds, and passes; later ones fail for what is new."""
+    options = ("--audit-keys", "--audit-baseline", "accepted.json", *workers)
+    file = pytester.path / "accepted.json"
+    first = suite(*options, test_compares=COMPARES)
+    first.assert_outcomes(passed=2)
+    first.stdout.fnmatch_lines(["2 findings written to accepted.json, and accepted from now on"])
+    written = file.read_text()
+    assert written == BASELINE
+    # Lines move, another test comes to an accepted line, and one to a line of its own.
+    moved = COMPARES.replace("def test_one", "# a comment\n\n\ndef test_one")
+    moved += "\ndef test_again():\n    two(jax.random.key(1))\n"
+    new = "\ndef test_new():\n    key = jax.random.key(0)\n    two(key) + jax.random.normal(key)\n"
+    later = suite(*options, "-rf", test_compares=moved + new)
+    later.assert_outcomes(passed=3, failed=1)
+    later.stdout.fnmatch_lines(["2 findings in accepted.json accepted"])
+    later.stdout.fnmatch_lines(["FAILED test_compares.py::test_new - Failed: KS01 *"])
+    # One that isn't there any more is told, of tests that were run.
+    place = "test_compares.py in test_other: assert one == jax.random.bits(key)"
+    repaired = COMPARES.replace("assert one == jax.random.bits(key)", "assert one >= 0")
+    suite(*options, "-k", "one", test_compares=repaired).stdout.no_fnmatch_line("gone*")
+    suite(*options, test_compares=repaired).stdout.fnmatch_lines(
+        [
+            "1 finding in accepted.json accepted",
+            f"gone, and can be deleted from accepted.json: KS01 at {place}, by *::test_other",
+        ]
+    )
+    assert file.read_text() == written
+
+
+BASELINE = """\
+{
+ "format": 1,
+ "accepted": [
+  {
+   "rule": "KS01",
+   "places": [
+    "library.py in two: noise = jax.random.normal(key)",
+    "library.py in two: return noise + jax.random.uniform(key)"
+   ],
+   "test": "test_compares.py::test_one"
+  },
+  {
+   "rule": "KS01",
+   "places": [
+    "test_compares.py in test_other: one = jax.random.bits(key)",
+    "test_compares.py in test_other: assert one == jax.random.bits(key)"
+   ],
+   "test": "test_compares.py::test_other"
+  }
+ ]
+}
+"""
+
+
+def test_no_baseline_of_a_part(suite: Run, pytester: pytest.Pytester) -> None:
+    """A run that was stopped writes nothing, and a file that can't be read is said to be one."""
+    file = pytester.path / "accepted.json"
+    options = ("--audit-keys", "--audit-baseline=accepted.json")
+    stopped = suite(*options, "-x", test_fails="def test(): assert 0\n\ndef test_more(): pass\n")
+    stopped.stdout.fnmatch_lines(["accepted.json isn't written: the run was stopped"])
+    assert not file.exists()
+    file.write_text("[]")
+    broken = suite(*options, test_fails="def test(): pass\n")
+    broken.stderr.fnmatch_lines(["ERROR: --audit-baseline: can't read *accepted.json. Delete it*"])
+
+
+def test_ignored_folder(suite: Run, pytester: pytest.Pytester) -> None:
+    """Tests below a folder of audit_keys_ignore aren't audited, but for those that are marked."""
+    (pytester.path / "tests" / "samplers").mkdir(parents=True)
+    marked = "import pytest\n\n\n@pytest.mark.audit_keys\ndef test_marked():\n    test_one()\n"
+    (pytester.path / "tests" / "samplers" / "test_draws.py").write_text(COMPARES + marked)
+    pytester.makeini("[pytest]\naudit_keys_ignore = tests/samplers\n")
+    found = suite("--audit-keys", "--strict-config", test_top=COMPARES)
+    found.assert_outcomes(passed=2, failed=3)
+    found.stdout.fnmatch_lines(["*- audit of keys: 3 tests with errors, 3 audited -*"])

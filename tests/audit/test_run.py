@@ -166,3 +166,14 @@ def test_summary_of_a_run() -> None:
     report = ks.audit(loop, KEY, run=True)
     totals = [sum(count[column] for count in report.summary()) for column in range(1, 5)]
     assert totals == [4, 4 * 5 * 32, 1, 0]
+
+
+def test_many_keys_twice() -> None:
+    """Many keys that are used on the same lines are compared once, not key by key."""
+    with ks.recording() as report:
+        keys = jax.random.split(jax.random.key(0), 1 << 16)
+        jax.vmap(jax.random.bits)(keys)
+        jax.vmap(jax.random.uniform)(keys)  # key by key, this would take an hour
+        jax.random.bits(keys[5])
+    assert [finding.rule for finding in report.findings] == ["KS01"] * 3
+    assert {finding.lineage[-1] for finding in report.findings} == {"split[0]", "split[5]"}

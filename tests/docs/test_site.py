@@ -7,6 +7,7 @@ import pathlib
 import shutil
 import subprocess
 import sys
+import zlib
 from typing import Any
 
 import pytest
@@ -113,3 +114,28 @@ def test_the_site_builds(tmp_path: pathlib.Path) -> None:
     built = build(DOCS, tmp_path)
     assert built.returncode == 0, built.stderr
     assert (tmp_path / "html" / "index.html").is_file()
+
+
+INVENTORY = b"""# Sphinx inventory version 2
+# Project: jax
+# Version: 0
+# The remainder of this file is compressed using zlib.
+"""
+
+
+@pytest.mark.outside
+def test_names_of_jax_are_links(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the build may reach the network, a name of JAX is a link to its page."""
+    inventory = tmp_path / "objects.inv"
+    names = b"jax.Array py:class 1 _autosummary/jax.Array.html#$ -\n"
+    inventory.write_bytes(INVENTORY + zlib.compress(names))
+    docs = small(tmp_path / "docs", "# A page\n\n{py:class}`jax.Array`\n")
+    with (docs / "conf.py").open("a") as conf:
+        conf.write(
+            f"intersphinx_mapping = dict(jax=(intersphinx_mapping['jax'][0], {str(inventory)!r}))"
+        )
+    monkeypatch.setenv("READTHEDOCS", "True")
+    built = build(docs, tmp_path)
+    assert built.returncode == 0, built.stderr
+    page = (tmp_path / "html" / "index.html").read_text()
+    assert 'href="https://docs.jax.dev/en/latest/_autosummary/jax.Array.html#jax.Array"' in page

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from pathlib import PurePath
 from typing import Any, NamedTuple
 
 from keystream._audit.failures import Failures
+from keystream._audit.judging.callers import Callers, find_callers
 from keystream._audit.judging.view import View, WrittenUse
-from keystream._audit.places import is_installed, place
+from keystream._audit.places import Call, is_installed, package
 from keystream._audit.reading.lineage import CHILD, Act, Lineage, Origin, Step, Use, step_index
 from keystream._audit.rules import RULES
 from keystream._audit.values import SEVERITIES, Finding, Place, Severity
@@ -42,6 +43,7 @@ class Findings:
         self.found: dict[Any, Finding] = {}
         self.keys: dict[Any, tuple[int, ...]] = {}
         """The keys that a finding is about."""
+        self.find_callers = functools.cache(find_callers)
 
     def add(
         self,
@@ -54,18 +56,18 @@ class Findings:
         severity: Severity | None = None,
         why: str = "",
         cure: str = "",
+        repeated: bool = False,
     ) -> None:
-        """Add a finding about the key at the end of a way; `steps` made it."""
-        places: list[Place] = []
-        labels: list[str] = []
-        for step in steps:
-            made = self.view.call(step.where) if step.where is not None else None
-            if made is not None and made.place is not None:
-                places.append(made.place)
-                labels.append(f"made here, by {made.function}")
-        for taken_place, label in _places_and_labels(written_uses):
-            places.append(taken_place)
-            labels.append(label)
+        """Add a finding about the key at the end of a way; `steps` made it.
+
+        `repeated`: of one use that was run again.
+        """
+        callers = Callers()
+        if len(written_uses) == 2 or repeated:
+            callers = self.find_callers(written_uses[0].call, written_uses[-1].call)
+        made = [self.view.call(step.where) for step in steps if step.where is not None]
+        marks = list(_marks(made, written_uses, callers))
+        places, labels = zip(*dict.fromkeys(marks), strict=True) if marks else ((), ())
         row = RULES[rule]
         level = severity or row.severity
         if level == "error" and any(written.maybe for written in written_uses):
@@ -74,8 +76,15 @@ class Findings:
         if library:
             level = "warning" if level == "error" else level
             message = f"{message or row.title}, inside {library}"
+        libraries = {package(call.library.file) for call in made if call.library is not None}
+        if rule == "KS05" and len(libraries) == 1:
+            [name] = libraries
+            message = message or f"{name} folds the same name or counter into a key twice"
+            why, cure = _WHY_FOLDED.format(name), _CURE_FOLDED.format(name)
+        elif rule in _ALIKE:
+            cure = cure or callers.cure
         # Lines that do it with several keys of one array are told once, the worst of it.
-        key = (rule, tuple(places), step_index(way[0]))
+        key = (rule, places, step_index(way[0]))
         known = self.found.get(key)
         if known is None or SEVERITIES.index(level) < SEVERITIES.index(known.severity):
             words = _phrases(self.lineage, way)
@@ -83,8 +92,8 @@ class Findings:
                 rule,
                 level,
                 message or row.title,
-                tuple(places),
-                tuple(labels),
+                places,
+                labels,
                 words,
                 why,
                 cure,
@@ -105,27 +114,36 @@ class Findings:
         return Verdict(tuple(self.found.values()), tuple(self.keys.values()), self.view)
 
 
-def _places_and_labels(written_uses: list[WrittenUse]) -> Iterator[tuple[Place, str]]:
-    """Yield where keys are used; of one line that is called twice, the calls as well."""
-    calls = _differing_calls(written_uses)
-    for index, written in enumerate(written_uses[:1] if calls else written_uses):
-        inner = written.call.place
-        if inner is not None:
-            again = " again" if index and written_uses[0].act is written.act else ""
-            by = f", by {written.call.function}" if written.call.function else ""
-            yield inner, f"{_DONE[written.act]}{again}{by}"
-    yield from zip(calls, ("called here", "called here again"), strict=False)
+Mark = tuple[Place, str]
 
 
-def _differing_calls(written_uses: list[WrittenUse]) -> list[Place]:
-    """Return the lines from which one line was called, where two uses stand on that one."""
-    if len(written_uses) != 2 or written_uses[0].call.place != written_uses[1].call.place:
-        return []
-    for pair in zip(written_uses[0].call.frames, written_uses[1].call.frames, strict=False):
-        if pair[0] != pair[1]:
-            mine = not any(is_installed(frame[0]) for frame in pair)
-            return [place(frame) for frame in pair] if mine else []
-    return []
+def _marks(made: list[Call], written_uses: list[WrittenUse], callers: Callers) -> Iterator[Mark]:
+    """Yield where keys are made and used; of a line that is called again, the calls as well."""
+    calls = [(call, f"made here, by {call.function}") for call in made]
+    same = len({written.call.place for written in written_uses}) == 1 and callers.marks
+    for index, written in enumerate(written_uses[:1] if same else written_uses):
+        again = " again" if index and written_uses[0].act is written.act else ""
+        by = f", by {written.call.function}" if written.call.function else ""
+        calls.append((written.call, f"{_DONE[written.act]}{again}{by}"))
+    for index, (call, label) in enumerate(calls):
+        marks = [] if call.place is None else [(call.place, label)]
+        if call.library is not None:
+            inside = (call.library, f"inside {package(call.library.file)}")
+            # The last one is where it went wrong: a line of the user's.
+            marks.insert(0 if index == len(calls) - 1 else 1, inside)
+        yield from marks
+    yield from callers.marks if same else ()
+
+
+_ALIKE = frozenset(("KS01", "KS03", "KS05"))
+"""Rules by which two uses do one thing: one helper may do both."""
+
+
+_WHY_FOLDED = (
+    "{} folds names and counters of its own into each key that it is given, so two calls or two "
+    "streams that are given one key draw the same numbers."
+)
+_CURE_FOLDED = "first, second = ks.split(key)  # give {} one for each call, and for each stream"
 
 
 def _phrases(lineage: Lineage, way: tuple[int, ...]) -> tuple[str, ...]:
@@ -166,15 +184,9 @@ def _library(written_uses: list[WrittenUse]) -> str:
     for one, other in zip(written_uses[0].call.frames, written_uses[1].call.frames, strict=False):
         if one != other:
             theirs = called and is_installed(one[0]) and is_installed(other[0])
-            return _package(other[0]) if theirs else ""
+            return package(other[0]) if theirs else ""
         called = called or not is_installed(one[0])
     return ""
-
-
-def _package(file: str) -> str:
-    parts = PurePath(file).parts
-    homes = [i for i, part in enumerate(parts[:-1]) if part.endswith("-packages")]
-    return parts[homes[-1] + 1 if homes else -1].removesuffix(".py")
 
 
 def _library_reason(written_uses: list[WrittenUse]) -> str:

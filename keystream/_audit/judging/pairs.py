@@ -19,9 +19,21 @@ import numpy as np
 from keystream._audit.judging.findings import Findings
 from keystream._audit.judging.view import MANY, KeyUse, View, WrittenUse
 from keystream._audit.reading.draws import split_is_fold
-from keystream._audit.reading.lineage import CHILD, FOLD, Act, Handles, Lineage, Origin, Step, Use
+from keystream._audit.reading.lineage import (
+    CHILD,
+    FOLD,
+    Act,
+    Handles,
+    Lineage,
+    Origin,
+    Step,
+    Use,
+    mix,
+)
 from keystream._audit.values import Severity
 
+LARGE = 1 << 12
+"""Keys with which several things are done, from which on not all are looked at."""
 DEEPEST = 8
 """Choices among choices that are followed."""
 
@@ -88,7 +100,7 @@ class Pairs:
         order = order[np.argsort(nodes[order], kind="stable")]
         borders = np.flatnonzero(np.diff(nodes[order])) + 1
         # In the order of the program, which the numbers of nodes don't tell.
-        for group in sorted(_shared(order, borders), key=lambda group: int(group[0])):
+        for group in sorted(self._shared(order, borders, handles, owners), key=lambda g: int(g[0])):
             if (owners[group] // 2 != owners[group[0]] // 2).any():
                 # One use of a key a hundred times is one: of lanes, of all steps of a loop.
                 _, once = np.unique(owners[group], return_index=True)
@@ -96,6 +108,21 @@ class Pairs:
                     KeyUse(self.uses[owners[i] // 2], int(handles[i]), bool(owners[i] % 2))
                     for i in group[once].tolist()
                 ]
+
+    def _shared(
+        self, order: np.ndarray, borders: np.ndarray, handles: Handles, owners: np.ndarray
+    ) -> Iterator[np.ndarray]:
+        """Yield the groups; of very many that differ in their children's numbers, the first."""
+        starts = np.r_[0, borders]
+        ends = np.r_[borders, len(order)]
+        several = np.flatnonzero(ends - starts > 1)
+        if len(several) >= LARGE:
+            alike = mix(self.lineage.ways_alike(handles[order]), FOLD, owners[order])
+            several = several[np.argsort(handles[order[starts[several]]])]
+            _, first = np.unique(np.add.reduceat(alike, starts)[several], return_index=True)
+            several = several[first]
+        for place in several:
+            yield order[starts[place] : ends[place]]
 
     def _all_keys(self) -> list[tuple[int, Handles, bool]]:
         """Return the keys of each use: as they are, as seen from outside of loops, in all cases.
@@ -161,7 +188,7 @@ class Pairs:
         if not folds and _is_one_shuffle(one, other):
             self._add_shuffles([other])
         else:
-            self.findings.add(rule, [other], other.way, steps=tuple(folds[:1]))
+            self.findings.add(rule, [other], other.way, steps=tuple(folds[:1]), repeated=True)
 
     def _add_pair(self, one: WrittenUse, other: WrittenUse) -> None:
         ways = list(zip(one.way, other.way, strict=False))
@@ -287,13 +314,6 @@ def _repeated(nodes: np.ndarray) -> np.ndarray:
         return np.empty(0, np.int64)
     found = np.minimum(np.searchsorted(again, nodes), len(again) - 1)
     return np.flatnonzero(again[found] == nodes)
-
-
-def _shared(order: np.ndarray, borders: np.ndarray) -> Iterator[np.ndarray]:
-    starts = np.r_[0, borders]
-    ends = np.r_[borders, len(order)]
-    for place in np.flatnonzero(ends - starts > 1):
-        yield order[starts[place] : ends[place]]
 
 
 _MADE_TWICE = {

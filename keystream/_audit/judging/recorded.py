@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from keystream import _compat
+from keystream._audit import jaxprs
 from keystream._audit.failures import Failures
 from keystream._audit.judging import single
 from keystream._audit.judging.findings import Findings, Verdict
@@ -196,10 +197,12 @@ def _is_shared_on_purpose(where: Moment) -> bool:
 
 
 def _call_of(frames: tuple[Frame, ...]) -> Call:
+    # Above a call that is audited nothing was recorded.
+    begun = max((i for i, frame in enumerate(frames) if frame.file == jaxprs.__file__), default=0)
     own = [
         place
         for place, frame in enumerate(frames)
-        if frame.line and not is_jax(frame.file) and not is_ours(frame.file)
+        if place >= begun and frame.line and not is_jax(frame.file) and not is_ours(frame.file)
     ]
     if not own:
         return Call(None, "", ())

@@ -263,6 +263,21 @@ class Lineage:
             way.append(parent)
         return way[::-1]
 
+    def ways_alike(self, handles: Handles) -> np.ndarray:
+        """Return a number for each key: the same for keys that the same steps have made."""
+        ways: list[np.ndarray] = []
+
+        def number(handles: Handles) -> np.ndarray:
+            found = np.empty(handles.shape, np.uint64)
+            for index, where in by_step(handles):
+                found[where] = ways[index][place_in_step(handles[where])]
+            return found
+
+        for index, step in enumerate(self.steps):
+            above = np.uint64(0) if step.parents is None else number(step.parents)
+            ways.append(mix(above, step.kind, np.full(len(step.nodes), index)))
+        return number(handles)
+
     def varies(self, handles: Handles) -> int:
         """Return the bits of all loops and axes over which any of these keys differ."""
         found = 0

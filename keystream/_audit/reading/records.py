@@ -113,6 +113,10 @@ def _place_in_program(prepared: _Prepared) -> tuple[Any, ...]:
     return record.kind != "clone", record.path, record.words.tobytes()
 
 
+LARGE = 1 << 12
+"""Keys of one array from which on they are looked up together."""
+
+
 class _Reader:
     def __init__(self) -> None:
         self.lineage, self.uses = Lineage(), list[Use]()
@@ -122,6 +126,10 @@ class _Reader:
         """By words: how often such a key was used."""
         self.clones: dict[int, int] = {}
         """By handle: what tells a clone, and what is made of it, from a key of the same words."""
+        self.arrays: dict[bytes, list[Handles]] = collections.defaultdict(list)
+        """By the words of all keys of a large array: the same; lanes mostly use one whole."""
+        self.later: list[tuple[np.ndarray, Handles]] = []
+        """Arrays that `made` lacks until a part of one is used."""
 
     def add(self, prepared: _Prepared, where: Moment) -> None:
         record, numbers, words = prepared
@@ -158,9 +166,13 @@ class _Reader:
 
     def _owners(self, record: Record) -> Handles:
         """Return the handles of the keys of a record, whichever way they were made."""
-        nodes = _nodes(record.words, record.impl).tolist()
-        if any(not self.made[node] for node in nodes):
-            self._root(Origin.OUTSIDE, "", record, None)
+        array = _nodes(record.words, record.impl)
+        if arrays := self.arrays.get(array.tobytes()):
+            return arrays[0] if len(arrays) == 1 else arrays.pop(0)
+        nodes = array.tolist()
+        for make in (self._index_later, lambda: self._root(Origin.OUTSIDE, "", record, None)):
+            if any(not self.made[node] for node in nodes):
+                make()
         found = []
         for node in nodes:
             # Where one key was made twice and used twice, each use has a way of its own.
@@ -171,6 +183,8 @@ class _Reader:
 
     def _clone(self, record: Record, where: Moment) -> None:
         """Take the next use for that of the clone, which has the same words and is another key."""
+        self._index_later()
+        self.arrays.clear()
         names = _nodes(record.words, record.impl)
         parents = self._owners(record)
         self.times_used.subtract(names.tolist())
@@ -203,11 +217,22 @@ class _Reader:
         handles = self.lineage.add(
             origin, nodes, parents, kind, numbers, varies=0, impl=impl, where=where, phrase=phrase
         )
-        for name, handle in zip(names.tolist(), handles.tolist(), strict=True):
-            self.made[name].append(handle)
         if any(marks):
             self.clones |= zip(handles.tolist(), marks, strict=True)
+        if len(names) < LARGE or parents is None:
+            self._index(names, handles)
+        else:
+            self.arrays[names.tobytes()].append(handles)
+            self.later.append((names, handles))
         return handles
+
+    def _index(self, names: np.ndarray, handles: Handles) -> None:
+        for name, handle in zip(names.tolist(), handles.tolist(), strict=True):
+            self.made[name].append(handle)
+
+    def _index_later(self) -> None:
+        while self.later:
+            self._index(*self.later.pop(0))
 
 
 _ORIGINS = {Act.SPLIT: Origin.SPLIT, Act.FOLD: Origin.FOLD_IN, Act.NAME: Origin.NAME}

@@ -37,13 +37,14 @@ def arrange(
     lineage: Iterable[Branch] = (),
     unseen: Iterable[str] = (),
     keys: int = 0,
+    looked_at: Iterable[Place] = (),
 ) -> Content:
     """Silence, sort and merge what was found; the lineage's findings keep their branches."""
     given = tuple(findings)
     lines = tuple(sorted(merge(counts), key=lambda count: where(count.place)))
     rows = flatten(lineage)
     seen = [count.place for count in lines] + [row.place for row in rows if row.place]
-    told, hidden = silence.apply(given, seen)
+    told, hidden = silence.apply(given, [*seen, *looked_at])
     loud = [None if quiet else each for each, quiet in zip(given, hidden, strict=True)]
     findings = tuple(sorted({*told, *filter(None, loud)}, key=order))
     places = {finding: place for place, finding in enumerate(findings)}

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from typing import Any
 
 from keystream._audit.reporting import content, html, sarif, text
 from keystream._audit.reporting.content import Content
-from keystream._audit.values import SEVERITIES, Branch, Count, Finding, Severity
+from keystream._audit.values import SEVERITIES, Branch, Count, Finding, Place, Severity
 from keystream._errors import (
     ArgumentValueError,
     KeyAuditError,
@@ -214,6 +214,7 @@ def make_report(
     unseen: Iterable[str] = (),
     *,
     keys: int = 0,
+    looked_at: Iterable[Place] = (),
 ) -> Report:
     """Return a report: silenced by the comments in the source, sorted, without repeats.
 
@@ -224,14 +225,27 @@ def make_report(
         lineage: The roots; their `findings` are positions in `findings` as given here.
         unseen: What couldn't be looked at, in text.
         keys: How many keys were followed.
+        looked_at: Where else code was looked at, whose comments may silence nothing.
     """
-    return Report(content.arrange(subject, findings, counts, lineage, unseen, keys))
+    return Report(content.arrange(subject, findings, counts, lineage, unseen, keys, looked_at))
 
 
 def fill(empty: Report, full: Report) -> None:
     """Fill the report of a recording, once."""
     assert empty._content is None
     set_attributes(empty, _content=full._content_for())
+
+
+def hide(report: Report, hidden: Container[Finding], reason: str) -> Report:
+    """Return a report in which some findings are silenced for a reason."""
+    whole = report._content_for()
+    findings = [
+        each._replace(silenced=reason) if each in hidden else each for each in whole.findings
+    ]
+    given = [*findings, *whole.silenced]
+    return make_report(
+        whole.subject, given, whole.counts, whole.lineage, whole.unseen, keys=whole.keys
+    )
 
 
 def read(written: str | None) -> Report:

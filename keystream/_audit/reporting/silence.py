@@ -6,14 +6,13 @@ stands alone on its line speaks for the statement below it.
 
 from __future__ import annotations
 
-import ast
 import io
-import linecache
 import re
 import tokenize
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
+from keystream._audit import source
 from keystream._audit.rules import RULES
 from keystream._audit.values import Finding, Place
 
@@ -22,8 +21,6 @@ _FORM = re.compile(
     re.IGNORECASE,
 )
 _SKIPPED = {tokenize.NL, tokenize.INDENT, tokenize.DEDENT, tokenize.ENCODING}
-_BROKEN = (tokenize.TokenError, SyntaxError, ValueError, RecursionError)
-"""What Python raises for text that is no Python: a notebook's cell with a magic in it."""
 
 
 class Comment(NamedTuple):
@@ -90,17 +87,10 @@ def apply(
 
 def read(file: str) -> tuple[Comment, ...]:
     """Return the silencing comments of a file; none where its source is gone."""
-    lines = _source(file)
+    lines = source.lines(file)
     if not any("keystream:" in line for line in lines):
         return ()
     return tuple(_comments(file, lines))
-
-
-def _source(file: str) -> list[str]:
-    try:
-        return linecache.getlines(file)
-    except ValueError:  # a name that no file can have
-        return []
 
 
 def _comments(file: str, lines: Sequence[str]) -> Iterator[Comment]:
@@ -118,7 +108,7 @@ def _comments(file: str, lines: Sequence[str]) -> Iterator[Comment]:
                 waiting, first = [], 0
             elif token.type not in _SKIPPED:
                 first = first or line
-    except _BROKEN:
+    except source.BROKEN:
         # What stood above the broken line was read; below it comments speak for their line.
         for at, match in waiting:
             yield _comment(file, lines, at, match, at, at)
@@ -172,16 +162,8 @@ def _without(comment: Comment, idle: Sequence[str]) -> str:
 
 def _scopes(file: str) -> list[tuple[int, int]]:
     """Return the first and last lines of the functions of a file."""
-    try:
-        tree = ast.parse("".join(_source(file)))
-    except _BROKEN:
-        return []
-    kinds = (ast.FunctionDef, ast.AsyncFunctionDef)
-    return [
-        (node.lineno, node.end_lineno or node.lineno)
-        for node in ast.walk(tree)
-        if isinstance(node, kinds)
-    ]
+    found = [node for node in source.nodes(file) if isinstance(node, source.FUNCTIONS)]
+    return [(source.first_line(node), source.last_line(node)) for node in found]
 
 
 def _innermost(scopes: Sequence[tuple[int, int]], line: int) -> tuple[int, int]:
