@@ -31,18 +31,18 @@ class Watch:
     def __init__(self, given: Iterable[Any]) -> None:
         self._roots = {id(each) for each in given}
         """What a call has before it begins."""
-        self._trace: weakref.ref[Any] | None = None
+        self._watched: weakref.ref[Any] | None = None
 
     def begin(self) -> None:
         """Watch the trace that is under way."""
-        self._trace = _compat.trace_of(jax.lax.full((), 0.0))
+        self._watched = _compat.trace_of(jax.lax.full((), 0.0))
 
     def find_holder(self) -> str:
         """Return who has kept a value of the trace, in words; nothing if nobody has."""
-        if self._trace is None or self._trace() is None:
+        if self._watched is None or self._watched() is None:
             return ""
         gc.collect()
-        values = [v for v in gc.get_referrers(self._trace()) if isinstance(v, jax.core.Tracer)]
+        values = [v for v in gc.get_referrers(self._watched()) if isinstance(v, jax.core.Tracer)]
         return _describe(self._way_to_root(values))
 
     def _way_to_root(self, values: list[Any]) -> list[Any]:
