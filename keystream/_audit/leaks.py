@@ -9,8 +9,10 @@ later, does no harm, nor does a function of the call that somebody has as the ke
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import gc
+import inspect
 import sys
 import types
 import weakref
@@ -114,7 +116,8 @@ def _describe(way: list[Any]) -> str:
         if holder is way[0] and isinstance(holder, dict):
             names = holder
         if isinstance(holder, types.FunctionType):
-            names = dict(zip(holder.__code__.co_freevars, holder.__closure__ or (), strict=True))
+            with contextlib.suppress(ValueError):  # a variable that has no value yet
+                names = inspect.getclosurevars(holder).nonlocals
         for name, value in [*names.items()]:
             if id(value) in ids and isinstance(name, str):
                 own = names is holder or isinstance(holder, types.FunctionType)
