@@ -168,6 +168,29 @@ def test_deep_loops_are_cut_aloud() -> None:
     assert not many.complete
 
 
+@pytest.mark.parametrize("make", [jax.random.key, jax.random.PRNGKey])
+def test_constant_keys_in_loops(make: Callable[[int], jax.Array]) -> None:
+    """A key that a compiled function closes over is the same one in every reading of a loop."""
+    first, second = make(5), make(6)
+    noise = jax.jit(lambda: bits(first))
+
+    def loops(other: jax.Array) -> Callable[[jax.Array], Any]:
+        def turn(key: jax.Array, _: Any) -> Any:
+            key, use = split(key)
+            return key, bits(use)
+
+        def step(key: jax.Array, _: Any) -> Any:
+            key, drawn = lax.scan(turn, key, None, length=2)
+            return key, (drawn, noise())
+
+        return lambda key: (lax.scan(step, key, None, length=3)[1], bits(other))
+
+    assert rules(loops(first), make(0)) == {"KS01", "KS07"}
+    report = ks.audit(loops(second), make(0))
+    assert {each.rule for each in report.at_least("warning")} == {"KS07"}
+    assert report.complete
+
+
 # --- mapped bodies ----------------------------------------------------------------------------
 
 

@@ -32,8 +32,9 @@ def put_constants(reader: Reader, body: Body, inner: _compat.OpenJaxpr) -> None:
     for var, const in zip(inner.jaxpr.constvars, inner.consts, strict=False):
         # One constant is one root, in however many bodies it stands.
         if id(const) not in reader.constants:
-            reader.constants[id(const)] = constant_handles(reader, const, body.where)
-        handles = reader.constants[id(const)]
+            since = len(reader.lineage.steps)
+            reader.constants[id(const)] = since, constant_handles(reader, const, body.where)
+        _, handles = reader.constants[id(const)]
         if handles is not None:
             body.held[var] = handles
 

@@ -122,8 +122,8 @@ class Reader:
         """What wasn't followed since there is too much of it."""
         self.about_keys: dict[Any, bool] = {}
         """By jaxpr: is there anything about keys in it?"""
-        self.constants: dict[int, np.ndarray | None] = {}
-        """By identity: the handles of constants that are keys."""
+        self.constants: dict[int, tuple[int, np.ndarray | None]] = {}
+        """By identity: from which step on the handles of constants that are keys hold, and they."""
         self.masks: dict[tuple[Path | None, Any], dict[Any, int]] = {}
         """Inside a mapped body, by call and jaxpr: what each value was made from."""
         self.settled: dict[Path, Any] = {}
@@ -143,6 +143,8 @@ class Reader:
         """Forget what was read since then."""
         del self.uses[to.uses :], self.escaped[to.escaped :]
         self.lineage.forget(to.steps)
+        made = self.constants.items()
+        self.constants = {const: each for const, each in made if each[0] < to.steps}
 
     def read(self, body: Body) -> None:
         """Read all equations of a body."""
