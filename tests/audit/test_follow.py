@@ -279,6 +279,21 @@ def test_the_shards_keys_are_the_callers() -> None:
     assert found.rule == "KS03"
 
 
+def test_an_axis_that_shares_keys() -> None:
+    """Along an axis that the keys aren't split over they are shared, and drawn from once."""
+    mesh = jax.make_mesh((2, 4), ("a", "b"), (jax.sharding.AxisType.Auto,) * 2)
+
+    def step(keys: jax.Array, x: jax.Array) -> jax.Array:
+        own = jax.random.fold_in(keys[0], lax.axis_index("b"))
+        return x * jax.random.uniform(own, x.shape)
+
+    specs = {"in_specs": (P("a"), P("a", "b")), "out_specs": P("a", "b")}
+    args = split(ks.key(0)), jnp.ones((2, 4))
+    assert not rules(jax.shard_map(step, mesh=mesh, **specs), *args)
+    alike = jax.shard_map(lambda k, x: x * jax.random.uniform(k[0], x.shape), mesh=mesh, **specs)
+    assert rules(alike, *args) == {"KS12"}
+
+
 def test_no_child_is_called_unused() -> None:
     """A child that leaves a mapped body is used where it is used outside."""
 

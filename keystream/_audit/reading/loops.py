@@ -8,7 +8,7 @@ different steps, or inside and outside of the loop, are compared like any others
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -39,19 +39,25 @@ MOST = 1 << 24
 """Keys up to which those of all steps of a loop are told apart."""
 
 
-def leave(reader: Reader, since: Mark, *meanings: Meaning, without: int = 0) -> None:
+def leave(
+    reader: Reader,
+    since: Mark,
+    *meanings: Meaning,
+    without: int = 0,
+    choose: Callable[[Handles, Handles], Handles] = lambda _, keys: keys,
+) -> None:
     """Add to each use inside a loop the keys that it is of, seen from outside.
 
     What is done with a symbol, or with what was made of it, is done with each key that it
-    stands for.
+    stands for. `choose` gets each symbol and such a key, and returns the keys that count.
     """
     uses = reader.uses[since.uses :]
     views = [(use, each) for use in uses for each in use.handles_everywhere()[:VIEWS]]
     for meant in filter(None, meanings if views else ()):
         found = reader.lineage.follow([each for _, each in views], meant, without)
-        for (use, _), (_, keys) in zip(views, found, strict=True):
+        for (use, handles), (which, keys) in zip(views, found, strict=True):
             if keys.size:
-                use.also.append(keys)
+                use.also.append(choose(handles[which], keys))
                 if len(use.also) == VIEWS:
                     reader.cut.add("a key in each step of loops that stand in four others")
 

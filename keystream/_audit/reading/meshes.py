@@ -23,6 +23,7 @@ from keystream._audit.reading.lineage import (
     Meaning,
     Origin,
     Scope,
+    by_step,
     make_handle,
     stand_for,
 )
@@ -122,9 +123,21 @@ class Shards:
     def finish(self) -> None:
         """Add to each use inside the body the keys that it is of, seen from outside."""
         steps = self.reader.lineage.steps[self.since.steps :]
-        taken = [step.parents for step in steps if step.takes is not None]
-        self._explain(*(parents for parents in taken if parents is not None))
-        leave(self.reader, self.since, self.meant, without=self.all_bits)
+        ends = [step.parents for step in steps if step.takes is not None]
+        for use in self.reader.uses[self.since.uses :]:
+            ends += use.handles_everywhere()
+        self._explain(*(keys for keys in ends if keys is not None))
+        leave(self.reader, self.since, self.meant, without=self.all_bits, choose=self._choose_apart)
+
+    def _choose_apart(self, inside: Handles, keys: Handles) -> Handles:
+        """Leave out of the keys on all shards those that only an axis repeats that is alike."""
+        grid = np.indices(self.sizes).reshape(len(self.sizes), -1)
+        shard, chosen = np.arange(len(keys)) % grid.shape[1], np.zeros(len(keys), bool)
+        for index, where in by_step(inside):
+            varies = self.reader.lineage.steps[index].varies
+            alike = [place for place, bit in enumerate(self.bits.values()) if not varies & bit]
+            chosen[where] = (grid[alike] == 0).all(0)[shard[where]]
+        return keys[chosen]
 
     def _rows(self, keys: Handles) -> Handles:
         """Return what keys of the body are on each shard."""
