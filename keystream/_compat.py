@@ -22,7 +22,7 @@ import jax
 import numpy as np
 from jax.extend import source_info_util
 from jax.extend.core import ClosedJaxpr, primitives
-from jax.interpreters import mlir, partial_eval
+from jax.interpreters import batching, mlir, partial_eval
 
 JAX: tuple[int, ...] = jax.__version_info__
 
@@ -244,11 +244,8 @@ def _bind_marked(stock: Callable[..., Any], body: str, *args: Any, **params: Any
 
 def _mark(closed: Any) -> tuple[int, Any]:
     if closed not in _marked:
-        number, jaxpr = next(_loops), open_jaxpr(closed).jaxpr
-        scope = f"{_STEP}{number}"
-        eqns = [each.replace(source_info=_inside(each.source_info, scope)) for each in jaxpr.eqns]
-        less = jaxpr.replace(eqns=eqns)
-        _marked[closed] = number, less if closed is jaxpr else closed.replace(jaxpr=less)
+        number = next(_loops)
+        _marked[closed] = number, in_scope(closed, f"{_STEP}{number}")
     return _marked[closed]
 
 
@@ -270,9 +267,17 @@ def loop_numbers(source_info: Any, params: dict[str, Any]) -> frozenset[str]:
     found = _numbers_after(_LOOP, source_info)
     if found:
         return frozenset(found[-1:])
-    infos = [each.source_info for each in open_jaxpr(body).jaxpr.eqns]
+    infos = [*_infos(body)]
     inside = {loop for each in infos for loop in _numbers_after(_LOOP, each)}
     return frozenset(loops[0] for each in infos if (loops := written_in(each))) - inside
+
+
+def _infos(body: Any) -> Iterator[Any]:
+    # Where a loop writes refs and is run eagerly, JAX puts a call around its body.
+    for each in open_jaxpr(body).jaxpr.eqns:
+        yield each.source_info
+        if each.primitive is primitives.closed_call_p:
+            yield from _infos(each.params["call_jaxpr"])
 
 
 def _numbers_after(words: str, source_info: Any) -> tuple[str, ...]:
@@ -487,6 +492,11 @@ def open_jaxpr(jaxpr: Any) -> OpenJaxpr:
     return OpenJaxpr(getattr(jaxpr, "jaxpr", jaxpr), getattr(jaxpr, "consts", ()))
 
 
+def is_ref(aval: Any) -> bool:
+    """Is this the type of a mutable array, as `jax.new_ref` makes it?"""
+    return hasattr(aval, "inner_aval")
+
+
 def rebuild(
     jaxpr: Any,
     constants: Sequence[Any],
@@ -636,6 +646,25 @@ def is_backward_rule(frame: Frame) -> bool:
 def is_derivative_rule(frame: Frame) -> bool:
     """Is this where JAX runs functions that have rules of derivatives?"""
     return frame[0].endswith("custom_derivatives.py")
+
+
+def batching_rules() -> dict[Any, Callable[..., Any]]:
+    """Return the table of rules by which `vmap` maps primitives, or an empty one of its own."""
+    found = getattr(batching, "fancy_primitive_batchers", None)
+    return found if isinstance(found, dict) else {}
+
+
+def in_scope(closed: Any, name: str) -> Any:
+    """Return a closed jaxpr whose equations stand in a scope, as of `jax.named_scope`."""
+    jaxpr = open_jaxpr(closed).jaxpr
+    eqns = [each.replace(source_info=_inside(each.source_info, name)) for each in jaxpr.eqns]
+    less = jaxpr.replace(eqns=eqns)
+    return less if closed is jaxpr else closed.replace(jaxpr=less)
+
+
+def scopes(ctx: Any, pattern: str) -> list[str]:
+    """Return which scopes of a pattern an equation stands in that is being lowered."""
+    return re.findall(pattern, str(getattr(ctx, "name_stack", "")))
 
 
 def runs_all_branches(frame: Frame) -> bool:

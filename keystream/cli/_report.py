@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TextIO
 
 from keystream._audit.reporting.report import Report
+from keystream._audit.values import SEVERITIES
 from keystream.cli._inputs import output_file
 
 FORMATS: Mapping[str, Callable[[Report], str]] = {
@@ -41,6 +42,16 @@ def strict(parser: argparse.ArgumentParser) -> None:
         "--strict",
         action="store_true",
         help="exit status 1 also where something couldn't be looked at",
+    )
+
+
+def level(parser: argparse.ArgumentParser, *options: str) -> None:
+    """Add which findings change the exit status to the options of a command."""
+    parser.add_argument(
+        *options,
+        dest="level",
+        choices=SEVERITIES,
+        help=f"the mildest finding that gives exit status 1 (default: {SEVERITIES[0]})",
     )
 
 

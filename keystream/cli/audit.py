@@ -64,12 +64,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--run", action="store_true", dest="really", help="call the function")
     _report.options(parser, "", "standard output")
-    parser.add_argument(
-        "--level",
-        choices=SEVERITIES,
-        default=SEVERITIES[0],
-        help="the mildest finding that gives exit status 1 (default: error)",
-    )
+    _report.level(parser, "--level")
     _report.strict(parser)
 
 
@@ -89,7 +84,7 @@ def run(options: argparse.Namespace) -> int:
     if report is None:
         return 2
     _report.show(report, form, options.output, stdout)
-    found = bool(report.at_least(options.level))
+    found = bool(report.at_least(options.level or SEVERITIES[0]))
     return int(found or (options.strict and not report.complete))
 
 

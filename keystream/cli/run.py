@@ -16,8 +16,8 @@ EPILOG = """\
 The program runs as `python program.py args` would run it, in a process that has imported
 nothing yet: what it sets in the environment before it imports jax counts. Acceleration and
 the audit begin as soon as it imports jax. Its exit status is its own, but for an audit with
-errors, which turns 0 into 1, and with --strict one that couldn't look at all. Processes that it
-starts are neither accelerated nor audited.
+findings at --level, which turns 0 into 1, and with --strict one that couldn't look at all.
+Processes that it starts are neither accelerated nor audited.
 
 The audit's report is told when the last line is done, also where that raises or calls
 sys.exit; keys and bits are the program's own, and it takes up to three times as long.
@@ -26,6 +26,7 @@ examples:
   python -m keystream run --accelerate train.py --steps 1000
   python -m keystream run --accelerate -m package.train --steps 1000
   python -m keystream run --audit train.py --steps 10
+  python -m keystream run --audit --level warning train.py --steps 10
   python -m keystream run --audit --audit-format html --audit-output report.html train.py
 """
 
@@ -44,6 +45,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     _report.options(parser, "audit-", "standard error")
     _report.strict(parser)
+    _report.level(parser, "--level", "--audit-level")
     parser.add_argument(
         "-m", dest="module", action="store_true", help="PROGRAM is a module, as in python -m"
     )
@@ -72,7 +74,7 @@ def program_apart(words: list[str]) -> list[str]:
         elif word.startswith("-m") and word != "-m":
             return [*before, "-m", "--", word.removeprefix("-m"), *after]
         else:
-            value = word.startswith("--audit-") and "=" not in word
+            value = word.startswith(("--audit-", "--level")) and "=" not in word
     return words
 
 
@@ -85,7 +87,8 @@ def run(options: argparse.Namespace) -> int:
     switches = ["--accelerate"] if options.accelerate else []
     switches += ["--strict"] if options.strict else []
     if options.audit:
-        switches += ["--audit", options.audit_format or "text", str(options.audit_output or "")]
+        form, output = options.audit_format or "text", str(options.audit_output or "")
+        switches += ["--audit", form, output, options.level or "error"]
     kind = "-m" if options.module else "--"
     rest = after_program(options.words, options.program, options.args)
     told = [str(launcher.__file__), *switches, kind, options.program, *rest]
@@ -112,10 +115,18 @@ def conflict(options: argparse.Namespace) -> str | None:
     """Say what is wrong with options that are each right, or None."""
     if options.strict and not options.audit:
         return "--strict must come with --audit. For both: --audit --strict"
-    if not options.audit and (options.audit_format or options.audit_output):
-        told = f"--audit-format {options.audit_format}"
-        told = told if options.audit_format else f"--audit-output {options.audit_output}"
-        return f"{told.split()[0]} must come with --audit. For both: --audit {told}"
+    told = [
+        f"{option} {given}"
+        for option, given in (
+            ("--audit-format", options.audit_format),
+            ("--audit-output", options.audit_output),
+            ("--level", options.level),
+        )
+        if given
+    ]
+    if told and not options.audit:
+        option = told[0].split()[0]
+        return f"{option} must come with --audit. For both: --audit {told[0]}"
     return None
 
 

@@ -53,6 +53,43 @@ def branches_in_lanes(key: jax.Array) -> jax.Array:
     return jax.vmap(choose)(jnp.arange(4), split(key, 4))
 
 
+def two_in_lanes(key: jax.Array) -> jax.Array:
+    def lane(key: jax.Array) -> jax.Array:
+        return one_branch(key) + other_branch(key)
+
+    return jax.vmap(lane)(split(key, 4))
+
+
+@jax.jit
+def two_in_one_branch(key: jax.Array) -> jax.Array:
+    def both(key: jax.Array) -> jax.Array:
+        first = one_branch(key)
+        return first + other_branch(key)
+
+    def choose(i: jax.Array, key: jax.Array) -> jax.Array:
+        return lax.cond(i > 2, both, lambda _: jnp.uint32(0), key)
+
+    return jax.vmap(choose)(jnp.arange(4), split(key, 4))
+
+
+@jax.jit
+def branch_and_after(key: jax.Array) -> jax.Array:
+    def choose(i: jax.Array, key: jax.Array) -> jax.Array:
+        inside = lax.cond(i > 2, one_branch, lambda _: jnp.uint32(0), key)
+        return inside + other_branch(key)
+
+    return jax.vmap(choose)(jnp.arange(4), split(key, 4))
+
+
+@jax.jit
+def two_choices(key: jax.Array) -> jax.Array:
+    def choose(i: jax.Array, key: jax.Array) -> jax.Array:
+        first = lax.cond(i > 2, one_branch, lambda _: jnp.uint32(0), key)
+        return first + lax.cond(i > 2, lambda _: jnp.uint32(0), other_branch, key)
+
+    return jax.vmap(choose)(jnp.arange(4), split(key, 4))
+
+
 def replayed(key: jax.Array) -> jax.Array:
     def layer(x: jax.Array, key: jax.Array) -> jax.Array:
         first, second = split(key)
@@ -126,6 +163,12 @@ EDGES = {
     "in a gradient": Edge(in_gradient, TYPED, TWICE, TWICE),
     "branches in lanes": Edge(branches_in_lanes, TYPED, set(), DOUBT),
     "branches in lanes, legacy": Edge(branches_in_lanes, LEGACY, set(), DOUBT),
+    "branches in lanes, compiled": Edge(jax.jit(branches_in_lanes), TYPED, set(), set()),
+    "two in lanes": Edge(two_in_lanes, TYPED, TWICE, TWICE),
+    "two in lanes, compiled": Edge(jax.jit(two_in_lanes), TYPED, TWICE, TWICE),
+    "two in one branch": Edge(two_in_one_branch, TYPED, TWICE, TWICE),
+    "branch and after": Edge(branch_and_after, TYPED, TWICE, TWICE),
+    "two choices": Edge(two_choices, TYPED, set(), DOUBT),
     "replayed": Edge(replayed, TYPED, set(), set()),
     "some axes": Edge(some_axes, TYPED, set(), set()),
     "no keys": Edge(no_keys_in_it, TYPED, set(), set()),

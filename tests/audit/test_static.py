@@ -151,6 +151,26 @@ def test_most_constants_are_found() -> None:
     assert [np.asarray(each).tolist() for each in found] == [[1, 5, 9], -2]
 
 
+@given(st.integers(1, 3), st.integers(0, 9), st.integers(4, 6), st.sampled_from([-1, 1, 2]))
+@settings(max_examples=20)
+def test_a_counter_tells_which_children(factor: int, more: int, first: int, step: int) -> None:
+    """A child is said to be drawn from again if and only if a step of the loop folds its number."""
+
+    def numbers() -> Any:
+        return jax.lax.scan(lambda i, _: (i + step, i * factor + more), first, length=5)[1]
+
+    def fun(key: jax.Array, child: int) -> Any:
+        def body(i: jax.Array, _: None) -> Any:
+            return i + step, jax.random.bits(jax.random.fold_in(key, i * factor + more))
+
+        return jax.lax.scan(body, first, length=5)[1], jax.random.bits(ks.derive(key, child))
+
+    folded = set(numbers().tolist())
+    for child in (int(min(folded)), first * factor + more + 1, 40):
+        found = rules(functools.partial(fun, child=child), ks.key(0))
+        assert found == ({("KS05", "error")} if child in folded else set())
+
+
 # --- what is seen of the code -----------------------------------------------------------------
 
 
@@ -429,11 +449,12 @@ def test_large_programs_are_read_once() -> None:
 
 
 def test_what_cannot_be_read_is_named() -> None:
-    """Keys in mutable arrays and callbacks are lost from sight, which the report says."""
+    """Keys in callbacks, and mutable arrays written in part, are lost, which the report says."""
 
     def kept(key: jax.Array) -> jax.Array:
-        ref = jax.new_ref(key)
-        return jax.random.bits(ref[...]) + jax.random.bits(ref[...])
+        ref = jax.new_ref(jax.random.split(key, 2))
+        ref[0] = ref[1]
+        return jax.random.bits(ref[0]) + jax.random.bits(ref[1])
 
     def shown(key: jax.Array) -> jax.Array:
         words = jax.random.key_data(key)

@@ -74,6 +74,21 @@ def test_program(args: str, status: int, program: Path) -> None:
     assert said.rstrip().endswith("ValueError: the data set is gone") is ("raise" in args)
 
 
+@pytest.mark.parametrize(("level", "status"), [("error", 0), ("warning", 1), ("note", 1)])
+def test_level(level: str, status: int, tmp_path: Path) -> None:
+    """Warnings turn 0 into 1 where that was asked for."""
+    lines = [
+        "import jax",
+        "for epoch in range(3):",
+        "    jax.random.normal(jax.random.fold_in(jax.random.key(1), 2))",
+    ]
+    (tmp_path / "train.py").write_text("\n".join(lines))
+    words = "-m", "keystream", "run", "--audit", "--level", level, "train.py"
+    code, _, said = _run(*words, folder=tmp_path)
+    assert code == status
+    assert "train.py: 1 warning; looked at 3 draws" in said
+
+
 def test_accelerated_into_a_file(program: Path) -> None:
     """Faster, the same numbers, and with its report in a file, from where the program stood."""
     inside = program.parent / "inside.py"
@@ -128,7 +143,9 @@ def test_another_keystream(tmp_path: Path) -> None:
     (tmp_path / "keystream.py").write_text("import jax\n")
     (tmp_path / "train.py").write_text("import keystream\n")
     launcher = Path(ks.__file__).parent / "cli" / "_run" / "launcher.py"
-    code, _, said = _run(launcher, "--audit", "text", "", "--", "train.py", folder=tmp_path)
+    code, _, said = _run(
+        launcher, "--audit", "text", "", "error", "--", "train.py", folder=tmp_path
+    )
     assert code == 1
     assert said == f"audit: not audited, keystream is {tmp_path / 'keystream.py'}\n"
 
@@ -145,6 +162,8 @@ def test_options_without_an_audit(program: Path, capsys: pytest.CaptureFixture[s
     assert main(["run", "--audit-format", "json", str(program)]) == 2
     told = "run: --audit-format must come with --audit. For both: --audit --audit-format json\n"
     assert capsys.readouterr().err == told
+    assert main(["run", "--level", "note", str(program)]) == 2
+    assert capsys.readouterr().err.startswith("run: --level must come with --audit.")
     cure = told.rpartition(": ")[2].split()
     assert run.conflict(parser().parse_args(["run", *cure, "p.py"])) is None
     assert main(["run", "--strict", str(program)]) == 2
@@ -158,6 +177,7 @@ def test_options_without_an_audit(program: Path, capsys: pytest.CaptureFixture[s
         ("run --audit --audit-format json p.py -v p.py", ["-v", "p.py"]),
         ("run --audit --audit-output p.py p.py -- x", ["--", "x"]),
         ("run -m p -- --audit", ["--", "--audit"]),
+        ("run --audit --level note p.py --level error", ["--level", "error"]),
     ],
 )
 def test_what_the_program_is_given(words: str, rest: list[str]) -> None:

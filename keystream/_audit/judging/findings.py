@@ -66,13 +66,16 @@ class Findings:
         if len(written_uses) == 2 or repeated:
             callers = self.find_callers(written_uses[0].call, written_uses[-1].call)
         made = [self.view.call(step.where) for step in steps if step.where is not None]
+        written_uses = sorted(written_uses, key=functools.cmp_to_key(_compare_lines))
         marks = list(_marks(made, written_uses, callers))
+        if len({(each.file, each.function) for each, _ in marks}) == 1:
+            marks.sort(key=lambda each: each[0].line)
         places, labels = zip(*dict.fromkeys(marks), strict=True) if marks else ((), ())
         row = RULES[rule]
         level = severity or row.severity
         if level == "error" and any(written.maybe for written in written_uses):
             level = "warning"
-        library = _library(written_uses)
+        library = _library(written_uses, rule)
         if library:
             level = "warning" if level == "error" else level
             message = f"{message or row.title}, inside {library}"
@@ -172,20 +175,39 @@ _MEANT = {
 """Code that draws from one key again on purpose, and why."""
 
 
-def _library(written_uses: list[WrittenUse]) -> str:
-    """Return the library in which two uses part from one call of the user's, or nothing.
+def _compare_lines(one: WrittenUse, other: WrittenUse) -> int:
+    """Compare two uses by the lines of the function in which their ways part."""
+    for mine, theirs in zip(one.call.frames, other.call.frames, strict=False):
+        if mine != theirs:
+            same = (mine[0], mine[2]) == (theirs[0], theirs[2])
+            return mine[1] - theirs[1] if same else 0
+    return 0
 
-    What stands above the user's first line, as a test runner does, is no library that was
-    called.
+
+def _library(written_uses: list[WrittenUse], rule: str) -> str:
+    """Return the library that a call of the user's led to, and whose doing it is, or nothing.
+
+    Two uses part in one of its functions, or below one of its lines; where a key is built from
+    numbers, one of its lines does so. What stands above the user's first line, as a test runner
+    does, is no library that was called.
     """
-    called = False
-    if len(written_uses) < 2:
+    ways = [written.call.frames for written in written_uses]
+    if len(ways) == 2:
+        pairs = enumerate(itertools.zip_longest(*ways))
+        common = next((at for at, (one, other) in pairs if one != other), None)
+        if common is None and written_uses[0].call.function == written_uses[1].call.function:
+            return ""  # A line of the user's may have called it twice.
+    elif rule == "KS14":
+        common = None
+    else:
         return ""
-    for one, other in zip(written_uses[0].call.frames, written_uses[1].call.frames, strict=False):
-        if one != other:
-            theirs = called and is_installed(one[0]) and is_installed(other[0])
-            return package(other[0]) if theirs else ""
-        called = called or not is_installed(one[0])
+    shared = ways[0][:common]
+    behind = [] if common is None else [way[common] for way in ways if len(way) > common]
+    called = any(not is_installed(frame[0]) for frame in shared)
+    theirs = called and all(is_installed(frame[0]) for frame in behind)
+    inside = len(behind) == 2 and len({(frame[0], frame[2]) for frame in behind}) == 1
+    if theirs and (inside or is_installed(shared[-1][0])):
+        return package((behind or shared)[-1][0])
     return ""
 
 

@@ -20,6 +20,7 @@ from keystream._audit.judging.findings import Findings
 from keystream._audit.judging.view import MANY, KeyUse, View, WrittenUse
 from keystream._audit.reading.draws import split_is_fold
 from keystream._audit.reading.lineage import (
+    CARRIED,
     CHILD,
     FOLD,
     Act,
@@ -153,12 +154,21 @@ class Pairs:
             one, other = other, one
         if self.view.is_doubtful(one, other):
             one = one._replace(maybe=True)
-        if _is_next_step(one, other):
+        if self._is_next_step(one, other):
             written_uses = [self.view.as_written(one), self.view.as_written(other)]
             message = "a used key is carried on into the next step"
             self.findings.add("KS09", written_uses, written_uses[0].way, message=message)
             return
         self._add_pair(self.view.as_written(one), self.view.as_written(other))
+
+    def _is_next_step(self, one: KeyUse, other: KeyUse) -> bool:
+        """Is the key of both uses one only because a loop carries it into its next step?"""
+        loops = [s for s in one.use.scopes if s.kind != "axis" and s in other.use.scopes]
+        outside = [s.use for s in (one, other) if not (s.use.handles == s.handle).any()]
+        if not loops or len(outside) != 1:
+            return False
+        way = self.lineage.way(int(outside[0].handles[0]))
+        return any(self.lineage.step(each).kind == CARRIED for each in way)
 
     def _add_possible_child(self, split: KeyUse, fold: KeyUse) -> None:
         """Warn of a number that may be a child's, whichever ways led to the key."""
@@ -188,7 +198,9 @@ class Pairs:
         if not folds and _is_one_shuffle(one, other):
             self._add_shuffles([other])
         else:
-            self.findings.add(rule, [other], other.way, steps=tuple(folds[:1]), repeated=True)
+            message = "a line that runs again derives the same key anew" if other.maybe else ""
+            steps = tuple(folds[:1])
+            self.findings.add(rule, [other], other.way, message=message, steps=steps, repeated=True)
 
     def _add_pair(self, one: WrittenUse, other: WrittenUse) -> None:
         ways = list(zip(one.way, other.way, strict=False))
@@ -331,10 +343,3 @@ def _is_one_shuffle(one: WrittenUse, other: WrittenUse) -> bool:
 
 def _act(step: Step) -> Act:
     return Act.SPLIT if step.origin is Origin.SPLIT else Act.FOLD
-
-
-def _is_next_step(one: KeyUse, other: KeyUse) -> bool:
-    """Is the key of both uses one only because a loop carries it into its next step?"""
-    loops = [s for s in one.use.scopes if s.kind != "axis" and s in other.use.scopes]
-    inside = [bool((seen.use.handles == seen.handle).any()) for seen in (one, other)]
-    return bool(loops) and inside.count(False) == 1

@@ -7,20 +7,38 @@ So replays, lanes that wait and branches that `vmap` runs both are told by the f
 from __future__ import annotations
 
 import collections
+import functools
+import itertools
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from keystream import _compat
+import numpy as np
+
+from keystream import _compat, _errors
 from keystream._audit import jaxprs
 from keystream._audit.failures import Failures
 from keystream._audit.judging import single
 from keystream._audit.judging.findings import Findings, Verdict
 from keystream._audit.judging.pairs import Pairs
 from keystream._audit.judging.view import KeyUse, View
-from keystream._audit.places import Call, innermost_place, is_jax, is_ours, public_name
-from keystream._audit.reading.lineage import Act, Lineage, Use
+from keystream._audit.places import (
+    Call,
+    innermost_place,
+    is_installed,
+    is_jax,
+    is_ours,
+    public_name,
+)
+from keystream._audit.reading.lineage import Act, Lineage, Origin, Use
 from keystream._audit.reading.records import Moment
-from keystream._audit.recording.call_paths import BACKWARD, LANES_WAIT, MOVED_OUT, REPLAY, Frame
+from keystream._audit.recording.call_paths import (
+    BACKWARD,
+    LANES_WAIT,
+    MOVED_OUT,
+    REPLAY,
+    Frame,
+    choices_of,
+)
 from keystream._devices import pmap, shard_map
 from keystream._keys.batches import fill
 
@@ -28,10 +46,13 @@ from keystream._keys.batches import fill
 class RunView(View):
     """Shows recorded uses as the user wrote them."""
 
-    def __init__(self, lineage: Lineage) -> None:
+    def __init__(self, lineage: Lineage, uses: Iterable[Use]) -> None:
         super().__init__(lineage)
         self._calls: dict[tuple[Frame, ...], Call] = {}
         self.call = self._call
+        self._seeded: dict[tuple[Frame, ...], set[int]] | None = None
+        self.times = collections.Counter(use.where.frames for use in uses if use.act is Act.DRAW)
+        """How often a line has drawn."""
 
     def _call(self, where: Moment) -> Call:
         if where.frames not in self._calls:
@@ -48,6 +69,9 @@ class RunView(View):
         apart = first.shard is not None and second.shard not in (None, first.shard)
         if apart and first.frames == second.frames:
             return True  # One line on several shards is looked at by itself.
+        taken, others = choices_of(first.frames), choices_of(second.frames)
+        if any(others.get(choice, branch) != branch for choice, branch in taken.items()):
+            return True
         common = _common_length(first.frames, second.frames)
         if _are_branches(common, first.frames, second.frames):
             return True
@@ -67,9 +91,8 @@ class RunView(View):
             lines[seen.use.where.frames, seen.use.where.shard].append(seen)
         left: list[KeyUse] = []
         for several in lines.values():
-            # Twice in one line may be written there.
             if len(several) > 2 and not self.allows_both(*several[:2]):
-                doubt = _use_same_keys(self.lineage, *several[:2])
+                doubt = all(itertools.starmap(self.is_doubtful, itertools.pairwise(several)))
                 tell(several[0], several[1]._replace(maybe=doubt))
                 left.append(several[0])
             else:
@@ -88,13 +111,55 @@ class RunView(View):
         return any(counts) and any(backward) and (counts[0] != counts[1] or not all(backward))
 
     def is_doubtful(self, one: KeyUse, other: KeyUse) -> bool:
-        """May two uses be branches that `vmap` runs both, or one noise made for a derivative?"""
-        if _use_same_keys(self.lineage, one, other):
+        """May two uses be meant, or be branches, or one noise made for a derivative?"""
+        if self._is_derived_anew(one, other) or (
+            _may_be_branches(one.use.where, other.use.where)
+            and _use_same_keys(self.lineage, one, other)
+        ):
             return True
         return one.use.shape == other.use.shape and all(
             any(is_jax(frame.file) and _compat.is_derivative_rule(frame) for frame in frames)
             for frames in (one.use.where.frames, other.use.where.frames)
         )
+
+    def _is_derived_anew(self, one: KeyUse, other: KeyUse) -> bool:
+        """Does Python come to one line again, and derive its key anew by the same lines?
+
+        So the order of an epoch is made in each of its steps, and the noise of an evaluation in
+        each epoch. Who hands one key on again, whatever is derived from it behind that, doesn't.
+        """
+        frames = one.use.where.frames
+        if frames != other.use.where.frames or self.times[frames] <= 2:
+            return False  # Twice in one line may be written there.
+        ways = zip(self.lineage.way(one.handle), self.lineage.way(other.handle), strict=False)
+        parting = next((pair for pair in ways if pair[0] != pair[1]), None)
+        if parting is None:
+            return False
+        first, second = map(self.lineage.step, parting)
+        if first.where is None or second.where is None or first.where.frames != second.where.frames:
+            return False
+        if first.origin is Origin.SEED and self._makes_one_key(first.where.frames):
+            return True
+        place = self.call(first.where).place
+        mine = place is not None and not is_installed(place.file)
+        return mine and first.origin in _ANEW and _is_by_python(first.where, one.use.where)
+
+    def _makes_one_key(self, frames: tuple[Frame, ...]) -> bool:
+        """Does a line make keys of one seed alone, rather than of seeds that data holds?"""
+        if self._seeded is None:
+            self._seeded = collections.defaultdict(set)
+            for step in self.lineage.steps:
+                if step.origin is Origin.SEED and step.where is not None:
+                    self._seeded[step.where.frames] |= set(step.nodes.tolist())
+        return len(self._seeded[frames]) == 1
+
+
+_ANEW = (Origin.SEED, Origin.FOLD_IN, Origin.NAME)
+
+
+def _is_by_python(made: Moment, used: Moment) -> bool:
+    """Did Python hand a key from where it was made to where it is used?"""
+    return made.program == 0 or made.program != used.program
 
 
 _SAYING = (shard_map.__file__, pmap.__file__)
@@ -110,11 +175,16 @@ def _is_in_batches(frames: tuple[Frame, ...]) -> bool:
     )
 
 
-def _use_same_keys(lineage: Lineage, one: KeyUse, other: KeyUse) -> bool:
-    """Do both use the same key array?
+def _may_be_branches(one: Moment, other: Moment) -> bool:
+    """Does `vmap` run both though one may be chosen: eagerly, or of two choices of one number?"""
+    paths = one.frames, other.frames
+    first, second = map(choices_of, paths)
+    apart = first and second and not first.keys() & second.keys()
+    return bool(apart) or any(_compat.runs_all_branches(f) for path in paths for f in path)
 
-    What isn't chosen by a `cond` under `vmap` is run all the same, and a path doesn't tell.
-    """
+
+def _use_same_keys(lineage: Lineage, one: KeyUse, other: KeyUse) -> bool:
+    """Do both use the same key array?"""
     first, second = one.use.handles, other.use.handles
     lanes = len(first) > 1 and len(first) == len(second)
     return lanes and bool((lineage.nodes(first) == lineage.nodes(second)).all())
@@ -159,7 +229,7 @@ def _are_branches(common: int, one: tuple[Frame, ...], other: tuple[Frame, ...])
 
 def judge(lineage: Lineage, uses: list[Use], failures: Failures) -> Verdict:
     """Hold what was really done with keys against the rules."""
-    view = RunView(lineage)
+    view = RunView(lineage, uses)
     findings = Findings(lineage, view, failures)
     used = lineage.mark_used(use.handles for use in uses)
     with failures.kept(lambda: "two uses of one key"):
@@ -169,10 +239,29 @@ def judge(lineage: Lineage, uses: list[Use], failures: Failures) -> Verdict:
             if use.act is Act.DRAW and _is_moved_out(use.where):
                 single.judge_moved_out(lineage, view, findings, use, _is_moved_out)
             single.judge_implementation(lineage, view, findings, use)
-            single.judge_repeated_lanes(lineage, view, findings, use)
+            dropped = functools.partial(_looks_padded, lineage, use)
+            single.judge_repeated_lanes(lineage, view, findings, use, dropped)
     with failures.kept(lambda: "keys that shards share"):
         _find_shared_shards(lineage, view, findings, uses)
     return findings.verdict()
+
+
+def _looks_padded(lineage: Lineage, use: Use, count: int) -> bool:
+    """Do the keys of some items follow, of which some come again to fill the lanes up?
+
+    That is how items are padded, by the first ones or by the last one. Whether what is drawn for
+    these is dropped isn't recorded.
+    """
+    nodes, items = lineage.nodes(use.handles), use.handles[:count].tolist()
+    rest = nodes[count:]
+    if len(rest) >= count or not (
+        (rest == nodes[: len(rest)]).all() or (rest == nodes[count - 1]).all()
+    ):
+        return False
+    parents = {lineage.parent(item) for item in items}
+    numbers = np.asarray([lineage.number(item) for item in items], np.uint64)
+    in_order = bool((np.diff(numbers) == 1).all()) and len(parents) == 1
+    return in_order or parents == {None}
 
 
 def _find_shared_shards(
@@ -206,7 +295,8 @@ def _call_of(frames: tuple[Frame, ...]) -> Call:
     ]
     if not own:
         return Call(None, "", ())
-    inner = frames[own[-1] + 1] if own[-1] + 1 < len(frames) else None
+    inside = (frame for frame in frames[own[-1] + 1 :] if frame.file != _errors.__file__)
+    inner = next(inside, None)  # but for the door that all helpers have
     function = public_name(inner.file, inner.function) if inner else ""
     mine = tuple((frames[i].file, frames[i].line, frames[i].function) for i in own)
     return Call(innermost_place(list(mine)), function, mine)

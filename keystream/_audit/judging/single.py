@@ -27,6 +27,7 @@ from keystream._audit.reading.lineage import (
 from keystream._audit.reading.reader import Reader
 from keystream._audit.values import Severity
 from keystream._devices.shard_map import VARY
+from keystream._keys.batches import fill
 
 MANY_KEYS = 1000
 """Of philox2x32: so many of its 32-bit keys are two alike with probability 1e-4."""
@@ -129,7 +130,14 @@ class SingleUses:
         return "error" if states else None
 
     def _judge_lanes(self, use: Use) -> None:
-        judge_repeated_lanes(self.lineage, self.view, self.findings, use)
+        lanes = len(use.handles)
+        judge_repeated_lanes(
+            self.lineage,
+            self.view,
+            self.findings,
+            use,
+            lambda count: _keeps_rows(use.where, lanes, count),
+        )
         nodes = self.lineage.nodes(use.handles)
         copies = len(nodes) > 1 and bool((nodes == nodes[0]).all())
         if copies or self._is_alike_in_lanes(use):
@@ -160,6 +168,8 @@ class SingleUses:
 
     def _judge_rows(self, use: Use) -> None:
         """Find steps of a loop, or shards, that are given the same key of an array."""
+        if _is_in_batches(use.where):
+            return
         for keys in use.also:
             different = _count_different(self.lineage.nodes(keys))
             if different < len(keys):
@@ -209,19 +219,42 @@ def _is_fold(step: Step) -> bool:
     return step.where is not None and step.origin in (Origin.FOLD_IN, Origin.NAME)
 
 
+def _is_in_batches(where: Path) -> bool:
+    """Are items made in batches? The last one begins earlier, to be as long as the others."""
+    tracebacks = (eqn.source_info.traceback for eqn in where.eqns())
+    files = {file for each in tracebacks for file, _, _ in _compat.frames(each)}
+    return fill.__code__.co_filename in files
+
+
 def _count_different(nodes: np.ndarray) -> int:
     # NumPy sorts numbers much faster than it finds which ones are unique.
     return 1 + int(np.count_nonzero(np.diff(np.sort(nodes))))
 
 
-def judge_repeated_lanes(lineage: Lineage, view: View, findings: Findings, use: Use) -> None:
-    """Find key arrays that hold some key more than once."""
-    different = _count_different(lineage.nodes(use.handles))
+def judge_repeated_lanes(
+    lineage: Lineage, view: View, findings: Findings, use: Use, is_dropped: Callable[[int], bool]
+) -> None:
+    """Find key arrays that hold some key more than once.
+
+    `is_dropped` tells of a number of lanes whether what the others draw is thrown away.
+    """
+    nodes = lineage.nodes(use.handles)
+    lanes, different = len(nodes), _count_different(nodes)
     # One key for all of them is a broadcast, which `vmap` makes of a key that lanes share.
-    if use.act is Act.DRAW and 1 < different < len(use.handles):
-        written = view.as_written(KeyUse(use, int(use.handles[0])))
-        message = f"{len(use.handles)} lanes draw from {different} keys"
-        findings.add("KS01", [written], written.way, message=message)
+    if use.act is not Act.DRAW or not 1 < different < lanes:
+        return
+    written = view.as_written(KeyUse(use, int(use.handles[0])))
+    message, severity, cure = f"{lanes} lanes draw from {different} keys", _ERROR, ""
+    if len(np.unique(nodes[:different])) == different and is_dropped(different):
+        message += ": padded, and right as long as the rest is dropped"
+        severity, cure = (
+            "warning",
+            f"keys = ks.keys(key, {lanes})  # one for each lane",
+        )
+    findings.add("KS01", [written], written.way, message=message, severity=severity, cure=cure)
+
+
+_ERROR: Severity = "error"
 
 
 def judge_implementation(lineage: Lineage, view: View, findings: Findings, use: Use) -> None:
@@ -251,3 +284,42 @@ def _is_users(use: Use, scope: Scope) -> bool:
     """Does the user's own code stand between a scope and the use inside it?"""
     inside = use.where.eqns()[len(scope.where.eqns()) :]
     return any(user_frames(eqn.source_info) for eqn in inside)
+
+
+def _keeps_rows(draw: Path, rows: int, count: int) -> bool:
+    """Are only the first of so many rows of drawn numbers left in the results of a program?"""
+    path: Path | None = draw
+    places = list(range(len(draw.eqn.outvars)))
+    while path is not None and places:
+        found = _results_by_row(path.jaxpr, [path.eqn.outvars[p] for p in places], rows, count)
+        if found is None:
+            return False
+        places, path = found, path.outer
+        if path is not None and path.eqn.primitive.name not in _CALLS:
+            return False
+    return not places
+
+
+def _results_by_row(jaxpr: Any, drawn: list[Any], rows: int, count: int) -> list[int] | None:
+    """Return which results of a body are made row by row of drawn ones, and not cut.
+
+    None where rows are mixed, as far as shapes tell.
+    """
+    ours = set(drawn)
+    for eqn in jaxpr.eqns:
+        if all(hasattr(atom, "val") or atom not in ours for atom in eqn.invars):
+            continue
+        name, params = eqn.primitive.name, eqn.params
+        if name == "slice" and params["start_indices"][0] == 0:
+            cut = params["limit_indices"][0] <= count and not params["strides"]
+        else:
+            cut = False
+        if not cut:
+            if name in _MIXING or any(var.aval.shape[:1] != (rows,) for var in eqn.outvars):
+                return None
+            ours.update(eqn.outvars)
+    return [place for place, var in enumerate(jaxpr.outvars) if var in ours]
+
+
+_CALLS = ("jit", "pjit", "closed_call", "custom_jvp_call", "custom_vjp_call", "remat2")
+_MIXING = ("sort", "rev", "cumsum", "cumprod", "cummax", "cummin", "gather", "concatenate")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Sequence
+import operator
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import jax
@@ -14,9 +15,10 @@ from keystream._audit.jaxprs import holds
 from keystream._audit.reading import equal_values
 from keystream._audit.reading.draws import constant_keys
 from keystream._audit.reading.equal_values import Binding
-from keystream._audit.reading.lineage import Choice, Scope, to_words
+from keystream._audit.reading.lineage import Choice, Origin, Scope, to_words
 from keystream._audit.reading.reader import (
     Body,
+    Content,
     EquationRule,
     Reader,
     Value,
@@ -30,6 +32,9 @@ from keystream._audit.reading.reader import (
 def put_constants(reader: Reader, body: Body, inner: _compat.OpenJaxpr) -> None:
     """Put the handles of those of a body's constants that are keys."""
     for var, const in zip(inner.jaxpr.constvars, inner.consts, strict=False):
+        if _compat.is_ref(var.aval):
+            _put_outer_ref(reader, var.aval, const)
+            continue
         # One constant is one root, in however many bodies it stands.
         if id(const) not in reader.constants:
             since = len(reader.lineage.steps)
@@ -37,6 +42,18 @@ def put_constants(reader: Reader, body: Body, inner: _compat.OpenJaxpr) -> None:
         _, handles = reader.constants[id(const)]
         if handles is not None:
             body.held[var] = handles
+
+
+def _put_outer_ref(reader: Reader, aval: Any, ref: Any) -> None:
+    """Note that a ref from outside of the program holds a value of which nothing is known."""
+    if id(ref) in reader.refs:
+        return
+    token, inner = equal_values.new_token(), aval.inner_aval
+    handles = None
+    if is_key(inner):
+        details = {"varies": 0, "impl": impl_of(inner.dtype), "where": None}
+        handles = reader.lineage.root(Origin.OUTSIDE, tuple(inner.shape), token, **details)
+    reader.refs[id(ref)] = Content(0, handles, is_key(inner), equal_values.Known(token))
 
 
 def constant_handles(reader: Reader, const: Any, where: Any) -> np.ndarray | None:
@@ -103,7 +120,11 @@ def read_call(reader: Reader, body: Body, eqn: Any, closed: Any) -> None:
     """Read a body in the place of its call."""
     links = [(body.binding, atom) for atom in eqn.invars]
     values = reader.values(body, eqn.invars)
-    _, outs = enter(reader, body, eqn, closed, values, links)
+    made, outs = enter(reader, body, eqn, closed, values, links)
+    if equal_values.reads_refs(eqn):  # Another call may return another value.
+        inner = made.binding
+        for var, result in zip(eqn.outvars, inner.jaxpr.outvars, strict=True):
+            body.binding.links[var] = (inner, result)
     finish(reader, body, eqn, outs)
 
 
@@ -136,6 +157,7 @@ def _call_expanded(reader: Reader, body: Body, eqn: Any) -> None:
 def read_unknown(reader: Reader, body: Body, eqn: Any) -> None:
     """Read a call of which the body isn't known: it may use its keys, and returns new ones."""
     reader.escape(body, eqn)
+    reader.lose_refs(body, eqn)
     mask = body.mask(eqn.invars)
     finish(reader, body, eqn, [(mask, None)] * len(eqn.outvars))
 
@@ -143,25 +165,48 @@ def read_unknown(reader: Reader, body: Body, eqn: Any) -> None:
 def _cond(reader: Reader, body: Body, eqn: Any) -> None:
     index, *operands = eqn.invars
     values, links = reader.values(body, operands), [(body.binding, atom) for atom in operands]
-    token = body.binding.number(index)
-    taken = [
-        enter(reader, body, eqn, branch, values, links, choice=Choice(token, place))[1]
-        for place, branch in enumerate(eqn.params["branches"])
+    token, chosen = body.binding.number(index), body.mask([index])
+    taken, before, left = [], reader.refs, []
+    for place, branch in enumerate(eqn.params["branches"]):
+        reader.refs = dict(before)
+        choice = Choice(token, place)
+        taken.append(enter(reader, body, eqn, branch, values, links, choice=choice)[1])
+        left.append(reader.refs)
+    join = functools.partial(_join, reader, body, eqn, chosen, token)
+    outs = [
+        join([value[0] for value in cases], [value[1] for value in cases], is_key(var.aval))
+        for var, cases in zip(eqn.outvars, zip(*taken, strict=True), strict=True)
     ]
-    chosen = body.mask([index])
-    outs = []
-    for var, cases in zip(eqn.outvars, zip(*taken, strict=True), strict=True):
-        mask = chosen
-        for each, _ in cases:
-            mask |= each
-        handles = [each for _, each in cases]
-        known = [each for each in handles if each is not None]
-        joined = None
-        if len(known) == len(handles):
-            join = functools.partial(reader.join, body, eqn, mask, token)
-            joined = on_keys(join, is_key(var.aval), *known)
-        outs.append((mask, joined))
+    reader.refs = {ref: _after_branches(join, [each[ref] for each in left]) for ref in before}
     finish(reader, body, eqn, outs)
+
+
+def _join(
+    reader: Reader,
+    body: Body,
+    eqn: Any,
+    chosen: int,
+    token: int,
+    masks: Sequence[int],
+    handles: Sequence[np.ndarray | None],
+    typed: bool,
+) -> Value:
+    """Return what is one of several values."""
+    mask = functools.reduce(operator.or_, masks, chosen)
+    known = [each for each in handles if each is not None]
+    if len(known) < len(handles):
+        return mask, None
+    return mask, on_keys(functools.partial(reader.join, body, eqn, mask, token), typed, *known)
+
+
+def _after_branches(join: Callable[..., Value], cases: list[Content]) -> Content:
+    """Return what a ref holds after one of several branches."""
+    first = cases[0]
+    if all(case is first for case in cases[1:]):
+        return first
+    value = join([case.mask for case in cases], [case.handles for case in cases], first.typed)
+    number = hash(tuple(case.known.number for case in cases))
+    return Content(*value, first.typed, equal_values.Known(number))
 
 
 RULES: dict[str, EquationRule] = {

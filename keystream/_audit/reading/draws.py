@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from keystream._audit.reading import equal_values
 from keystream._audit.reading.lineage import (
     CHILD,
     DRAWN,
+    EACH,
     FOLD,
     FRESH,
     LOST,
@@ -81,22 +83,47 @@ def _fold_in(reader: Reader, body: Body, eqn: Any) -> None:
 
 
 def _grow_fold(reader: Reader, body: Body, eqn: Any, parents: Handles, data: Any, out: Any) -> None:
-    mask = body.mask([data])
-    known = body.binding.constant(data)
-    shape = tuple(out.aval.shape)
-    if known is not None:
-        number = np.broadcast_to(known.astype(np.uint32), shape).astype(np.uint64)
-        kind = CHILD
-    else:
-        kind = FOLD
-        token = equal_values.hash_number(body.binding.number(data))
-        inner = np.arange(np.prod(data.aval.shape, dtype=np.int64), dtype=np.uint64)
-        number = np.broadcast_to(inner.reshape(data.aval.shape) + token, shape)
-    details = reader.details(body, eqn, parents, mask)
-    made = reader.lineage.grow(
-        Origin.FOLD_IN, np.broadcast_to(parents, shape), kind, number, **details
-    )
+    made = _grow(reader, body, eqn, parents, (data,), Origin.FOLD_IN, tuple(out.aval.shape))
     reader.put(body, out, body.mask(eqn.invars), made)
+
+
+def _grow(
+    reader: Reader,
+    body: Body,
+    eqn: Any,
+    parents: Handles,
+    words: Sequence[Any],
+    origin: Origin,
+    shape: tuple[int, ...],
+) -> Handles:
+    """Add the children of keys at a number, or at a counter of two words."""
+    details = reader.details(body, eqn, parents)
+    known = [body.binding.constant(word) for word in words]
+    told = [each for each in known if each is not None]
+    if len(told) == len(words):
+        return reader.lineage.grow(
+            origin, parents, CHILD, np.broadcast_to(_join_words(told), shape), **details
+        )
+    token = equal_values.hash_number(tuple(map(body.binding.number, words)))
+    size = words[0].aval.shape
+    count = np.arange(np.prod(size, dtype=np.int64), dtype=np.uint64).reshape(size)
+    steps = body.binding.steps(words)
+    kind = FOLD if steps is None else EACH
+    varies = {"varies": details["varies"] | scopes_of(body.mask(words))}
+    made = reader.lineage.grow(
+        origin, parents, kind, np.broadcast_to(count + token, shape), **details | varies
+    )
+    if steps is not None:
+        number = _join_words(steps.values)
+        number = np.broadcast_to(number, (len(number), *shape))
+        rows = reader.lineage.grow(origin, parents, CHILD, number, **details)
+        reader.tell_steps(made, steps.loop, rows)
+    return made
+
+
+def _join_words(words: Sequence[np.ndarray]) -> np.ndarray:
+    *high, low = (word.astype(np.uint32).astype(np.uint64) for word in words)
+    return high[0] << np.uint64(32) | low if high else low
 
 
 def _cipher(reader: Reader, body: Body, eqn: Any) -> None:
@@ -108,22 +135,11 @@ def _cipher(reader: Reader, body: Body, eqn: Any) -> None:
             body.masks[out] = mask | REBUILT
         return
     shape = tuple(eqn.outvars[0].aval.shape)
-    high, low = body.binding.constant(hi), body.binding.constant(lo)
+    high = body.binding.constant(hi)
     named = high is not None and bool(np.all(high >> np.uint32(30) == 2))
     reader.use(Act.NAME if named else Act.FOLD, body, eqn, handles)
-    if high is not None and low is not None:
-        number = high.astype(np.uint64) << np.uint64(32) | low.astype(np.uint64)
-        kind = CHILD
-    else:
-        kind = FOLD
-        token = hash((body.binding.number(hi), body.binding.number(lo)))
-        count = np.arange(np.prod(shape, dtype=np.int64), dtype=np.uint64)
-        number = count.reshape(shape) + equal_values.hash_number(token)
-    details = reader.details(body, eqn, handles, body.mask([hi, lo]))
     origin = Origin.NAME if named else Origin.FOLD_IN
-    made = reader.lineage.grow(
-        origin, np.broadcast_to(handles, shape), kind, np.broadcast_to(number, shape), **details
-    )
+    made = _grow(reader, body, eqn, handles, (hi, lo), origin, shape)
     words = to_words(made, 2)
     for place, out in enumerate(eqn.outvars):
         reader.put(body, out, mask, words[..., place])

@@ -6,9 +6,10 @@ equations that no key depends on.
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -42,18 +43,38 @@ def fresh_numbers(shape: Sequence[int]) -> np.ndarray:
     return fresh
 
 
+@dataclasses.dataclass(frozen=True)
+class Known:
+    """What is known of a value that no equation tells."""
+
+    number: int | Callable[[], int]
+    """One that it shares with none but equal ones, or how to get it."""
+    constant: np.ndarray | None = None
+    """The value, if the program alone says what it is."""
+    steps: Steps | None = None
+    """The values in all steps of a loop, if the program alone says what they are."""
+
+
+class Steps(NamedTuple):
+    """Values that a counter of a loop tells."""
+
+    loop: Any
+    values: list[np.ndarray]
+    """Each with a leading dimension for the steps."""
+
+
 class Binding:
     """What one body of equations is called with: where its variables come from."""
 
     def __init__(self, jaxpr: Any, outer: Binding | None = None, consts: Any = ()) -> None:
         self.jaxpr = jaxpr
         self.outer = outer
-        self.links: dict[Any, tuple[Binding, Any] | int | Callable[[], int]] = {}
-        """Where its arguments come from: another body's variables, or a number, or how to get
-        one that stands for the value in every step of a loop."""
+        self.links: dict[Any, tuple[Binding, Any] | Known | int] = {}
         self.consts = dict(zip(jaxpr.constvars, consts, strict=False))
         self._made: dict[Any, tuple[Any, int]] | None = None
         self._values: dict[Any, int] = {}
+        self._constants: dict[Any, np.ndarray | None] = {}
+        self._steps: dict[Any, Steps | None] = {}
 
     def maker(self, var: Any) -> tuple[Any, int] | None:
         """Return the equation that makes a variable, and as which of its results."""
@@ -75,6 +96,13 @@ class Binding:
             return self.origin(made[0].invars[0])
         return None if made is None else made[0]
 
+    def ref(self, ref: Any) -> Any:
+        """Return what tells a ref from all others, whatever it is called where."""
+        link = self.links.get(ref)
+        if isinstance(link, tuple):
+            return link[0].ref(link[1])
+        return id(self.consts[ref]) if ref in self.consts else (self, ref)
+
     def number(self, atom: Any, depth: int = 0) -> int:
         """Return a number that this value shares with none but equal ones."""
         if is_literal(atom):
@@ -87,8 +115,8 @@ class Binding:
         link = self.links.get(var)
         if isinstance(link, int):
             return link
-        if callable(link):
-            return link()
+        if isinstance(link, Known):
+            return link.number() if callable(link.number) else link.number
         if link is not None:
             return link[0].number(link[1], depth)
         known = self.consts.get(var)
@@ -101,8 +129,10 @@ class Binding:
         if made is None or depth > DEEPEST:
             return new_token()
         eqn, place = made
+        if reads_refs(eqn):
+            return new_token()  # There may be another value by now.
         inputs = tuple(self.number(atom, depth + 1) for atom in eqn.invars)
-        return hash((eqn.primitive.name, place, _params(eqn.params), inputs))
+        return hash((eqn.primitive.name, place, hashable_params(eqn.params), inputs))
 
     def element(self, rows: Any) -> int:
         """Return the number of a row in each step of a loop: loops over equal rows share it."""
@@ -122,37 +152,124 @@ class Binding:
         if is_literal(atom):
             return np.asarray(atom.val)
         link = self.links.get(atom)
-        if isinstance(link, int) or callable(link):
-            return None
+        if isinstance(link, Known):
+            return link.constant
         if link is not None:
-            return link[0].constant(link[1], depth)
+            return None if isinstance(link, int) else link[0].constant(link[1], depth)
         if atom in self.consts:
             return small_constant(self.consts[atom])
-        made = self.maker(atom)
+        if atom not in self._constants:
+            self._constants[atom] = self._compute_constant(atom, depth)
+        return self._constants[atom]
+
+    def _compute_constant(self, var: Any, depth: int) -> np.ndarray | None:
+        made = self.maker(var)
         if made is None or depth > DEEPEST:
             return None
         eqn, place = made
-        compute, aval = _COMPUTE.get(eqn.primitive.name), atom.aval
-        if compute is None or np.prod(aval.shape) > LARGEST:
+        called = self._called(eqn)
+        if called is not None:
+            return called.constant(called.jaxpr.outvars[place], depth + 1)
+        if eqn.primitive.name not in _COMPUTE:
             return None
-        inputs = [self.constant(each, depth + 1) for each in eqn.invars]
-        if eqn.primitive.name in ("mul", "and") and _any_zero(inputs, aval):
-            return np.zeros(aval.shape, aval.dtype)
-        if any(each is None for each in inputs):
+        return _compute(eqn, place, [self.constant(each, depth + 1) for each in eqn.invars])
+
+    def steps(self, atoms: Sequence[Any], depth: int = 0) -> Steps | None:
+        """Return values in all steps of the one loop whose counter tells them, together."""
+        known = [self.constant(atom, depth) for atom in atoms]
+        told: dict[int, Steps] = {}
+        for place, atom in enumerate(atoms):
+            if known[place] is None:
+                if atom not in self._steps:
+                    self._steps[atom] = self._steps_of(atom, depth)
+                found = self._steps[atom]
+                if found is None:
+                    return None
+                told[place] = found
+        if len({id(each.loop) for each in told.values()}) != 1:
             return None
-        try:
-            with np.errstate(all="ignore"):
-                found = compute(*inputs, **eqn.params)
-            found = found[place] if isinstance(found, list) else found
-            return np.asarray(found).astype(aval.dtype)
-        except Exception:  # a form that isn't known here: nothing is known of the value
+        first = next(iter(told.values()))
+        length = len(first.values[0])
+        values = [
+            told[place].values[0]
+            if value is None
+            else np.broadcast_to(value, (length, *value.shape))
+            for place, value in enumerate(known)
+        ]
+        return Steps(first.loop, values)
+
+    def _steps_of(self, var: Any, depth: int) -> Steps | None:
+        link = self.links.get(var)
+        if isinstance(link, Known):
+            return link.steps
+        if link is not None:
+            return None if isinstance(link, int) else link[0].steps([link[1]], depth)
+        made = self.maker(var)
+        if made is None or depth > DEEPEST:
             return None
+        eqn, place = made
+        called = self._called(eqn)
+        if called is not None:
+            return called.steps([called.jaxpr.outvars[place]], depth + 1)
+        if eqn.primitive.name not in _COMPUTE:
+            return None
+        inputs = self.steps(eqn.invars, depth + 1)
+        if inputs is None or len(inputs.values[0]) * var.aval.size > LARGEST:
+            return None
+        alike = len({each.shape for each in inputs.values}) == 1
+        if alike and eqn.primitive.name in _ELEMENTWISE:
+            whole = _compute(eqn, place, inputs.values, inputs.values[0].shape[:1])
+            return None if whole is None else Steps(inputs.loop, [whole])
+        rows = [_compute(eqn, place, row) for row in zip(*inputs.values, strict=True)]
+        known = [row for row in rows if row is not None]
+        return Steps(inputs.loop, [np.stack(known)]) if len(known) == len(rows) else None
+
+    def _called(self, eqn: Any) -> Binding | None:
+        """Return the body of a jitted function, as it is called."""
+        if eqn.primitive.name in ("jit", "pjit"):
+            closed = eqn.params["jaxpr"]
+        elif eqn.primitive.name == "call_hi_primitive":
+            closed = _compat.expand_call(eqn.params["_prim"])
+        else:
+            return None
+        if closed is None:
+            return None
+        called = Binding(closed.jaxpr, consts=closed.consts)
+        called.links |= {
+            var: (self, atom) for var, atom in zip(closed.jaxpr.invars, eqn.invars, strict=True)
+        }
+        return called
 
 
-def _any_zero(inputs: list[np.ndarray | None], aval: Any) -> bool:
+def _compute(
+    eqn: Any, place: int, inputs: Sequence[np.ndarray | None], extra: tuple[int, ...] = ()
+) -> np.ndarray | None:
+    """Return a result of an equation of known operands."""
+    name, aval = eqn.primitive.name, eqn.outvars[place].aval
+    if np.prod(aval.shape) > LARGEST:
+        return None
+    if name in ("mul", "and") and _any_zero(inputs, aval):
+        return np.zeros((*extra, *aval.shape), aval.dtype)
+    if any(each is None for each in inputs):
+        return None
+    try:
+        with np.errstate(all="ignore"):
+            found: Any = _COMPUTE[name](*inputs, **eqn.params)
+        found = found[place] if isinstance(found, list) else found
+        return np.asarray(found).astype(aval.dtype)
+    except Exception:  # a form that isn't known here: nothing is known of the value
+        return None
+
+
+def _any_zero(inputs: Sequence[np.ndarray | None], aval: Any) -> bool:
     return np.issubdtype(aval.dtype, np.integer) and any(
         each is not None and not each.any() for each in inputs
     )
+
+
+def reads_refs(eqn: Any) -> bool:
+    """May an equation give another value of the same operands, since some of them are refs?"""
+    return bool(eqn.effects) and any(_compat.is_ref(atom.aval) for atom in eqn.invars)
 
 
 def is_literal(atom: Any) -> bool:
@@ -172,7 +289,8 @@ def small_constant(value: Any) -> np.ndarray | None:
         return None
 
 
-def _params(params: dict[str, Any]) -> Any:
+def hashable_params(params: dict[str, Any]) -> Any:
+    """Return the parameters of an equation in a form that can be hashed."""
     return tuple((name, _hashable(value)) for name, value in sorted(params.items()))
 
 
@@ -213,16 +331,6 @@ def same(a: np.ndarray, **_: Any) -> np.ndarray:
     return a
 
 
-def _jit(*inputs: np.ndarray, jaxpr: Any, **_: Any) -> list[np.ndarray | None]:
-    body = Binding(jaxpr.jaxpr, consts=jaxpr.consts)
-    body.consts |= dict(zip(jaxpr.jaxpr.invars, inputs, strict=True))
-    return [body.constant(atom) for atom in jaxpr.jaxpr.outvars]
-
-
-def _expanded(*inputs: np.ndarray, _prim: Any, **_: Any) -> list[np.ndarray | None]:
-    return _jit(*inputs, jaxpr=_compat.expand_call(_prim))
-
-
 STRUCTURE: dict[str, Callable[..., Any]] = {
     "broadcast_in_dim": _broadcast,
     "slice": _slice,
@@ -241,9 +349,7 @@ STRUCTURE: dict[str, Callable[..., Any]] = {
 
 _PARTS = ("slice", "reshape", "squeeze", "expand_dims", "transpose", "copy", "pvary")
 
-_COMPUTE: dict[str, Callable[..., Any]] = {
-    **STRUCTURE,
-    **indexing.COMPUTE,
+_ELEMENTWISE: dict[str, Callable[..., Any]] = {
     "add": lambda a, b, **_: a + b,
     "sub": lambda a, b, **_: a - b,
     "mul": lambda a, b, **_: a * b,
@@ -266,10 +372,7 @@ _COMPUTE: dict[str, Callable[..., Any]] = {
     "select_n": lambda which, *cases, **_: np.choose(which.astype(int), cases),
     "convert_element_type": lambda a, *, new_dtype, **_: a.astype(new_dtype),
     "bitcast_convert_type": lambda a, *, new_dtype, **_: a.view(new_dtype),
-    "iota": _iota,
     "clamp": lambda low, a, high, **_: np.clip(a, low, high),
-    "jit": _jit,
-    "pjit": _jit,
-    "call_hi_primitive": _expanded,
 }
+_COMPUTE = {**STRUCTURE, **indexing.COMPUTE, **_ELEMENTWISE, "iota": _iota}
 """What counters, seeds and indices are made of."""

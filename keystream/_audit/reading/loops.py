@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+import jax.numpy as jnp
 import numpy as np
 
 from keystream import _compat
@@ -28,7 +29,16 @@ from keystream._audit.reading.lineage import (
     from_words,
     stand_for,
 )
-from keystream._audit.reading.reader import Body, EquationRule, Mark, Reader, Value, is_key, on_keys
+from keystream._audit.reading.reader import (
+    Body,
+    Content,
+    EquationRule,
+    Mark,
+    Reader,
+    Value,
+    is_key,
+    on_keys,
+)
 
 VIEWS = 2**4
 """As how many arrays of keys one use is followed through the loops around it. Each loop doubles
@@ -37,6 +47,9 @@ of them are followed whole."""
 
 MOST = 1 << 24
 """Keys up to which those of all steps of a loop are told apart."""
+
+COUNTED, MOST_COUNTED = 1 << 12, 1 << 18
+"""Steps of one loop, and keys of loops in loops, up to which counters tell them apart."""
 
 
 def leave(
@@ -62,6 +75,21 @@ def leave(
                     reader.cut.add("a key in each step of loops that stand in four others")
 
 
+def counter_step(jaxpr: Any, before: Any, after: Any) -> int | None:
+    """Return the number that a body adds to an integer that it carries; None for another carry."""
+    if not jnp.issubdtype(before.aval.dtype, np.integer):
+        return None
+    makers = [eqn for eqn in jaxpr.eqns if any(after is out for out in eqn.outvars)]
+    if not makers or makers[0].primitive.name not in ("add", "sub"):
+        return None
+    one, other = makers[0].invars
+    if one is not before:
+        one, other = other, one
+    if one is not before or not equal_values.is_literal(other):
+        return None
+    return -int(other.val) if makers[0].primitive.name == "sub" else int(other.val)
+
+
 class Carries(NamedTuple):
     """What the carries of a loop are known to be."""
 
@@ -69,6 +97,8 @@ class Carries(NamedTuple):
     """Those that are the same in every step."""
     bits: Mapping[int, int] = MappingProxyType({})
     """What the others are made from."""
+    refs: Mapping[Any, int] = MappingProxyType({})
+    """The refs that are written in the loop, and what they are made from."""
 
 
 class Loop:
@@ -82,6 +112,8 @@ class Loop:
         """What the symbols of this loop stand for."""
         self.left: list[Meaning] = []
         """As what the keys leave the loop that come out of it."""
+        self.written: set[Any] = set()
+        """Refs that its body writes."""
 
     def element(self, value: Value, typed: bool) -> Value:
         """Return what stands for one row of an operand in every step."""
@@ -96,6 +128,13 @@ class Loop:
 
         made = None if handles is None else on_keys(symbol, typed, handles)
         return bits | self.scope.bit, made
+
+    def row(self, xs: Any, number: Callable[[], int]) -> equal_values.Known:
+        """Return what is known of the rows of an operand."""
+        known = self.body.binding.constant(xs) if self.eqn.params["length"] <= COUNTED else None
+        if known is None:
+            return equal_values.Known(number)
+        return self._in_steps(known[::-1] if self.eqn.params["reverse"] else known, number)
 
     def carry(self, value: Value, typed: bool) -> Value:
         """Return what stands for a carry in every step."""
@@ -114,6 +153,21 @@ class Loop:
             origin, keys, kind, equal_values.fresh_numbers(keys.shape), **details
         )
 
+    def _count(
+        self, first: Any, jaxpr: Any, before: Any, after: Any, number: Callable[[], int]
+    ) -> equal_values.Known:
+        """Return what is known of a carry: of one that counts, which number it is when."""
+        length = self.eqn.params.get("length", COUNTED + 1)
+        begin = first[0].constant(first[1]) if isinstance(first, tuple) else None
+        step = counter_step(jaxpr, before, after)
+        if begin is None or begin.size != 1 or step is None or length > COUNTED:
+            return equal_values.Known(number)
+        numbers = begin + np.arange(length).reshape(length, *[1] * begin.ndim) * step
+        return self._in_steps(numbers.astype(begin.dtype), number)
+
+    def _in_steps(self, values: np.ndarray, number: Callable[[], int]) -> equal_values.Known:
+        return equal_values.Known(number, None, equal_values.Steps(self, [values]))
+
     def settle(
         self, closed: Any, values: list[Value], links: list[Any], carries: range
     ) -> tuple[Body, list[Value]]:
@@ -131,10 +185,18 @@ class Loop:
         for p in set(carries) - found:
             variables = inner.invars[p], inner.outvars[p - carries.start]
             first = links[p]  # of the carry, where it comes in
-            links[p] = functools.partial(first[0].carried, first[1], *variables, inner)
+            number = functools.partial(first[0].carried, first[1], *variables, inner)
+            links[p] = self._count(first, inner, *variables, number)
             values[p] = (values[p][0] | self.scope.bit | before.bits.get(p, 0), values[p][1])
+        entered, written = self.reader.refs, dict(before.refs)
         while True:
             since = self.reader.mark()
+            self.reader.refs = entered | {
+                ref: self._step_content(entered[ref], mask)
+                for ref, mask in written.items()
+                if ref in entered
+            }
+            held = dict(self.reader.refs)
             given = [
                 self.carry(value, typed[p]) if p in carries and p not in fixed else value
                 for p, value in enumerate(values)
@@ -147,15 +209,22 @@ class Loop:
             more = {p for p in handed if p not in kept and handed[p][0] & ~values[p][0]}
             # What was found before, for other keys, may not hold for these.
             loose |= fixed - kept
-            if kept - loose == fixed and not more:
+            late = self._written_late(entered, held, written)
+            if kept - loose == fixed and not more and not late:
                 break
             fixed = kept - loose
             for p in more:
                 values[p] = (values[p][0] | handed[p][0], values[p][1])
             self.reader.rewind(since)
         self.reader.settled[where] = Carries(
-            frozenset(fixed), {p: values[p][0] for p in set(carries) - found}
+            frozenset(fixed), {p: values[p][0] for p in set(carries) - found}, written
         )
+        self.written = entered.keys() & written.keys()
+        for ref in self.written:
+            last = self.reader.refs[ref]
+            self._stand_for(
+                *(_keys(each.handles, last.typed) for each in (held[ref], entered[ref], last))
+            )
         for p in carries:
             three = given[p][1], values[p][1], outs[p - carries.start][1]
             trio = [_keys(each, typed[p]) for each in three]
@@ -164,6 +233,27 @@ class Loop:
             elif p not in fixed:
                 self._stand_for(*trio)
         return made, outs
+
+    def _step_content(self, first: Content, mask: int) -> Content:
+        """Return what stands for what a ref holds at the beginning of every step."""
+        value = self.carry((first.mask | mask | self.scope.bit, first.handles), first.typed)
+        return Content(*value, first.typed, equal_values.Known(equal_values.new_token()))
+
+    def _written_late(
+        self, entered: dict[Any, Content], held: dict[Any, Content], written: dict[Any, int]
+    ) -> bool:
+        """Were refs written in the body that hold more than they were taken for?"""
+        late = False
+        for ref, content in self.reader.refs.items():
+            if ref not in held:
+                if isinstance(ref, int):  # One from outside, which was met here first.
+                    entered[ref], late = content, True
+            elif content is not held[ref] and (
+                ref not in written or content.mask & ~held[ref].mask
+            ):
+                written[ref] = written.get(ref, 0) | content.mask
+                late = True
+        return late
 
     def _stand_for(self, symbol: Any, first: Any, last: Any) -> None:
         # In the first step a carried key is the one that came in, in each later step the
@@ -186,6 +276,22 @@ class Loop:
         if handles is not None:
             left = on_keys(lambda keys: self._outside_keys(Origin.AFTER_LOOP, keys), typed, handles)
         return bits & ~self.scope.bit, left
+
+    def leave(self) -> None:
+        """Note what refs hold after the loop, and what was done with the keys of all steps."""
+        reader = self.reader
+        for ref in self.written:
+            mask, handles, typed, _ = reader.refs[ref]
+            value = self.after_loop((mask, handles), typed)
+            known = equal_values.Known(equal_values.new_token())
+            reader.refs[ref] = Content(*value, typed, known)
+        counted = {step: keys for step, (loop, keys) in reader.rows.items() if loop is self}
+        reader.rows = {step: each for step, each in reader.rows.items() if step not in counted}
+        uses = reader.uses[self.since.uses :]
+        most = max((keys.size for use in uses for keys in use.handles_everywhere()), default=0)
+        if most * self.eqn.params.get("length", 0) > MOST_COUNTED:
+            counted = {}
+        leave(reader, self.since, self.meant | counted, *self.left)
 
     def stack_rows(self, value: Value, typed: bool, length: int) -> Value:
         """Return what the rows of a result are, one of each step."""
@@ -233,7 +339,8 @@ def _scan(reader: Reader, body: Body, eqn: Any) -> None:
         return
     links: list[Any] = [(body.binding, atom) for atom in eqn.invars]
     for place in range(first + carries, len(values)):
-        links[place] = functools.partial(body.binding.element, eqn.invars[place])
+        number = functools.partial(body.binding.element, eqn.invars[place])
+        links[place] = loop.row(eqn.invars[place], number)
         values[place] = loop.element(values[place], is_key(eqn.invars[place].aval))
     _, outs = loop.settle(closed, values, links, range(first, first + carries))
     typed = [is_key(var.aval) for var in eqn.outvars]
@@ -242,7 +349,7 @@ def _scan(reader: Reader, body: Body, eqn: Any) -> None:
         loop.stack_rows(value, key, params["length"])
         for value, key in zip(outs[carries:], typed[carries:], strict=True)
     ]
-    leave(reader, loop.since, loop.meant, *loop.left)
+    loop.leave()
     finish(reader, body, eqn, results)
 
 
@@ -265,7 +372,7 @@ def _while(reader: Reader, body: Body, eqn: Any) -> None:
     enter(reader, body, eqn, params["cond_jaxpr"], asked, asked_links, scopes=(loop.scope,))
     typed = [is_key(var.aval) for var in eqn.outvars]
     results = list(map(loop.after_loop, outs, typed))
-    leave(reader, loop.since, loop.meant, *loop.left)
+    loop.leave()
     finish(reader, body, eqn, results)
 
 

@@ -22,7 +22,7 @@ from keystream._audit.reading.indexing import (
     places_to_gather,
     scatter,
 )
-from keystream._audit.reading.lineage import UNKNOWN
+from keystream._audit.reading.lineage import UNKNOWN, from_words
 from keystream._audit.reading.reader import Body, Move, Reader, is_key, on_keys
 
 Array = np.ndarray
@@ -139,7 +139,9 @@ def _dynamic_slice(reader: Reader, body: Body, eqn: Any) -> Found | None:
     if known is not None:
         return [cut(handles, known, sizes)]
     token = hash(tuple(body.binding.number(start) for start in starts))
-    return [_pick(reader, body, eqn, handles, sizes, body.mask(starts), token)]
+    made = pick_elements(reader, body, eqn, handles, sizes, body.mask(starts), token)
+    _tell_steps(reader, body, eqn, starts, made, lambda *at: cut(handles, [*map(int, at)], sizes))
+    return [made]
 
 
 def _gather(reader: Reader, body: Body, eqn: Any) -> Found | None:
@@ -147,18 +149,49 @@ def _gather(reader: Reader, body: Body, eqn: Any) -> Found | None:
     handles = body.handles(array)
     if handles is None:
         return None
+
+    def take(at: Array) -> Array | None:
+        places = places_to_gather(handles.shape, at, **eqn.params)
+        inside = not is_key(array.aval) or (places != OUTSIDE).all()
+        kept = np.where(places == OUTSIDE, UNKNOWN, handles.reshape(-1)[places])
+        return kept if inside else None
+
     known = body.binding.constant(indices)
-    if known is not None:
-        places = places_to_gather(handles.shape, known, **eqn.params)
-        if not is_key(array.aval) or (places != OUTSIDE).all():
-            return [np.where(places == OUTSIDE, UNKNOWN, handles.reshape(-1)[places])]
+    found = None if known is None else take(known)
+    if found is not None:
+        return [found]
     token, shape = body.binding.number(indices), eqn.outvars[0].aval.shape
-    return [_pick(reader, body, eqn, handles, shape, body.mask([indices]), token)]
+    made = pick_elements(reader, body, eqn, handles, shape, body.mask([indices]), token)
+    _tell_steps(reader, body, eqn, [indices], made, take)
+    return [made]
 
 
-def _pick(
+def _tell_steps(
+    reader: Reader,
+    body: Body,
+    eqn: Any,
+    places: list[Any],
+    made: np.ndarray | None,
+    take: Callable[..., np.ndarray | None],
+) -> None:
+    """Tell which elements were picked in the steps of a loop, where its counter says so."""
+    steps = None if made is None else body.binding.steps(places)
+    if steps is None or made is None:
+        return
+    rows = [take(*at) for at in zip(*steps.values, strict=True)]
+    known = [row for row in rows if row is not None and row.shape == made.shape]
+    typed = is_key(eqn.outvars[0].aval)
+    if len(known) < len(rows):
+        return
+    picked, keys = (each if typed else from_words(each) for each in (made, np.stack(known)))
+    if picked is not None and keys is not None:
+        reader.tell_steps(picked, steps.loop, keys)
+
+
+def pick_elements(
     reader: Reader, body: Body, eqn: Any, handles: np.ndarray, shape: Any, mask: int, token: int
 ) -> np.ndarray | None:
+    """Return elements of keys, or of words of keys, of which it isn't known which ones."""
     typed = is_key(eqn.outvars[0].aval)
     if not typed and (not shape or shape[-1] != handles.shape[-1]):
         return None

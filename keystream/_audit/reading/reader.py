@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
+from keystream import _compat
 from keystream._audit import failures
 from keystream._audit.jaxprs import bodies
 from keystream._audit.places import Path, call, describe
@@ -36,6 +37,7 @@ from keystream._audit.reading.lineage import (
     Handles,
     Lineage,
     Origin,
+    Pairs,
     Scope,
     Use,
     from_words,
@@ -107,6 +109,16 @@ class Mark(NamedTuple):
     escaped: int
 
 
+class Content(NamedTuple):
+    """What a ref holds until it is written next."""
+
+    mask: int
+    handles: np.ndarray | None
+    typed: bool
+    """Are these the handles of typed keys, rather than of words?"""
+    known: equal_values.Known
+
+
 class Reader:
     """Reads equations, and remembers what it has seen of keys."""
 
@@ -132,6 +144,10 @@ class Reader:
         """By mapped body: the `meshes.Shards` that it was last read with."""
         self.failures = failures.Failures()
         """What couldn't be read because of a mistake of ours."""
+        self.rows: dict[int, tuple[Any, Pairs]] = {}
+        """By step of symbols that a counter tells: of which loop, and the keys of its steps."""
+        self.refs: dict[Any, Content] = {}
+        """By `Binding.origin`: what refs hold where the reader stands."""
         self.unadvanced: dict[Path, set[int]] = collections.defaultdict(set)
         """By loop: keys that it carries without ever making another one of them."""
 
@@ -145,6 +161,7 @@ class Reader:
         self.lineage.forget(to.steps)
         made = self.constants.items()
         self.constants = {const: each for const, each in made if each[0] < to.steps}
+        self.rows = {step: each for step, each in self.rows.items() if step < to.steps}
 
     def read(self, body: Body) -> None:
         """Read all equations of a body."""
@@ -167,11 +184,17 @@ class Reader:
             if mask:
                 for out in eqn.outvars:
                     masks[out] = mask
+            if equal_values.reads_refs(eqn):
+                self.lose_refs(body, eqn)
             if moved:
-                try:
-                    self.move(body, eqn, mask)
-                except failures.CAUGHT as problem:
-                    self.fail(body, eqn, problem)
+                self.try_to_move(body, eqn, mask)
+
+    def try_to_move(self, body: Body, eqn: Any, mask: int) -> None:
+        """Follow keys through an operation, if that can be read."""
+        try:
+            self.move(body, eqn, mask)
+        except failures.CAUGHT as problem:
+            self.fail(body, eqn, problem)
 
     def fail(self, body: Body, eqn: Any, problem: BaseException) -> None:
         """Go on after an equation that couldn't be read: its keys are out of sight."""
@@ -243,6 +266,12 @@ class Reader:
             body.held[var] = made
         return made
 
+    def tell_steps(self, symbols: Handles, loop: Any, rows: Handles) -> None:
+        """Say which keys some keys are in the steps of a loop, in the order of its steps."""
+        if not self.lineage.varies(rows) & loop.scope.bit:
+            told = stand_for(symbols.ravel(), np.moveaxis(rows, 0, -1))
+            self.rows |= {step: (loop, keys) for step, keys in told.items()}
+
     def move(self, body: Body, eqn: Any, mask: int) -> None:
         """Follow keys through an operation that isn't about keys."""
         name = eqn.primitive.name
@@ -260,6 +289,17 @@ class Reader:
         if found is None:
             self.escape(body, eqn)
 
+    def lose_refs(self, body: Body, eqn: Any) -> None:
+        """Forget what refs hold that were handed to what can't be read."""
+        for atom in eqn.invars:
+            if _compat.is_ref(atom.aval):
+                ref, new = body.binding.ref(atom), equal_values.Known(equal_values.new_token())
+                held = self.refs.get(ref)
+                if held is not None and held.handles is not None:
+                    self.escaped.append(owners(held.handles, held.typed))
+                    self.escapes.add(eqn.primitive.name)
+                self.refs[ref] = Content(body.mask(eqn.invars), None, is_key(atom.aval), new)
+
     def escape(self, body: Body, eqn: Any) -> None:
         """Remember keys that were handed to what can't be read."""
         name = eqn.primitive.name
@@ -268,7 +308,7 @@ class Reader:
             if held is None:
                 continue
             typed = is_key(atom.aval)
-            self.escaped.append(held.ravel() if typed else owners_of(held))
+            self.escaped.append(owners(held, typed))
             # Arithmetic on words, and what is only moved, is seen where a key is made of it again.
             keeps = name in _KEEPING or not typed
             if not keeps or "callback" in name or any(True for _ in bodies(eqn.params.values())):
@@ -307,9 +347,10 @@ class Reader:
         return lineage.grow(Origin.ELEMENT, first, PICK, index + whole, **details).reshape(shape)
 
 
-_KEEPING = frozenset(
-    ("new_ref", "ref", "get", "swap", "all_to_all", "gather", "scatter", "sort", "pad")
-) | {"dynamic_slice", "dynamic_update_slice"}
+_KEEPING = frozenset(("all_to_all", "gather", "scatter", "sort", "pad")) | {
+    "dynamic_slice",
+    "dynamic_update_slice",
+}
 """Operations that move words about and compute none, where it isn't known how."""
 
 
@@ -355,6 +396,11 @@ def guess_impl(aval: Any) -> str | None:
     if default in IMPLS and IMPLS[default].words == width:
         return default
     return {2: "threefry2x32", 4: ""}.get(width)
+
+
+def owners(handles: np.ndarray, typed: bool) -> Handles:
+    """Return the keys that a value of these handles holds, flat."""
+    return handles.ravel() if typed else owners_of(handles)
 
 
 def owners_of(words: np.ndarray) -> Handles:

@@ -37,6 +37,23 @@ a rematerialized function draws again, loops in which lanes that are done go on 
 they had, and what is the same in all steps of a loop, and so is done once."""
 
 
+def branch_name(choice: int, place: int) -> str:
+    """Return what marks a branch of a choice of which `vmap` may run all."""
+    return f"keystream_branch_{choice}_{place}"
+
+
+def branches_of(ctx: Any) -> list[Frame]:
+    """Return the marks of the branches that an equation stands in that is being lowered."""
+    return [Frame("<jax>", 0, each) for each in _compat.scopes(ctx, r"keystream_branch_\d+_\d+")]
+
+
+def choices_of(path: Sequence[Frame]) -> dict[str, str]:
+    """Return which branch of which choice a path leads through."""
+    marked = [frame.function for frame in path if frame.file == "<jax>"]
+    found = [name.rpartition("_") for name in marked if name.startswith("keystream_branch_")]
+    return {choice: branch for choice, _, branch in found}
+
+
 _IDLE = {module.__file__ for module in (threading, queue, selectors, socket, subprocess)}
 """Where threads wait for others; one that has launched a program stands where it did."""
 

@@ -54,6 +54,10 @@ def put_on_top() -> None:
                 row.primitive, _mark_rule(wrap(row.rule)), platform=row.platform,
                 inline=row.inline, cacheable=False,
             )  # fmt: skip
+    table = _compat.batching_rules()
+    mapping = table.get(primitives.cond_p)
+    if mapping is not None and not getattr(mapping, _MARK, False):
+        table[primitives.cond_p] = _mark_rule(lowering_rules.marking_rule(mapping))
     for primitive, impl in impls.items():
         if not getattr(impl, _MARK, False):
             primitive.def_impl(_mark_rule(recording_impl(uses()[primitive], impl)))

@@ -11,7 +11,8 @@ import functools
 import itertools
 import math
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -78,6 +79,32 @@ def around_rule(name: str, stock: _compat.Rule) -> _compat.Rule:
 
 
 _calls = itertools.count(1)
+
+
+def marking_rule(stock: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the rule by which `vmap` maps a `cond`, whose branches it may have run all."""
+
+    def rule(*args: Any, branches: Sequence[Any], **params: Any) -> Any:
+        if recordings.is_on():
+            with contextlib.suppress(Exception):  # another version: branches remain unmarked
+                branches = _mark_branches(branches)
+        return stock(*args, branches=branches, **params)
+
+    return rule
+
+
+def _mark_branches(branches: Sequence[Any]) -> tuple[Any, ...]:
+    """Have the equations of each branch say which one they stand in, of which choice."""
+    lines = [
+        [_compat.user_frames(eqn.source_info) for eqn in _compat.open_jaxpr(each).jaxpr.eqns]
+        for each in branches
+    ]
+    # Traced again, a choice is the same one.
+    choice = zlib.crc32(repr(lines).encode())
+    return tuple(
+        _compat.in_scope(each, call_paths.branch_name(choice, place))
+        for place, each in enumerate(branches)
+    )
 
 
 def _announce_loop(ctx: Any, operands: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -166,6 +193,7 @@ def _way_to_equation(
     known_part = raw[: len(around.raw)] == around.raw
     path = (*around.path, *call_paths.join_pieces(raw[len(around.raw) :] if known_part else raw))
     marks = [mark] if mark else []
+    marks += [frame for frame in call_paths.branches_of(ctx) if frame not in path]
     if BACKWARD not in path and _compat.is_transposed(ctx):
         marks.append(BACKWARD)
     return around._replace(raw=raw, path=(*path, *marks), most=around.most * times, scans=scans)

@@ -101,8 +101,8 @@ def _accelerate() -> None:
 class _Audit:
     """A recording of what the program does with keys, from its import of jax to its end."""
 
-    def __init__(self, program: str, form: str, output: str) -> None:
-        self._program, self._form = program, form
+    def __init__(self, program: str, form: str, output: str, level: str) -> None:
+        self._program, self._form, self._level = program, form, level
         self._output = Path(output) if output else None
         self._shadow: str | None = None
         """What is called keystream here, and isn't."""
@@ -121,7 +121,7 @@ class _Audit:
         self._span = importlib.import_module("keystream._audit.conclude").Span(self._program)
 
     def end(self) -> bool:
-        """Tell what was found; return whether there are errors, or may be."""
+        """Tell what was found; return whether there is any of that level, or may be."""
         sys.stdout.flush()
         if self._shadow:
             print(f"audit: not audited, keystream is {self._shadow}", file=sys.stderr)
@@ -131,10 +131,11 @@ class _Audit:
             return False
         report = self._span.end()
         self._show(report, self._form, self._output, sys.stderr)
-        return not report.ok or (self.strict and not report.complete)
+        found = bool(report.at_least(self._level))
+        return found or (self.strict and not report.complete)
 
     def around(self, program: Callable[[], None]) -> None:
-        """Run the program, and end as it ends, unless that is well and there are errors."""
+        """Run the program, and end as it ends, unless that is well and something was found."""
         well = False
         try:
             program()
@@ -148,7 +149,7 @@ class _Audit:
 
 
 def main(argv: list[str]) -> None:
-    """Run `[--accelerate] [--strict] [--audit FORMAT OUTPUT] -- program args`, or `-m module`."""
+    """Run `[--accelerate] [--strict] [--audit FORMAT OUTPUT LEVEL] -- program`, or `-m module`."""
     begin: list[Callable[[], None]] = []
     if argv[0] == "--accelerate":
         argv = argv[1:]
@@ -157,8 +158,8 @@ def main(argv: list[str]) -> None:
     argv = argv[strict:]
     around: Callable[[Callable[[], None]], None] = _plainly
     if argv[0] == "--audit":
-        form, output, *argv = argv[1:]
-        audit = _Audit(argv[1], form, output)
+        form, output, level, *argv = argv[1:]
+        audit = _Audit(argv[1], form, output, level)
         audit.strict = strict
         begin.append(audit.begin)
         around = audit.around

@@ -6,6 +6,7 @@ from types import ModuleType
 
 from tests.audit.corpus import (
     accumulation,
+    anew,
     augmentation,
     branches,
     devices,
@@ -28,7 +29,10 @@ from tests.audit.corpus import (
     nnx,
     numpyro,
     optax,
+    padding,
     plain,
+    ranges,
+    refs,
     rl,
     roots,
     run_only,
@@ -64,11 +68,15 @@ FILES = (
     keystream_helpers,
     equal_numbers,
     helpers,
+    refs,
+    ranges,
+    padding,
     run_only,
     shared_draws,
     exact,
     mapped,
     moved,
+    anew,
 )
 
 
