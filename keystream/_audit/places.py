@@ -220,13 +220,21 @@ def name_stack_of(path: Path) -> list[tuple[str, str]]:
     return [each for eqn in path.eqns() for each in _compat.name_stack(eqn.source_info)]
 
 
-def checkpoint_around(path: Path) -> Any:
-    """Return the equation of the innermost differentiated checkpoint around another one, or None.
+class Replays(NamedTuple):
+    """In how many checkpoints, and replays of checkpoints, an equation stands.
 
-    Such a checkpoint stands in the forward pass, and once more in the backward pass.
+    A checkpoint in a loop is one in the forward pass, too. Inside of another one both passes
+    stand in the replay of that one, its own replay in two checkpoints.
     """
-    around = [eqn for eqn in path.eqns()[:-1] if eqn.params.get("differentiated")]
-    return around[-1] if around else None
+
+    replays: int
+    checkpoints: int
+
+
+def replays_around(path: Path) -> Replays:
+    """Return the checkpoints around an equation."""
+    checkpoints = [bool(eqn.params.get("differentiated")) for eqn in path.eqns()]
+    return Replays(name_stack_of(path).count(_compat.RECOMPUTED), sum(checkpoints))
 
 
 def moved_out_of(path: Path) -> frozenset[str]:

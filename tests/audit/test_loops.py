@@ -125,3 +125,20 @@ def test_keeps_nothing_alive() -> None:
     jax.clear_caches()
     gc.collect()
     assert held() is None
+
+
+@pytest.mark.parametrize("run", [False, True])
+def test_replays_of_any_order(run: bool) -> None:
+    """What a checkpoint draws again is no reuse in derivatives of derivatives either."""
+
+    def layer(state: jax.Array, weights: jax.Array, key: jax.Array) -> jax.Array:
+        return jnp.tanh(state * weights * random.normal(key, state.shape))
+
+    def network(weights: jax.Array, key: jax.Array) -> jax.Array:
+        step = jax.checkpoint(lambda state, key: (layer(state, weights, key), None))
+        return lax.scan(step, X, random.split(key, 2))[0].sum()
+
+    for fun in (network, jax.checkpoint(network)):
+        slope = lambda w, key, fun=fun: jax.grad(fun)(w, key).sum()
+        for derived in (slope, jax.grad(slope), jax.jit(jax.grad(slope))):
+            assert not rules(ks.audit(derived, X, KEY, run=run))

@@ -23,6 +23,7 @@ from keystream._audit.judging.pairs import Pairs
 from keystream._audit.judging.view import KeyUse, View
 from keystream._audit.places import (
     Call,
+    Replays,
     innermost_place,
     is_installed,
     is_jax,
@@ -33,6 +34,7 @@ from keystream._audit.reading.lineage import Act, Lineage, Origin, Use
 from keystream._audit.reading.records import Moment
 from keystream._audit.recording.call_paths import (
     BACKWARD,
+    CHECKPOINT,
     LANES_WAIT,
     MOVED_OUT,
     REPLAY,
@@ -105,10 +107,11 @@ class RunView(View):
 
     def is_replay(self, one: Moment, other: Moment) -> bool:
         """Does one moment replay, for a gradient, what was done in the other?"""
-        counts = [sum(map(_is_replay, each.frames)) for each in (one, other)]
-        backward = [_is_backward(each.frames) for each in (one, other)]
-        # A checkpoint in a loop is a checkpoint in both passes; inside of another one, in two.
-        return any(counts) and any(backward) and (counts[0] != counts[1] or not all(backward))
+        first, second = one.frames, other.frames
+        if any(is_jax(frame.file) and _compat.is_eager_replay(frame) for frame in first + second):
+            return True
+        counts = [Replays(each.count(REPLAY), each.count(CHECKPOINT)) for each in (first, second)]
+        return counts[0] != counts[1] and any(each.replays for each in counts)
 
     def is_doubtful(self, one: KeyUse, other: KeyUse) -> bool:
         """May two uses be meant, or be branches, or one noise made for a derivative?"""
@@ -193,8 +196,7 @@ def _use_same_keys(lineage: Lineage, one: KeyUse, other: KeyUse) -> bool:
 def _is_backward(frames: tuple[Frame, ...]) -> bool:
     # Compiled, an equation tells; eagerly, the function of JAX that runs backward rules.
     return BACKWARD in frames or any(
-        is_jax(frame.file) and (_compat.is_backward_rule(frame) or _compat.is_eager_replay(frame))
-        for frame in frames
+        is_jax(frame.file) and _compat.is_backward_rule(frame) for frame in frames
     )
 
 
@@ -203,11 +205,6 @@ def _is_moved_out(where: Moment) -> bool:
     return MOVED_OUT in where.frames or any(
         is_jax(frame.file) and _compat.moves_out_of_loops(frame) for frame in where.frames
     )
-
-
-def _is_replay(frame: Frame) -> bool:
-    # Run eagerly, a backward pass replays a checkpoint through a function of JAX's own.
-    return frame == REPLAY or (is_jax(frame.file) and _compat.is_eager_replay(frame))
 
 
 def _common_length(one: tuple[Frame, ...], other: tuple[Frame, ...]) -> int:

@@ -15,9 +15,9 @@ from keystream._audit.places import (
     Call,
     Path,
     call,
-    checkpoint_around,
     is_sampler,
     name_stack_of,
+    replays_around,
     user_frames,
 )
 from keystream._audit.reading.lineage import SAME, Act, Lineage, Origin, Step, Use
@@ -93,9 +93,10 @@ class View:
 
         It draws again, in the backward pass, what its forward pass has drawn.
         """
+        first, second = replays_around(one), replays_around(other)
         return (
-            checkpoint_around(one) is not checkpoint_around(other)
-            and (is_backward(one) or is_backward(other))
+            first != second
+            and bool(first.replays or second.replays)
             and bool(self.call(one).traceback == self.call(other).traceback)
         )
 

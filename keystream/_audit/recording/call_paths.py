@@ -28,6 +28,7 @@ class Frame(NamedTuple):
     function: str
 
 
+CHECKPOINT = Frame("<jax>", 0, "checkpoint: differentiated, in either pass")
 REPLAY = Frame("<jax>", 0, "checkpoint: the replay in a backward pass")
 LANES_WAIT = Frame("<jax>", 0, "while: a loop whose lanes wait for each other")
 BACKWARD = Frame("<jax>", 0, "gradient: its backward pass")

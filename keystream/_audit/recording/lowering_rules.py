@@ -22,7 +22,14 @@ from jax.extend.random import threefry2x32_p
 from keystream import _compat
 from keystream._audit.jaxprs import bodies, holds
 from keystream._audit.recording import call_paths, recordings, sites
-from keystream._audit.recording.call_paths import BACKWARD, LANES_WAIT, MOVED_OUT, REPLAY, Frame
+from keystream._audit.recording.call_paths import (
+    BACKWARD,
+    CHECKPOINT,
+    LANES_WAIT,
+    MOVED_OUT,
+    REPLAY,
+    Frame,
+)
 
 
 def recording_rule(what: str, stock: _compat.Rule) -> _compat.Rule:
@@ -72,7 +79,7 @@ def around_rule(name: str, stock: _compat.Rule) -> _compat.Rule:
             params["name"] = f"{params['name']}_{next(_calls)}"
         if name == "while":
             operands = _announce_loop(ctx, operands)
-        with _lower_through(_with_loops(_way_of(name, ctx, params), ctx, params)):
+        with _lower_through(_with_names(_way_of(name, ctx, params), ctx, params)):
             return stock(ctx, *operands, **params)
 
     return rule
@@ -135,15 +142,25 @@ def _way_of(name: str, ctx: Any, params: dict[str, Any]) -> Way:
         return _way_to_equation(ctx)._replace(sure=False)
     if name == "closed_call":
         return _way_to_loop_function(ctx)
-    replayed = name == "remat" and params["differentiated"]
-    return _way_to_equation(ctx, mark=REPLAY if replayed else None)
+    differentiated = name == "remat" and params["differentiated"]
+    return _way_to_equation(ctx, mark=CHECKPOINT if differentiated else None)
 
 
-def _with_loops(way: Way, ctx: Any, params: dict[str, Any]) -> Way:
+def _with_names(way: Way, ctx: Any, params: dict[str, Any]) -> Way:
     around = _local.ways[-1]
     written = around.written.union(_compat.written_in(ctx))
     loops = around.loops | _compat.loop_numbers(ctx, params)
-    return way._replace(written=written, loops=loops)
+    names = tuple(_compat.name_stack(ctx))
+    return way._replace(written=written, loops=loops, names=names, replays=_count_replays(ctx))
+
+
+def _count_replays(ctx: Any) -> int:
+    """Return in how many replays of checkpoints an equation stands."""
+    around, names = _local.ways[-1], tuple(_compat.name_stack(ctx))
+    found = names.count(_compat.RECOMPUTED)
+    if names[: len(around.names)] == around.names:
+        return around.replays + found - around.names.count(_compat.RECOMPUTED)
+    return around.replays + found  # a function of its own begins without names
 
 
 class Way(NamedTuple):
@@ -160,6 +177,10 @@ class Way(NamedTuple):
     """The loops in which it is written, see `_compat.written_in`."""
     loops: frozenset[str] = frozenset()
     """Those around it, see `_compat.loop_numbers`."""
+    names: tuple[tuple[str, str], ...] = ()
+    """The name stack of the equation."""
+    replays: int = 0
+    """In how many replays of checkpoints it stands."""
 
 
 class _Local(threading.local):
@@ -193,6 +214,7 @@ def _way_to_equation(
     known_part = raw[: len(around.raw)] == around.raw
     path = (*around.path, *call_paths.join_pieces(raw[len(around.raw) :] if known_part else raw))
     marks = [mark] if mark else []
+    marks += [REPLAY] * (_count_replays(ctx) - path.count(REPLAY))
     marks += [frame for frame in call_paths.branches_of(ctx) if frame not in path]
     if BACKWARD not in path and _compat.is_transposed(ctx):
         marks.append(BACKWARD)
