@@ -230,6 +230,14 @@ class Replays(NamedTuple):
     replays: int
     checkpoints: int
 
+    def is_other(self, other: Replays) -> bool:
+        """Is this the replay of what stands there, or that of this?
+
+        In derivatives of derivatives there are replays of replays, which aren't told apart.
+        """
+        fewest, most = sorted((self.replays, other.replays))
+        return fewest > 1 or (most > 0 and self != other)
+
 
 def replays_around(path: Path) -> Replays:
     """Return the checkpoints around an equation."""

@@ -111,7 +111,7 @@ class RunView(View):
         if any(is_jax(frame.file) and _compat.is_eager_replay(frame) for frame in first + second):
             return True
         counts = [Replays(each.count(REPLAY), each.count(CHECKPOINT)) for each in (first, second)]
-        return counts[0] != counts[1] and any(each.replays for each in counts)
+        return counts[0].is_other(counts[1])
 
     def is_doubtful(self, one: KeyUse, other: KeyUse) -> bool:
         """May two uses be meant, or be branches, or one noise made for a derivative?"""

@@ -93,12 +93,8 @@ class View:
 
         It draws again, in the backward pass, what its forward pass has drawn.
         """
-        first, second = replays_around(one), replays_around(other)
-        return (
-            first != second
-            and bool(first.replays or second.replays)
-            and bool(self.call(one).traceback == self.call(other).traceback)
-        )
+        again = replays_around(one).is_other(replays_around(other))
+        return again and bool(self.call(one).traceback == self.call(other).traceback)
 
     def without_replays(self, uses: Iterable[Use]) -> list[Use]:
         """Return uses without those that replay earlier ones."""
