@@ -147,29 +147,9 @@ def recording_context() -> Any:
     return jax.make_user_context(None)
 
 
-_RECORDING, _READING = "keystream is recording", "keystream is reading"
-
-
 def is_recording() -> bool:
     """Is anything recorded in this thread? It makes no context."""
-    return _watched() == _RECORDING
-
-
-def _watched() -> str | None:
-    """Return what a thread is watched for, if it is."""
-    made = recording_context.cache_info().currsize > 0
-    found: str | None = recording_context().value if made else None
-    return found
-
-
-@contextlib.contextmanager
-def reading() -> Iterator[None]:
-    """Trace in this thread for the audit alone; jax 0.7.0 and 0.7.1 trace as ever."""
-    if not hasattr(jax, "make_user_context"):
-        yield
-        return
-    with marking_loops(), recording_context()(_READING):
-        yield
+    return recording_context.cache_info().currsize > 0 and recording_context().value is not None
 
 
 def set_recording(recording: bool) -> None:
@@ -180,7 +160,7 @@ def set_recording(recording: bool) -> None:
     """
     context = recording_context()
     setter = context if hasattr(context, "set_global") else context._obj
-    setter.set_global(_RECORDING if recording else None)
+    setter.set_global("keystream is recording" if recording else None)
 
 
 def recording_set_aside() -> AbstractContextManager[None]:
@@ -194,19 +174,46 @@ def recording_set_aside() -> AbstractContextManager[None]:
 _STEP, _LOOP = "keystream: written in loop ", "keystream: loop "
 _loops = itertools.count(1)
 _marked: WeakKeyDictionary[Any, tuple[int, Any]] = WeakKeyDictionary()
-_lowering = threading.local()
 _turn = threading.Lock()
 _under_way: list[None] = []
+
+
+class _Thread(threading.local):
+    """What a thread is at."""
+
+    reading = False
+    lowering = False
+
+
+_thread = _Thread()
+
+
+@contextlib.contextmanager
+def reading() -> Iterator[None]:
+    """Trace in this thread for the audit alone, and anew what was traced before.
+
+    The precision of matrix products is among the keys of JAX's caches, and nothing about keys
+    depends on it. For a context of one's own JAX would compile once more whatever it has
+    compiled (`recording_context`).
+    """
+    config: Any = jax.config
+    other = "float32" if config.jax_default_matmul_precision == "default" else "default"
+    before, _thread.reading = _thread.reading, True
+    try:
+        with marking_loops(), jax.default_matmul_precision(other):
+            yield
+    finally:
+        _thread.reading = before
 
 
 @contextlib.contextmanager
 def lowering() -> Iterator[None]:
     """Leave unmarked, in this thread, the loops that JAX writes while it lowers others."""
-    before, _lowering.on = getattr(_lowering, "on", False), True
+    before, _thread.lowering = _thread.lowering, True
     try:
         yield
     finally:
-        _lowering.on = before
+        _thread.lowering = before
 
 
 @contextlib.contextmanager
@@ -232,7 +239,8 @@ def marking_loops() -> Iterator[None]:
 def _bind_marked(stock: Callable[..., Any], body: str, *args: Any, **params: Any) -> Any:
     # What binds a loop that was written before, as a rule of a derivative, has it marked.
     written = sys._getframe(1).f_code.co_name in ("scan", "while_loop")
-    if not written or not _watched() or getattr(_lowering, "on", False):
+    watched = _thread.reading or is_recording()
+    if not (written and watched) or _thread.lowering:
         return stock(*args, **params)
     try:
         number, params[body] = _mark(params[body])

@@ -115,6 +115,8 @@ def _grow(
     )
     if steps is not None:
         number = _join_words(steps.values)
+        missing = (1,) * (len(shape) + 1 - number.ndim)
+        number = number.reshape(len(number), *missing, *number.shape[1:])
         number = np.broadcast_to(number, (len(number), *shape))
         rows = reader.lineage.grow(origin, parents, CHILD, number, **details)
         reader.tell_steps(made, steps.loop, rows)
