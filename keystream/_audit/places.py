@@ -8,12 +8,13 @@ import os
 import pathlib
 import site
 import sysconfig
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import jax
 import jaxlib
 
-from keystream import _compat
+from keystream import _compat, _errors
 from keystream._audit.values import Place
 from keystream._compat import Frame
 
@@ -171,10 +172,16 @@ def user_frames(source_info: Any) -> tuple[tuple[str, int, str], ...]:
 
 def _name_of_call(eqn: Any, frame: tuple[str, int, str]) -> str:
     frames = _compat.frames(eqn.source_info.traceback)
-    inner = frames[frames.index(frame) - 1] if frame in frames else None
-    if inner is None:
+    if frame not in frames:
         return describe(eqn)
-    return public_name(inner[0], inner[2]) or describe(eqn)
+    return name_called(frames[: frames.index(frame)][::-1]) or describe(eqn)
+
+
+def name_called(inner: Iterable[tuple[str, int, str]]) -> str:
+    """Name what a line calls, by the frames inside of it, the outermost first."""
+    # A public function is called by what completes its errors.
+    called = next((frame for frame in inner if frame[0] != _errors.__file__), None)
+    return public_name(called[0], called[2]) if called else ""
 
 
 def public_name(file: str, function: str) -> str:

@@ -165,10 +165,11 @@ class Pairs:
         """Is the key of both uses one only because a loop carries it into its next step?"""
         loops = [s for s in one.use.scopes if s.kind != "axis" and s in other.use.scopes]
         outside = [s.use for s in (one, other) if not (s.use.handles == s.handle).any()]
-        if not loops or len(outside) != 1:
+        first, second = (self.lineage.nodes(seen.use.handles) for seen in (one, other))
+        if not (loops and outside) or (len(outside) == 2 and np.isin(first, second).any()):
             return False
-        way = self.lineage.way(int(outside[0].handles[0]))
-        return any(self.lineage.step(each).kind == CARRIED for each in way)
+        ways = [self.lineage.way(int(use.handles[0])) for use in outside]
+        return any(self.lineage.step(each).kind == CARRIED for way in ways for each in way)
 
     def _add_possible_child(self, split: KeyUse, fold: KeyUse) -> None:
         """Warn of a number that may be a child's, whichever ways led to the key."""

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from keystream import _compat, _errors
+from keystream import _compat
 from keystream._audit import jaxprs
 from keystream._audit.failures import Failures
 from keystream._audit.judging import single
@@ -28,7 +28,7 @@ from keystream._audit.places import (
     is_installed,
     is_jax,
     is_ours,
-    public_name,
+    name_called,
 )
 from keystream._audit.reading.lineage import Act, Lineage, Origin, Use
 from keystream._audit.reading.records import Moment
@@ -292,8 +292,6 @@ def _call_of(frames: tuple[Frame, ...]) -> Call:
     ]
     if not own:
         return Call(None, "", ())
-    inside = (frame for frame in frames[own[-1] + 1 :] if frame.file != _errors.__file__)
-    inner = next(inside, None)  # but for the door that all helpers have
-    function = public_name(inner.file, inner.function) if inner else ""
+    function = name_called(frames[own[-1] + 1 :])
     mine = tuple((frames[i].file, frames[i].line, frames[i].function) for i in own)
     return Call(innermost_place(list(mine)), function, mine)
