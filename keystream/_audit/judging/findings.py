@@ -87,7 +87,7 @@ class Findings:
         elif rule in _ALIKE:
             cure = cure or callers.cure
         # Lines that do it with several keys of one array are told once, the worst of it.
-        key = (rule, places, step_index(way[0]))
+        key = (rule, frozenset(places), step_index(way[0]))
         known = self.found.get(key)
         if known is None or SEVERITIES.index(level) < SEVERITIES.index(known.severity):
             words = _phrases(self.lineage, way)
