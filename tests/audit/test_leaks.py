@@ -148,12 +148,3 @@ def test_others_are_not(fun: Callable[..., Any]) -> None:
     """What nobody will ask for again isn't kept."""
     args = (KEY, 2.0) if fun is jax.random.t else (KEY,)
     assert ks.audit(fun, *args).ok
-
-
-def test_modules_that_flax_keeps() -> None:
-    """Flax refuses to change a module of outside; the cure is the same."""
-    nnx = pytest.importorskip("flax.nnx")
-    layer = nnx.Dropout(0.5, rngs=nnx.Rngs(0))
-    with pytest.raises(ks.ArgumentTypeError, match="run=True"):
-        ks.audit(layer, jnp.ones(3))
-    assert ks.audit(layer, jnp.ones(3), run=True).ok

@@ -5,8 +5,10 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 import optax
+import pytest
 from flax import nnx
 
+import keystream as ks
 from tests.audit.test_callers import Find, find
 
 __all__ = ["find"]
@@ -43,3 +45,11 @@ def test_names_that_clash_inside_a_framework(find: Find) -> None:
     assert finding.message == "flax folds the same name or counter into a key twice"
     assert "inside flax" in finding.labels
     assert finding.cure.endswith("# give flax one for each call, and for each stream")
+
+
+def test_modules_that_flax_keeps() -> None:
+    """Flax refuses to change a module of outside; the cure is the same."""
+    layer = nnx.Dropout(0.5, rngs=nnx.Rngs(0))
+    with pytest.raises(ks.ArgumentTypeError, match="run=True"):
+        ks.audit(layer, jnp.ones(3))
+    assert ks.audit(layer, jnp.ones(3), run=True).ok
