@@ -17,6 +17,7 @@ import jaxlib
 from keystream import _compat, _errors
 from keystream._audit.values import Place
 from keystream._compat import Frame
+from keystream._keys.batches import fill
 
 
 def _below_folders(*folders: object) -> tuple[str, ...]:
@@ -222,6 +223,22 @@ _PUBLIC = {
 _SAMPLERS = frozenset(name for name in dir(jax.random) if not name.startswith("_"))
 
 
+def frames_of(path: Path) -> list[tuple[str, int, str]]:
+    """Return the frames of all equations on a path, whoever's they are."""
+    return [each for eqn in path.eqns() for each in _compat.frames(eqn.source_info.traceback)]
+
+
+def is_in_batches(frames: Iterable[tuple[str, int, str]]) -> bool:
+    """Are items made in batches? The last one begins earlier, to be as long as the others."""
+    return any(
+        file == _FILL.co_filename and function.partition(".")[0] == _FILL.co_name
+        for file, _, function in frames
+    )
+
+
+_FILL = fill.__code__
+
+
 def name_stack_of(path: Path) -> list[tuple[str, str]]:
     """Return the name stacks of all equations on a path, one after the other."""
     return [each for eqn in path.eqns() for each in _compat.name_stack(eqn.source_info)]
@@ -237,7 +254,7 @@ class Replays(NamedTuple):
     replays: int
     checkpoints: int
 
-    def is_other(self, other: Replays) -> bool:
+    def repeats(self, other: Replays) -> bool:
         """Is this the replay of what stands there, or that of this?
 
         In derivatives of derivatives there are replays of replays, which aren't told apart.

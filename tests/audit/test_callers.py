@@ -175,3 +175,13 @@ def test_comment_at_the_caller() -> None:
         [told] = ks.audit(idle, jax.random.key(0), run=run).findings
         assert told.rule == "KS00"
         assert told.message == "this comment hides nothing: no KS01 was found at its line"
+
+
+def test_helpers_are_named(find: Find) -> None:
+    """A line that calls a helper of keystream is said to call it, and not what is around it."""
+
+    def drawn_beside_a_loop(key):
+        noisy = ks.map(lambda key, x: x + jax.random.normal(key), jax.numpy.ones(3), key=key)
+        return noisy.sum() + jax.random.normal(key, (3,)).sum()
+
+    assert any(label.endswith(", by ks.map") for label in find(drawn_beside_a_loop).labels)

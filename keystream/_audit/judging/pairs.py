@@ -282,10 +282,8 @@ class Pairs:
         if named:
             message = "a key is drawn from beside a name made of it"
         elif not steps and self._blocks(drawn) <= self._first_child(one, other):
-            harmless, message = (
-                True,
-                "a key is drawn from beside a child that the draw doesn't reach",
-            )
+            harmless = True
+            message = "a key is drawn from beside a child that the draw doesn't reach"
             why = "They share no block of the cipher as long as the draw doesn't grow."
         self.findings.add(
             "KS06",

@@ -25,6 +25,7 @@ from keystream._audit.places import (
     Call,
     Replays,
     innermost_place,
+    is_in_batches,
     is_installed,
     is_jax,
     is_ours,
@@ -42,7 +43,6 @@ from keystream._audit.recording.call_paths import (
     choices_of,
 )
 from keystream._devices import pmap, shard_map
-from keystream._keys.batches import fill
 
 
 class RunView(View):
@@ -78,7 +78,7 @@ class RunView(View):
         if _are_branches(common, first.frames, second.frames):
             return True
         if first.frames == second.frames:
-            return _is_in_batches(first.frames)
+            return is_in_batches(first.frames)
         # They part inside of JAX, and no line of the user's comes after: in one sampler.
         tails = (*first.frames[common:], *second.frames[common:])
         inside = common > 0 and is_jax(first.frames[common - 1].file)
@@ -111,7 +111,7 @@ class RunView(View):
         if any(is_jax(frame.file) and _compat.is_eager_replay(frame) for frame in first + second):
             return True
         counts = [Replays(each.count(REPLAY), each.count(CHECKPOINT)) for each in (first, second)]
-        return counts[0].is_other(counts[1])
+        return counts[0].repeats(counts[1])
 
     def is_doubtful(self, one: KeyUse, other: KeyUse) -> bool:
         """May two uses be meant, or be branches, or one noise made for a derivative?"""
@@ -167,15 +167,6 @@ def _is_by_python(made: Moment, used: Moment) -> bool:
 
 _SAYING = (shard_map.__file__, pmap.__file__)
 """In `ks.shard_map` and `ks.pmap` shards that share a key are meant to."""
-_FILL = fill.__code__
-
-
-def _is_in_batches(frames: tuple[Frame, ...]) -> bool:
-    """Are items made in batches? The last one begins earlier, to be as long as the others."""
-    return any(
-        frame.file == _FILL.co_filename and frame.function.partition(".")[0] == _FILL.co_name
-        for frame in frames
-    )
 
 
 def _may_be_branches(one: Moment, other: Moment) -> bool:

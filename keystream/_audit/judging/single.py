@@ -12,7 +12,14 @@ from keystream import _compat
 from keystream._audit.judging.findings import Findings
 from keystream._audit.judging.meetings import Kind, Meetings, State, split_results, split_rows
 from keystream._audit.judging.view import KeyUse, View, WrittenUse
-from keystream._audit.places import Path, moved_out_of, name_stack_of, user_frames
+from keystream._audit.places import (
+    Path,
+    frames_of,
+    is_in_batches,
+    moved_out_of,
+    name_stack_of,
+    user_frames,
+)
 from keystream._audit.reading.lineage import (
     DRAWN,
     REBUILT,
@@ -27,7 +34,6 @@ from keystream._audit.reading.lineage import (
 from keystream._audit.reading.reader import Reader
 from keystream._audit.values import Severity
 from keystream._devices.shard_map import VARY
-from keystream._keys.batches import fill
 
 MANY_KEYS = 1000
 """Of philox2x32: so many of its 32-bit keys are two alike with probability 1e-4."""
@@ -168,7 +174,7 @@ class SingleUses:
 
     def _judge_rows(self, use: Use) -> None:
         """Find steps of a loop, or shards, that are given the same key of an array."""
-        if _is_in_batches(use.where):
+        if is_in_batches(frames_of(use.where)):
             return
         for keys in use.also:
             different = _count_different(self.lineage.nodes(keys))
@@ -219,13 +225,6 @@ def _is_fold(step: Step) -> bool:
     return step.where is not None and step.origin in (Origin.FOLD_IN, Origin.NAME)
 
 
-def _is_in_batches(where: Path) -> bool:
-    """Are items made in batches? The last one begins earlier, to be as long as the others."""
-    tracebacks = (eqn.source_info.traceback for eqn in where.eqns())
-    files = {file for each in tracebacks for file, _, _ in _compat.frames(each)}
-    return fill.__code__.co_filename in files
-
-
 def _count_different(nodes: np.ndarray) -> int:
     # NumPy sorts numbers much faster than it finds which ones are unique.
     return 1 + int(np.count_nonzero(np.diff(np.sort(nodes))))
@@ -244,17 +243,13 @@ def judge_repeated_lanes(
     if use.act is not Act.DRAW or not 1 < different < lanes:
         return
     written = view.as_written(KeyUse(use, int(use.handles[0])))
-    message, severity, cure = f"{lanes} lanes draw from {different} keys", _ERROR, ""
+    message, cure = f"{lanes} lanes draw from {different} keys", ""
+    severity: Severity | None = None
     if len(np.unique(nodes[:different])) == different and is_dropped(different):
         message += ": padded, and right as long as the rest is dropped"
-        severity, cure = (
-            "warning",
-            f"keys = ks.keys(key, {lanes})  # one for each lane",
-        )
+        severity = "warning"
+        cure = f"keys = ks.keys(key, {lanes})  # one for each lane"
     findings.add("KS01", [written], written.way, message=message, severity=severity, cure=cure)
-
-
-_ERROR: Severity = "error"
 
 
 def judge_implementation(lineage: Lineage, view: View, findings: Findings, use: Use) -> None:

@@ -93,7 +93,7 @@ class View:
 
         It draws again, in the backward pass, what its forward pass has drawn.
         """
-        again = replays_around(one).is_other(replays_around(other))
+        again = replays_around(one).repeats(replays_around(other))
         return again and bool(self.call(one).traceback == self.call(other).traceback)
 
     def without_replays(self, uses: Iterable[Use]) -> list[Use]:
