@@ -182,7 +182,6 @@ class _Thread(threading.local):
     """What a thread is at."""
 
     reading = False
-    lowering = False
 
 
 _thread = _Thread()
@@ -204,16 +203,6 @@ def reading() -> Iterator[None]:
             yield
     finally:
         _thread.reading = before
-
-
-@contextlib.contextmanager
-def lowering() -> Iterator[None]:
-    """Leave unmarked, in this thread, the loops that JAX writes while it lowers others."""
-    before, _thread.lowering = _thread.lowering, True
-    try:
-        yield
-    finally:
-        _thread.lowering = before
 
 
 @contextlib.contextmanager
@@ -240,7 +229,7 @@ def _bind_marked(stock: Callable[..., Any], body: str, *args: Any, **params: Any
     # What binds a loop that was written before, as a rule of a derivative, has it marked.
     written = sys._getframe(1).f_code.co_name in ("scan", "while_loop")
     watched = _thread.reading or is_recording()
-    if not (written and watched) or _thread.lowering:
+    if not (written and watched):
         return stock(*args, **params)
     try:
         number, params[body] = _mark(params[body])

@@ -55,6 +55,15 @@ def test_every_transform(form: str) -> None:
     assert "bernoulli(key" in report.findings[0].places[0].text
 
 
+@pytest.mark.parametrize("form", FORMS)
+def test_every_transform_compiled(form: str) -> None:
+    """A run of what is compiled finds it as well: what was moved out of the loop says so."""
+    key = random.split(KEY, 2) if form == "grad in a scan" else KEY
+    report = ks.audit(jax.jit(FORMS[form]), X, key, run=True)
+    assert rules(report) == [("KS07", "error")]
+    assert "bernoulli(key" in report.findings[0].places[0].text
+
+
 def test_what_was_traced_before() -> None:
     """A step that ran before it is audited is traced once more, and found; it runs as before."""
     step = jax.jit(jax.grad(loss))
@@ -140,5 +149,6 @@ def test_replays_of_any_order(run: bool) -> None:
 
     for fun in (network, jax.checkpoint(network)):
         slope = lambda w, key, fun=fun: jax.grad(fun)(w, key).sum()
-        for derived in (slope, jax.grad(slope), jax.jit(jax.grad(slope))):
+        third = jax.grad(lambda w, key, slope=slope: jax.grad(slope)(w, key).sum())
+        for derived in (slope, jax.grad(slope), jax.jit(jax.grad(slope)), third):
             assert not rules(ks.audit(derived, X, KEY, run=run))

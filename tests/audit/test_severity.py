@@ -9,7 +9,9 @@ from types import ModuleType
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import pytest
+from jax import random
 
 import keystream as ks
 from keystream._audit import places
@@ -127,3 +129,26 @@ def test_lines_in_their_order(fun: Callable[..., Any], run: bool) -> None:
         lines = [place.line for place in each.places]
         assert lines == sorted(lines)
         assert not each.labels[0].startswith("drawn from here again")
+
+
+def _shared_children(key: jax.Array) -> Any:
+    params, dropout = random.split(key)
+    data, noise = random.split(key, 3)[:2]
+    early = [random.normal(each) for each in (params, noise)]
+    return early, random.normal(dropout), random.normal(data)
+
+
+def _used_half_carried(key: jax.Array) -> Any:
+    def body(key: jax.Array, x: jax.Array) -> Any:
+        key, use = random.split(key)
+        return use, x + random.normal(use)
+
+    return jax.lax.scan(body, key, jnp.ones(3))[1]
+
+
+@pytest.mark.parametrize(
+    ("fun", "rule"), [(_shared_children, "KS03"), (_used_half_carried, "KS09")]
+)
+def test_one_mistake_is_told_once(fun: Callable[..., Any], rule: str) -> None:
+    """Two children on the same lines, or a step and the next, make one finding."""
+    assert [each.rule for each in ks.audit(fun, random.key(0)).findings] == [rule]

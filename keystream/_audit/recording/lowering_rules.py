@@ -226,8 +226,7 @@ def _lower_through(way: Way) -> Iterator[None]:
     """Lower what lies inside an equation."""
     _local.ways.append(way)
     try:
-        with _compat.lowering():
-            yield
+        yield
     finally:
         _local.ways.pop()
 
