@@ -133,7 +133,7 @@ def test_lines_in_their_order(fun: Callable[..., Any], run: bool) -> None:
 
 def _shared_children(key: jax.Array) -> Any:
     params, dropout = random.split(key)
-    data, noise = random.split(key, 3)[:2]
+    data, noise = random.split(key)
     early = [random.normal(each) for each in (params, noise)]
     return early, random.normal(dropout), random.normal(data)
 
