@@ -169,13 +169,34 @@ def recording_set_aside() -> AbstractContextManager[None]:
     return context
 
 
+class Together:
+    """Puts something in JAX's place as long as any `with` block of it, in any thread, lasts."""
+
+    def __init__(self, put: Callable[[], None], take_back: Callable[[], None]) -> None:
+        self._put, self._take_back = put, take_back
+        self._turn, self._blocks = threading.Lock(), 0
+
+    @contextlib.contextmanager
+    def __call__(self) -> Iterator[None]:
+        """Return one such block."""
+        with self._turn:
+            if not self._blocks:
+                self._put()
+            self._blocks += 1
+        try:
+            yield
+        finally:
+            with self._turn:
+                self._blocks -= 1
+                if not self._blocks:
+                    self._take_back()
+
+
 # Loops as they are written. Differentiation moves out of them what is the same in every step.
 
 _STEP, _LOOP = "keystream: written in loop ", "keystream: loop "
 _loops = itertools.count(1)
 _marked: WeakKeyDictionary[Any, tuple[int, Any]] = WeakKeyDictionary()
-_turn = threading.Lock()
-_under_way: list[None] = []
 
 
 class _Thread(threading.local):
@@ -205,24 +226,21 @@ def reading() -> Iterator[None]:
         _thread.reading = before
 
 
-@contextlib.contextmanager
-def marking_loops() -> Iterator[None]:
-    """Have the equations in the body of a loop say so, wherever they are moved.
+def _mark_bodies() -> None:
+    for primitive, body in _BODIES.items():
+        vars(primitive)["bind"] = functools.partial(_bind_marked, primitive.bind, body)
 
-    The name stack of an equation goes with it. What isn't watched is traced as ever.
-    """
-    bodies = {primitives.scan_p: "jaxpr", primitives.while_p: "body_jaxpr"}
-    with _turn:
-        _under_way.append(None)
-        for primitive, body in bodies.items() if len(_under_way) == 1 else ():
-            vars(primitive)["bind"] = functools.partial(_bind_marked, primitive.bind, body)
-    try:
-        yield
-    finally:
-        with _turn:
-            _under_way.pop()
-            for primitive in () if _under_way else bodies:
-                del vars(primitive)["bind"]
+
+def _mark_none() -> None:
+    for primitive in _BODIES:
+        del vars(primitive)["bind"]
+
+
+_BODIES = {primitives.scan_p: "jaxpr", primitives.while_p: "body_jaxpr"}
+
+marking_loops = Together(_mark_bodies, _mark_none)
+"""Has the equations in the body of a loop say so, wherever they are moved: the name stack of an
+equation goes with it. What isn't watched is traced as ever."""
 
 
 def _bind_marked(stock: Callable[..., Any], body: str, *args: Any, **params: Any) -> Any:

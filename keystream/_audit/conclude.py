@@ -17,8 +17,9 @@ from keystream._audit.judging.findings import Verdict, phrase_of
 from keystream._audit.judging.view import KeyUse, View, WrittenUse
 from keystream._audit.places import is_installed
 from keystream._audit.reading import program, records
-from keystream._audit.reading.lineage import Act, Lineage, Origin, Use, by_step
+from keystream._audit.reading.lineage import Lineage, Origin, by_step
 from keystream._audit.reading.reader import Reader
+from keystream._audit.reading.uses import Act, Use
 from keystream._audit.recording.record import record_uses
 from keystream._audit.recording.recordings import Record
 from keystream._audit.reporting.content import Row, grow

@@ -12,7 +12,8 @@ from keystream._audit.failures import Failures
 from keystream._audit.judging.callers import Callers, find_callers
 from keystream._audit.judging.view import View, WrittenUse
 from keystream._audit.places import Call, is_installed, package
-from keystream._audit.reading.lineage import CHILD, Act, Lineage, Origin, Step, Use, step_index
+from keystream._audit.reading.lineage import CHILD, Lineage, Origin, Step, step_index
+from keystream._audit.reading.uses import Act, Use
 from keystream._audit.rules import RULES
 from keystream._audit.values import SEVERITIES, Finding, Place, Severity
 

@@ -23,14 +23,13 @@ from keystream._audit.reading.lineage import (
     CARRIED,
     CHILD,
     FOLD,
-    Act,
     Handles,
     Lineage,
     Origin,
     Step,
-    Use,
     mix,
 )
+from keystream._audit.reading.uses import Act, Use
 from keystream._audit.values import Severity
 
 LARGE = 1 << 12

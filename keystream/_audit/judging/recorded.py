@@ -31,8 +31,9 @@ from keystream._audit.places import (
     is_ours,
     name_called,
 )
-from keystream._audit.reading.lineage import Act, Lineage, Origin, Use
+from keystream._audit.reading.lineage import Lineage, Origin
 from keystream._audit.reading.records import Moment
+from keystream._audit.reading.uses import Act, Use
 from keystream._audit.recording.call_paths import (
     BACKWARD,
     CHECKPOINT,

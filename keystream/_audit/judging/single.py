@@ -20,18 +20,9 @@ from keystream._audit.places import (
     name_stack_of,
     user_frames,
 )
-from keystream._audit.reading.lineage import (
-    DRAWN,
-    REBUILT,
-    WORDS_DRAWN,
-    Act,
-    Lineage,
-    Origin,
-    Scope,
-    Step,
-    Use,
-)
+from keystream._audit.reading.lineage import Lineage, Origin, Step
 from keystream._audit.reading.reader import Reader
+from keystream._audit.reading.uses import DRAWN, REBUILT, WORDS_DRAWN, Act, Scope, Use
 from keystream._audit.values import Severity
 from keystream._devices.shard_map import VARY
 

@@ -16,7 +16,6 @@ from keystream._audit.reading.lineage import (
     CHILD,
     SAME,
     SPLIT,
-    Act,
     Lineage,
     Origin,
     Step,
@@ -24,6 +23,7 @@ from keystream._audit.reading.lineage import (
     place_in_step,
 )
 from keystream._audit.reading.program import Program
+from keystream._audit.reading.uses import Act
 
 
 def judge(whole: Program) -> Verdict:

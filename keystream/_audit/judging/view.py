@@ -20,7 +20,8 @@ from keystream._audit.places import (
     replays_around,
     user_frames,
 )
-from keystream._audit.reading.lineage import SAME, Act, Lineage, Origin, Step, Use
+from keystream._audit.reading.lineage import SAME, Lineage, Origin, Step
+from keystream._audit.reading.uses import Act, Use
 
 MANY = 8
 """Uses of one key that are compared with each other: of a hundred one needs no 4,950 pairs."""

@@ -15,7 +15,7 @@ from keystream._audit.jaxprs import holds
 from keystream._audit.reading import equal_values
 from keystream._audit.reading.draws import constant_keys
 from keystream._audit.reading.equal_values import Binding
-from keystream._audit.reading.lineage import Choice, Origin, Scope, to_words
+from keystream._audit.reading.lineage import Origin, to_words
 from keystream._audit.reading.reader import (
     Body,
     Content,
@@ -27,6 +27,7 @@ from keystream._audit.reading.reader import (
     is_key,
     on_keys,
 )
+from keystream._audit.reading.uses import Choice, Scope
 
 
 def put_constants(reader: Reader, body: Body, inner: _compat.OpenJaxpr) -> None:

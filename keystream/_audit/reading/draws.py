@@ -10,16 +10,11 @@ import numpy as np
 from keystream._audit.reading import equal_values
 from keystream._audit.reading.lineage import (
     CHILD,
-    DRAWN,
     EACH,
     FOLD,
     FRESH,
-    LOST,
-    REBUILT,
     SAME,
     SPLIT,
-    WORDS_DRAWN,
-    Act,
     Handles,
     Lineage,
     Origin,
@@ -36,6 +31,7 @@ from keystream._audit.reading.reader import (
     scopes_of,
     sources_of,
 )
+from keystream._audit.reading.uses import DRAWN, LOST, REBUILT, WORDS_DRAWN, Act
 from keystream._checks.values import read_setting
 from keystream._impl import IMPLS
 

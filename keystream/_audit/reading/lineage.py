@@ -15,8 +15,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from keystream._audit.places import Path
-
 Handles = np.ndarray
 """int64, of the shape of the key array. Of words, see `to_words`."""
 
@@ -55,17 +53,6 @@ class Origin(enum.Enum):
     EACH_SHARD = "the key of each shard"
 
 
-class Act(enum.Enum):
-    """What is done with keys."""
-
-    DRAW = "draw"
-    SPLIT = "split"
-    FOLD = "fold"
-    NAME = "name"
-    BUILD = "build"
-    """They are built from values."""
-
-
 class Step(NamedTuple):
     """One operation that made keys."""
 
@@ -98,57 +85,6 @@ by place."""
 
 Meaning = dict[int, Pairs]
 """By step: what its keys stand for."""
-
-
-DRAWN, FLOAT, REBUILT, LOST = 1, 2, 4, 8
-"""What a value was made from: a draw, float data, words of a key that were computed with, or
-that were moved about in a way that isn't followed."""
-SOURCES = DRAWN | FLOAT | REBUILT | LOST
-WORDS_DRAWN = 16
-"""Of the words that a key is built from: bits drawn with a key of another implementation."""
-
-
-class Scope(NamedTuple):
-    """A loop, or an axis of a mesh, around a body."""
-
-    kind: str
-    """`scan`, `while` or `axis`."""
-    name: Any
-    """Of an axis."""
-    bit: int
-    """What marks values that differ over it."""
-    where: Path
-
-
-class Choice(NamedTuple):
-    """A branch that a body stands in: of which choice, and which."""
-
-    token: int
-    branch: int
-
-
-class Use(NamedTuple):
-    """Something that is done with keys."""
-
-    act: Act
-    handles: Handles
-    """Flat."""
-    where: Any
-    """The path of equations; of a recorded use, its moment."""
-    scopes: tuple[Scope, ...]
-    choices: tuple[Choice, ...]
-    shape: tuple[int, ...]
-    """What is drawn, or the shape of a split."""
-    width: int
-    """Bits of each number that is drawn."""
-    sources: int
-    """What keys are built from: `DRAWN`, `FLOAT`, `REBUILT`, `WORDS_DRAWN`."""
-    also: list[Handles]
-    """The same keys as seen from outside of a loop, and in its next step."""
-
-    def handles_everywhere(self) -> list[Handles]:
-        """Return the keys, flat, as seen from everywhere."""
-        return [self.handles, *(each.ravel() for each in self.also)]
 
 
 def make_handle(step: int, place: Any) -> Any:

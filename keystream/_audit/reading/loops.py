@@ -25,7 +25,6 @@ from keystream._audit.reading.lineage import (
     Handles,
     Meaning,
     Origin,
-    Scope,
     from_words,
     stand_for,
 )
@@ -39,6 +38,7 @@ from keystream._audit.reading.reader import (
     is_key,
     on_keys,
 )
+from keystream._audit.reading.uses import Scope
 
 VIEWS = 2**4
 """As how many arrays of keys one use is followed through the loops around it. Each loop doubles

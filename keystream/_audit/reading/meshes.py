@@ -22,13 +22,13 @@ from keystream._audit.reading.lineage import (
     Handles,
     Meaning,
     Origin,
-    Scope,
     by_step,
     make_handle,
     stand_for,
 )
 from keystream._audit.reading.loops import leave
 from keystream._audit.reading.reader import Body, EquationRule, Reader, Value, is_key, on_keys
+from keystream._audit.reading.uses import Scope
 
 Axes = list[tuple[Any, ...]]
 """For each dimension, the names of the mesh axes that it is split over."""

@@ -9,9 +9,10 @@ import numpy as np
 from keystream import _compat
 from keystream._audit.reading import calls, draws, loops, meshes, refs
 from keystream._audit.reading.equal_values import Binding, new_token
-from keystream._audit.reading.lineage import FLOAT, Handles, Origin, from_words, to_words
+from keystream._audit.reading.lineage import Handles, Origin, from_words, to_words
 from keystream._audit.reading.moves import MOVES
 from keystream._audit.reading.reader import Body, Reader, guess_impl, impl_of, is_key, owners_of
+from keystream._audit.reading.uses import FLOAT
 
 _RULES = {**draws.RULES, **calls.RULES, **loops.RULES, **meshes.RULES, **refs.RULES}
 """What each primitive does to keys; `MOVES` are those that move them about."""

@@ -26,24 +26,18 @@ from keystream._audit.reading import equal_values
 from keystream._audit.reading.equal_values import Binding
 from keystream._audit.reading.lineage import (
     JOIN,
-    LOST,
     PICK,
-    REBUILT,
     SAME,
-    SOURCES,
     WORDS,
-    Act,
-    Choice,
     Handles,
     Lineage,
     Origin,
     Pairs,
-    Scope,
-    Use,
     from_words,
     stand_for,
     to_words,
 )
+from keystream._audit.reading.uses import LOST, REBUILT, SOURCES, Act, Choice, Scope, Use
 from keystream._checks.values import read_setting
 from keystream._impl import IMPLS, is_key_dtype, kind_of
 

@@ -16,7 +16,8 @@ import numpy as np
 from keystream._audit.failures import Failures
 from keystream._audit.reading import equal_values
 from keystream._audit.reading.draws import split_is_fold
-from keystream._audit.reading.lineage import CHILD, FRESH, ROOT, Act, Handles, Lineage, Origin, Use
+from keystream._audit.reading.lineage import CHILD, FRESH, ROOT, Handles, Lineage, Origin
+from keystream._audit.reading.uses import Act, Use
 from keystream._audit.recording.call_paths import Frame
 from keystream._audit.recording.recordings import Record
 from keystream._keys import cipher

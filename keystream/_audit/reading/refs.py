@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from keystream._audit.reading.equal_values import Known, hashable_params, new_token
-from keystream._audit.reading.lineage import LOST
 from keystream._audit.reading.moves import pick_elements
 from keystream._audit.reading.reader import Body, Content, EquationRule, Reader, is_key, owners
+from keystream._audit.reading.uses import LOST
 
 
 def _content(reader: Reader, body: Body, ref: Any) -> Content:

@@ -5,17 +5,16 @@ from __future__ import annotations
 import contextlib
 import functools
 import re
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
 import jax
 import jax.export
 
+from keystream import _compat
 from keystream._audit.recording import recordings
 
-_TURN = threading.Lock()
 _CALLS_BACK = re.compile(r"xla_ffi(_partitioned)?_python_\w+_callback")
 _NAME = re.compile(r"(?:HloModule |module @)(?:jit_)?([^,\s]+)")
 
@@ -39,32 +38,24 @@ _METHODS = (
     _Method(jax.export.Exported, "call", lambda it: it.mlir_module(), "exported"),
 )
 
-_depth = 0
 _unseen_of: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
 """What is said of each when it runs; nothing of one that uses no keys."""
 
 
-@contextlib.contextmanager
-def watch() -> Iterator[None]:
-    """Notice calls of functions that were compiled before anything could be recorded.
+def _put() -> None:
+    for method in _METHODS:
+        setattr(method.owner, method.name, _notice(method))
 
-    Nothing of JAX tells of such a call, so that the method itself is another one as long as
-    a recording is under way; it comes back with the last of them.
-    """
-    global _depth  # noqa: PLW0603 - how many recordings are under way
-    with _TURN:
-        _depth += 1
-        if _depth == 1:
-            for method in _METHODS:
-                setattr(method.owner, method.name, _notice(method))
-    try:
-        yield
-    finally:
-        with _TURN:
-            _depth -= 1
-            if _depth == 0:
-                for owner, name, *_ in _METHODS:
-                    setattr(owner, name, getattr(owner, name).__wrapped__)
+
+def _take_back() -> None:
+    for owner, name, *_ in _METHODS:
+        setattr(owner, name, getattr(owner, name).__wrapped__)
+
+
+watch = _compat.Together(_put, _take_back)
+"""Notices calls of functions that were compiled before anything could be recorded. Nothing of JAX
+tells of such a call, so that the method itself is another one as long as a recording is under
+way; it comes back with the last of them."""
 
 
 def _notice(method: _Method) -> Callable[..., Any]:
