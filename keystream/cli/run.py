@@ -85,10 +85,10 @@ def run(options: argparse.Namespace) -> int:
         print(f"run: {found}", file=sys.stderr)
         return 2
     switches = ["--accelerate"] if options.accelerate else []
-    switches += ["--strict"] if options.strict else []
     if options.audit:
         form, output = options.audit_format or "text", str(options.audit_output or "")
-        switches += ["--audit", form, output, options.level or "error"]
+        strict = "strict" if options.strict else ""
+        switches += ["--audit", form, output, options.level or "error", strict]
     kind = "-m" if options.module else "--"
     rest = after_program(options.words, options.program, options.args)
     told = [str(launcher.__file__), *switches, kind, options.program, *rest]

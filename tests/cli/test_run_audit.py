@@ -144,7 +144,7 @@ def test_another_keystream(tmp_path: Path) -> None:
     (tmp_path / "train.py").write_text("import keystream\n")
     launcher = Path(ks.__file__).parent / "cli" / "_run" / "launcher.py"
     code, _, said = _run(
-        launcher, "--audit", "text", "", "error", "--", "train.py", folder=tmp_path
+        launcher, "--audit", "text", "", "error", "", "--", "train.py", folder=tmp_path
     )
     assert code == 1
     assert said == f"audit: not audited, keystream is {tmp_path / 'keystream.py'}\n"

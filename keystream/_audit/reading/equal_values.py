@@ -138,14 +138,9 @@ class Binding:
         """Return the number of a row in each step of a loop: loops over equal rows share it."""
         return hash(("element", self.number(rows)))
 
-    def carried(self, first: Any, var: Any, after: Any, body: Any) -> int:
+    def carried(self, first: Any, step: int | None) -> int:
         """Return the number of a carry in each step; counters from one number on share it."""
-        for eqn in body.eqns:
-            if after in eqn.outvars and eqn.primitive.name == "add" and var in eqn.invars[:1]:
-                step = eqn.invars[1]
-                if is_literal(step):
-                    return hash(("counter", self.number(first), self.number(step)))
-        return new_token()
+        return new_token() if step is None else hash(("counter", self.number(first), step))
 
     def constant(self, atom: Any, depth: int = 0) -> np.ndarray | None:
         """Return a value as an array if the program alone says what it is."""

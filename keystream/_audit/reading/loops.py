@@ -75,7 +75,7 @@ def leave(
                     reader.cut.add("a key in each step of loops that stand in four others")
 
 
-def counter_step(jaxpr: Any, before: Any, after: Any) -> int | None:
+def _counter_step(jaxpr: Any, before: Any, after: Any) -> int | None:
     """Return the number that a body adds to an integer that it carries; None for another carry."""
     if not jnp.issubdtype(before.aval.dtype, np.integer):
         return None
@@ -154,12 +154,11 @@ class Loop:
         )
 
     def _count(
-        self, first: Any, jaxpr: Any, before: Any, after: Any, number: Callable[[], int]
+        self, binding: equal_values.Binding, first: Any, step: int | None
     ) -> equal_values.Known:
         """Return what is known of a carry: of one that counts, which number it is when."""
         length = self.eqn.params.get("length", COUNTED + 1)
-        begin = first[0].constant(first[1]) if isinstance(first, tuple) else None
-        step = counter_step(jaxpr, before, after)
+        begin, number = binding.constant(first), functools.partial(binding.carried, first, step)
         if begin is None or begin.size != 1 or step is None or length > COUNTED:
             return equal_values.Known(number)
         numbers = begin + np.arange(length).reshape(length, *[1] * begin.ndim) * step
@@ -183,10 +182,9 @@ class Loop:
         before = self.reader.settled.get(where, Carries())
         fixed, loose = found | before.fixed, set[int]()
         for p in set(carries) - found:
-            variables = inner.invars[p], inner.outvars[p - carries.start]
-            first = links[p]  # of the carry, where it comes in
-            number = functools.partial(first[0].carried, first[1], *variables, inner)
-            links[p] = self._count(first, inner, *variables, number)
+            step = _counter_step(inner, inner.invars[p], inner.outvars[p - carries.start])
+            binding, first = links[p]  # of the carry, where it comes in
+            links[p] = self._count(binding, first, step)
             values[p] = (values[p][0] | self.scope.bit | before.bits.get(p, 0), values[p][1])
         entered, written = self.reader.refs, dict(before.refs)
         while True:

@@ -141,7 +141,7 @@ class Reader:
         self.rows: dict[int, tuple[Any, Pairs]] = {}
         """By step of symbols that a counter tells: of which loop, and the keys of its steps."""
         self.refs: dict[Any, Content] = {}
-        """By `Binding.origin`: what refs hold where the reader stands."""
+        """By `Binding.ref`: what refs hold where the reader stands."""
         self.unadvanced: dict[Path, set[int]] = collections.defaultdict(set)
         """By loop: keys that it carries without ever making another one of them."""
 

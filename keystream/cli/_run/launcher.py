@@ -101,13 +101,11 @@ def _accelerate() -> None:
 class _Audit:
     """A recording of what the program does with keys, from its import of jax to its end."""
 
-    def __init__(self, program: str, form: str, output: str, level: str) -> None:
-        self._program, self._form, self._level = program, form, level
+    def __init__(self, program: str, form: str, output: str, level: str, strict: bool) -> None:
+        self._program, self._form, self._level, self._strict = program, form, level, strict
         self._output = Path(output) if output else None
         self._shadow: str | None = None
         """What is called keystream here, and isn't."""
-        self.strict = False
-        """Does it count, too, what couldn't be looked at?"""
         self._span: Any = None
         self._show: Any = None
 
@@ -132,7 +130,7 @@ class _Audit:
         report = self._span.end()
         self._show(report, self._form, self._output, sys.stderr)
         found = bool(report.at_least(self._level))
-        return found or (self.strict and not report.complete)
+        return found or (self._strict and not report.complete)
 
     def around(self, program: Callable[[], None]) -> None:
         """Run the program, and end as it ends, unless that is well and something was found."""
@@ -149,18 +147,15 @@ class _Audit:
 
 
 def main(argv: list[str]) -> None:
-    """Run `[--accelerate] [--strict] [--audit FORMAT OUTPUT LEVEL] -- program`, or `-m module`."""
+    """Run `[--accelerate] [--audit FORMAT OUTPUT LEVEL STRICT] -- program`, or `-m module`."""
     begin: list[Callable[[], None]] = []
     if argv[0] == "--accelerate":
         argv = argv[1:]
         begin.append(_accelerate)
-    strict = argv[0] == "--strict"
-    argv = argv[strict:]
     around: Callable[[Callable[[], None]], None] = _plainly
     if argv[0] == "--audit":
-        form, output, level, *argv = argv[1:]
-        audit = _Audit(argv[1], form, output, level)
-        audit.strict = strict
+        form, output, level, strict, *argv = argv[1:]
+        audit = _Audit(argv[1], form, output, level, bool(strict))
         begin.append(audit.begin)
         around = audit.around
     if begin:
