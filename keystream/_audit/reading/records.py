@@ -107,6 +107,8 @@ def _in_order(group: list[_Prepared]) -> Iterator[_Prepared]:
             waiting[later] -= 1
             if not waiting[later]:
                 heapq.heappush(ready, later)
+    # Folds of unsafe_rbg cancel, so that keys may be made of each other.
+    yield from (each for place, each in enumerate(group) if waiting[place])
 
 
 def _place_in_program(prepared: _Prepared) -> tuple[Any, ...]:
