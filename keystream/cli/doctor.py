@@ -7,8 +7,10 @@ do and what to do about them; they are no failure, since no key of keystream dep
 from __future__ import annotations
 
 import argparse
+import os
 import platform
-from collections.abc import Sequence
+import shlex
+from collections.abc import Mapping, Sequence
 from importlib import metadata
 
 import jax
@@ -16,6 +18,7 @@ import jax
 import keystream as ks
 from keystream._saving.settings import read_settings
 from keystream.cli._doctor import selftest
+from keystream.cli._run import environment
 
 DISTRIBUTIONS = ("keystream", "jax", "jaxlib", "numpy")
 
@@ -29,6 +32,7 @@ def run(options: argparse.Namespace) -> int:  # noqa: ARG001 - as every command
     """Print what is found; return 0 if every law holds, 1 if not."""
     print("\n".join(["versions", *versions(), "", "settings", *settings()]), flush=True)
     print("\n".join(["", "devices", *devices()]), flush=True)
+    print("\n".join(["", "speed of large draws on CPU", *speed(os.environ)]), flush=True)
     print("\nself-test", flush=True)
     found = []
     for outcome in selftest.outcomes():
@@ -72,6 +76,21 @@ def settings() -> list[str]:
         if odd:
             lines += [f"{'':11}{setting.effect}", f"{'':11}{setting.advice}"]
     return lines
+
+
+def speed(variables: Mapping[str, str]) -> list[str]:
+    """Return a line for each setting that makes large draws faster here and isn't there."""
+    missing = environment.missing_settings(variables, wide=True)
+    if not missing:
+        return ["  nothing that this machine could have is unset"]
+    return [
+        line
+        for each in missing
+        for line in (
+            f"  unset    {each.variable}: {each.why}",
+            f"{'':11}export {each.variable}={shlex.quote(each.value)}",
+        )
+    ]
 
 
 def outcome_line(outcome: selftest.Outcome) -> str:

@@ -42,6 +42,7 @@ def _run(*words: object, folder: Path, python: tuple[str, ...] = ()) -> tuple[in
     """Run a command where keystream can be imported from this checkout."""
     places = str(Path(ks.__file__).parents[1]), os.environ.get("PYTHONPATH", "")
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, places))}
+    environment["GLIBC_TUNABLES"] = "glibc.malloc.hugetlb=0"  # so that nothing is said of it
     ended = subprocess.run(
         [sys.executable, *python, *map(str, words)],
         cwd=folder,
