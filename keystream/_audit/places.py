@@ -8,7 +8,7 @@ import os
 import pathlib
 import site
 import sysconfig
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -224,8 +224,29 @@ _SAMPLERS = frozenset(name for name in dir(jax.random) if not name.startswith("_
 
 
 def frames_of(path: Path) -> list[tuple[str, int, str]]:
-    """Return the frames of all equations on a path, whoever's they are."""
-    return [each for eqn in path.eqns() for each in _compat.frames(eqn.source_info.traceback)]
+    """Return the frames of all equations on a path, whoever's they are, the outermost first."""
+    pieces = (_compat.frames(eqn.source_info.traceback) for eqn in path.eqns())
+    return [frame for piece in pieces for frame in reversed(piece)]
+
+
+def are_two_derivatives(one: Sequence[Frame], other: Sequence[Frame]) -> bool:
+    """Do forward and reverse mode call one function, as for a product with a Gauss-Newton matrix?
+
+    Both need the same noise, as long as they are taken at one point.
+    """
+    pairs = enumerate(zip(one, other, strict=False))
+    common = next((place for place, (first, second) in pairs if first != second), 0)
+    tails = one[common:], other[common:]
+    modes = {next(filter(None, map(_mode, tail)), "") for tail in tails}
+    first, second = ([frame for frame in tail if not is_jax(frame[0])] for tail in tails)
+    return modes == {"jvp", "vjp"} and first[-1:] == second[-1:] and first[1:] == second[1:]
+
+
+def _mode(frame: Frame) -> str:
+    """Return in which mode a function is differentiated here, or nothing."""
+    if not is_jax(frame[0]):
+        return ""
+    return {"jvp": "jvp", "vjp": "vjp", "linearize": "vjp"}.get(frame[2], "")
 
 
 def is_in_batches(frames: Iterable[tuple[str, int, str]]) -> bool:

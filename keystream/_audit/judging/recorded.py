@@ -24,6 +24,7 @@ from keystream._audit.judging.view import KeyUse, View
 from keystream._audit.places import (
     Call,
     Replays,
+    are_two_derivatives,
     innermost_place,
     is_in_batches,
     is_installed,
@@ -116,14 +117,19 @@ class RunView(View):
 
     def is_doubtful(self, one: KeyUse, other: KeyUse) -> bool:
         """May two uses be meant, or be branches, or one noise made for a derivative?"""
-        if self._is_derived_anew(one, other) or (
-            _may_be_branches(one.use.where, other.use.where)
-            and _use_same_keys(self.lineage, one, other)
+        first, second = one.use.where.frames, other.use.where.frames
+        if (
+            are_two_derivatives(first, second)
+            or self._is_derived_anew(one, other)
+            or (
+                _may_be_branches(one.use.where, other.use.where)
+                and _use_same_keys(self.lineage, one, other)
+            )
         ):
             return True
         return one.use.shape == other.use.shape and all(
             any(is_jax(frame.file) and _compat.is_derivative_rule(frame) for frame in frames)
-            for frames in (one.use.where.frames, other.use.where.frames)
+            for frames in (first, second)
         )
 
     def _is_derived_anew(self, one: KeyUse, other: KeyUse) -> bool:

@@ -14,7 +14,9 @@ from keystream import _compat
 from keystream._audit.places import (
     Call,
     Path,
+    are_two_derivatives,
     call,
+    frames_of,
     is_sampler,
     name_stack_of,
     replays_around,
@@ -108,9 +110,9 @@ class View:
             )
         ]
 
-    def is_doubtful(self, _: KeyUse, __: KeyUse) -> bool:
-        """Could two uses be branches of one choice? A jaxpr says so itself."""
-        return False
+    def is_doubtful(self, one: KeyUse, other: KeyUse) -> bool:
+        """May two uses be meant? Whether they are branches of one choice a jaxpr says itself."""
+        return are_two_derivatives(*(frames_of(each.use.where) for each in (one, other)))
 
     def is_backward(self, use: Use) -> bool:
         """Does a use stand in the backward pass of a gradient?"""
