@@ -317,8 +317,9 @@ class Reader:
         token = equal_values.hash_number(tuple(each.tobytes() for each in nodes))
         index = np.arange(first.size, dtype=np.uint64).reshape(first.shape)
         details = self.details(body, eqn, np.stack(cases), mask)
-        made = lineage.grow(Origin.ONE_OF_SEVERAL, first, JOIN, index + token, **details)
+        # What a key may be is made before it: so `Lineage.mark`, which goes back, comes to it.
         several = [self.guard(body, eqn, case, (choice, place)) for place, case in enumerate(cases)]
+        made = lineage.grow(Origin.ONE_OF_SEVERAL, first, JOIN, index + token, **details)
         rows = np.stack([case.ravel() for case in several], axis=1)
         lineage.alternatives |= stand_for(made.ravel(), rows)
         return made
