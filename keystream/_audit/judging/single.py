@@ -20,7 +20,7 @@ from keystream._audit.places import (
     name_stack_of,
     user_frames,
 )
-from keystream._audit.reading.lineage import Lineage, Origin, Step
+from keystream._audit.reading.lineage import Handles, Lineage, Origin, Step, by_step
 from keystream._audit.reading.reader import Reader
 from keystream._audit.reading.uses import DRAWN, REBUILT, WORDS_DRAWN, Act, Scope, Use
 from keystream._audit.values import Severity
@@ -67,14 +67,14 @@ class SingleUses:
             self._judge_built(use)
         judge_implementation(self.lineage, self.view, self.findings, use)
 
-    def _as_written(self, use: Use) -> WrittenUse:
-        return self.view.as_written(KeyUse(use, int(use.handles[0])))
+    def _as_written(self, use: Use, handle: int | None = None) -> WrittenUse:
+        return self.view.as_written(KeyUse(use, int(use.handles[0] if handle is None else handle)))
 
-    def _scopes_without_difference(self, use: Use) -> list[Scope]:
-        """Return the scopes over which a key doesn't differ, as far as the user's code goes."""
+    def _scopes_without_difference(self, use: Use, handles: Handles) -> list[Scope]:
+        """Return the scopes over which keys don't differ, as far as the user's code goes."""
         if not use.scopes:
             return []
-        varies = self.lineage.varies(use.handles)
+        varies = self.lineage.varies(handles)
         alike = [scope for scope in use.scopes if not varies & scope.bit]
         return [scope for scope in alike if _is_users(use, scope)]
 
@@ -82,10 +82,16 @@ class SingleUses:
         if _is_moved_out(use.where):
             judge_moved_out(self.lineage, self.view, self.findings, use, _is_moved_out)
             return
-        loops = [scope for scope in self._scopes_without_difference(use) if scope.kind != "axis"]
-        if not loops:
-            return
-        written, loop = self._as_written(use), loops[-1]
+        # Of lanes some may have a key from outside of the loop, and others one of its steps.
+        for _, place in by_step(use.handles) if use.scopes else ():
+            keys = use.handles[place]
+            alike = self._scopes_without_difference(use, keys)
+            loops = [scope for scope in alike if scope.kind != "axis"]
+            if loops:
+                self._add_steps(self._as_written(use, keys[0]), loops[-1])
+                return
+
+    def _add_steps(self, written: WrittenUse, loop: Scope) -> None:
         where = loop.where.eqns()
         steps = map(self.lineage.step, written.way)
         inside = [s for s in steps if s.where and s.where.eqns()[: len(where)] == where]
@@ -98,7 +104,8 @@ class SingleUses:
             self.findings.add("KS07", [written], written.way)
 
     def _judge_shards(self, use: Use) -> None:
-        axes = [scope for scope in self._scopes_without_difference(use) if scope.kind == "axis"]
+        alike = self._scopes_without_difference(use, use.handles)
+        axes = [scope for scope in alike if scope.kind == "axis"]
         doubts = {axis: self._doubt(use, axis) for axis in axes if not _is_meant(use, axis)}
         found = [axis for axis, doubt in doubts.items() if doubt]
         if found:
