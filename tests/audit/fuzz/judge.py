@@ -85,7 +85,7 @@ def names() -> dict[str, Any]:
 def load(text: str, file: str) -> Callable[..., Any]:
     """Return a program as a function."""
     namespace = names()
-    exec(compile(text, file, "exec"), namespace)
+    exec(words.compiled(text, file), namespace)
     program: Callable[..., Any] = namespace["program"]
     return program
 

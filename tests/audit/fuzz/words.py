@@ -9,9 +9,10 @@ with the line of the program and the words of the key.
 from __future__ import annotations
 
 import contextlib
+import functools
 import sys
 from collections.abc import Callable, Iterator
-from types import SimpleNamespace
+from types import CodeType, SimpleNamespace
 from typing import Any, NamedTuple
 
 from tests import reference
@@ -201,19 +202,30 @@ class Floats(list):
 
 
 def _bits(words: tuple[int, int]) -> int:
-    one, other = reference.threefry2x32(words, (0, 0))
+    one, other = _block(words, 0)
     return int(one ^ other)
 
 
 def _child(key: Key, made: Made) -> Key:
-    return Key(reference.threefry2x32(key.words, (0, made.number)), (*key.way, made))
+    return Key(_block(key.words, made.number), (*key.way, made))
+
+
+@functools.lru_cache(maxsize=1 << 12)
+def _block(words: tuple[int, int], number: int) -> tuple[int, int]:
+    return reference.threefry2x32(words, (0, number))
+
+
+@functools.lru_cache(maxsize=1)
+def compiled(text: str, file: str) -> CodeType:
+    """Return the code of a program, which is run several times."""
+    return compile(text, file, "exec")
 
 
 def run(text: str, file: str, flag: bool, step: int) -> list[Record]:
     """Return what a program does with keys."""
     words = Words()
     namespace = words.names()
-    exec(compile(text, file, "exec"), namespace)
+    exec(compiled(text, file), namespace)
     program: Callable[..., Any] = namespace["program"]
     program(Key((0, 2**31)), flag, Number(step))
     return words.records
