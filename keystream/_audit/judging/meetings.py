@@ -262,7 +262,10 @@ class Meetings:
         kind = state.kind
         for other in others:
             whole = other.aval.shape == out.aval.shape
-            if whole and (own or self._meets_tangents(other.aval.shape)):
+            # Whoever has lanes would have made the result larger than the drawn numbers.
+            if own and (whole or (self.tangents and math.prod(other.aval.shape) > 1)):
+                self._note(path, differs=False)
+            elif whole and self._meets_tangents(other.aval.shape):
                 self._note(path, differs=False)
             kind = max(kind, Kind.OWNED if whole and out.aval.ndim else Kind.SCALED)
         return State(kind, state.shared or not own)
