@@ -682,6 +682,11 @@ def scopes(ctx: Any, pattern: str) -> list[str]:
     return re.findall(pattern, str(getattr(ctx, "name_stack", "")))
 
 
+def is_loop(frame: Frame) -> bool:
+    """Does JAX make a loop here?"""
+    return frame[0].endswith("loops.py")
+
+
 def runs_all_branches(frame: Frame) -> bool:
     """Does JAX run all branches of a `cond` here, as under `vmap`?"""
     return frame[2] == "_cond_batching_rule"

@@ -223,30 +223,35 @@ _PUBLIC = {
 _SAMPLERS = frozenset(name for name in dir(jax.random) if not name.startswith("_"))
 
 
-def frames_of(path: Path) -> list[tuple[str, int, str]]:
+def frames_of(path: Path, below: Path | None = None) -> list[tuple[str, int, str]]:
     """Return the frames of all equations on a path, whoever's they are, the outermost first."""
-    pieces = (_compat.frames(eqn.source_info.traceback) for eqn in path.eqns())
+    inside = path.eqns()[len(below.eqns()) if below else 0 :]
+    pieces = (_compat.frames(eqn.source_info.traceback) for eqn in inside)
     return [frame for piece in pieces for frame in reversed(piece)]
 
 
 def are_two_derivatives(one: Sequence[Frame], other: Sequence[Frame]) -> bool:
-    """Do forward and reverse mode call one function, as for a product with a Gauss-Newton matrix?
+    """Is one function differentiated in two places, in one of them at least in forward mode?
 
-    Both need the same noise, as long as they are taken at one point.
+    So products are made with matrices of derivatives, which need the same noise at one point.
     """
     pairs = enumerate(zip(one, other, strict=False))
-    common = next((place for place, (first, second) in pairs if first != second), 0)
+    common = next((place for place, (first, second) in pairs if first != second), len(one))
     tails = one[common:], other[common:]
-    modes = {next(filter(None, map(_mode, tail)), "") for tail in tails}
     first, second = ([frame for frame in tail if not is_jax(frame[0])] for tail in tails)
-    return modes == {"jvp", "vjp"} and first[-1:] == second[-1:] and first[1:] == second[1:]
+    modes = {*map(first_mode, tails)}
+    return (
+        "jvp" in modes <= {"jvp", "vjp"} and first[-1:] == second[-1:] and first[1:] == second[1:]
+    )
 
 
-def _mode(frame: Frame) -> str:
-    """Return in which mode a function is differentiated here, or nothing."""
-    if not is_jax(frame[0]):
-        return ""
-    return {"jvp": "jvp", "vjp": "vjp", "linearize": "vjp"}.get(frame[2], "")
+def first_mode(frames: Iterable[Frame]) -> str:
+    """Return in which mode a function is differentiated first on a way, or nothing."""
+    modes = (_MODES.get(function, "") for file, _, function in frames if is_jax(file))
+    return next(filter(None, modes), "")
+
+
+_MODES = {"jvp": "jvp", "vjp": "vjp", "linearize": "vjp"}
 
 
 def is_in_batches(frames: Iterable[tuple[str, int, str]]) -> bool:

@@ -263,9 +263,8 @@ class Meetings:
         for other in others:
             whole = other.aval.shape == out.aval.shape
             # Whoever has lanes would have made the result larger than the drawn numbers.
-            if own and (whole or (self.tangents and math.prod(other.aval.shape) > 1)):
-                self._note(path, differs=False)
-            elif whole and self._meets_tangents(other.aval.shape):
+            alone = own and (whole or (self.tangents and math.prod(other.aval.shape) > 1))
+            if alone or (whole and self._meets_tangents(other.aval.shape)):
                 self._note(path, differs=False)
             kind = max(kind, Kind.OWNED if whole and out.aval.ndim else Kind.SCALED)
         return State(kind, state.shared or not own)

@@ -25,6 +25,7 @@ from keystream._audit.places import (
     Call,
     Replays,
     are_two_derivatives,
+    first_mode,
     innermost_place,
     is_in_batches,
     is_installed,
@@ -120,6 +121,7 @@ class RunView(View):
         first, second = one.use.where.frames, other.use.where.frames
         if (
             are_two_derivatives(first, second)
+            or (first == second and first_mode(_inside_loop(first)) == "jvp")
             or self._is_derived_anew(one, other)
             or (
                 _may_be_branches(one.use.where, other.use.where)
@@ -174,6 +176,12 @@ def _is_by_python(made: Moment, used: Moment) -> bool:
 
 _SAYING = (shard_map.__file__, pmap.__file__)
 """In `ks.shard_map` and `ks.pmap` shards that share a key are meant to."""
+
+
+def _inside_loop(frames: tuple[Frame, ...]) -> tuple[Frame, ...]:
+    """Return the frames inside of the innermost loop that is compiled."""
+    loops = (at for at, frame in enumerate(frames) if _compat.is_loop(frame) and is_jax(frame.file))
+    return frames[max(loops, default=len(frames)) :]
 
 
 def _may_be_branches(one: Moment, other: Moment) -> bool:

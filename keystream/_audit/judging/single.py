@@ -14,6 +14,7 @@ from keystream._audit.judging.meetings import Kind, Meetings, State, split_resul
 from keystream._audit.judging.view import KeyUse, View, WrittenUse
 from keystream._audit.places import (
     Path,
+    first_mode,
     frames_of,
     is_in_batches,
     moved_out_of,
@@ -93,6 +94,9 @@ class SingleUses:
 
     def _add_steps(self, written: WrittenUse, loop: Scope) -> None:
         where = loop.where.eqns()
+        if first_mode(frames_of(written.use.where, loop.where)) == "jvp":
+            # As a product with a matrix of derivatives, which each step takes of one function.
+            written = written._replace(maybe=True)
         steps = map(self.lineage.step, written.way)
         inside = [s for s in steps if s.where and s.where.eqns()[: len(where)] == where]
         if set(written.way) & self.reader.unadvanced[loop.where]:

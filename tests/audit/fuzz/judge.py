@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from jax import lax
 
 import keystream as ks
+from keystream._audit.judging.view import MANY
 from tests.audit.fuzz import words
 from tests.audit.fuzz.words import Made, Record
 
@@ -150,11 +151,19 @@ def alike_in_all_lanes(_: str, pair: Pair, records: list[Record]) -> bool:
     return len({each.key.words for each in inside}) < len(inside)
 
 
+def after_many_others(_: str, pair: Pair, records: list[Record]) -> bool:
+    """Say that so much is drawn from the key that not all is held against each other."""
+    draws = (r for r in records if r.act == "draw" and r.key.words == pair.one.key.words)
+    first_steps = [each for each in draws if not any(step for _, _, step in each.inside)]
+    return len(first_steps) > MANY
+
+
 MISSES: dict[str, Callable[[str, Pair, list[Record]], bool]] = {
     "numbers that only a run knows": by_unknown_numbers,
     "third steps of loops, and what comes after them": after_later_steps,
     "numbers that all lanes are to share": alike_in_all_lanes,
     "picked keys in loops and lanes": in_steps_of_picked_keys,
+    "what comes after eight draws from one key": after_many_others,
 }
 """Why the audit may say nothing of equal numbers; docs/how-tested.md explains each."""
 
