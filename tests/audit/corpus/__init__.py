@@ -37,6 +37,7 @@ from tests.audit.corpus import (
     roots,
     run_only,
     samplers,
+    second_order,
     shared_draws,
     transforms,
 )
@@ -73,6 +74,7 @@ FILES = (
     padding,
     run_only,
     shared_draws,
+    second_order,
     exact,
     mapped,
     moved,
