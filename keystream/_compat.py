@@ -682,6 +682,11 @@ def scopes(ctx: Any, pattern: str) -> list[str]:
     return re.findall(pattern, str(getattr(ctx, "name_stack", "")))
 
 
+def derivative_mode(frame: Frame) -> str:
+    """Return in which mode JAX begins to differentiate a function here, or nothing."""
+    return {"jvp": "jvp", "vjp": "vjp", "linearize": "vjp"}.get(frame[2], "")
+
+
 def is_loop(frame: Frame) -> bool:
     """Does JAX make a loop here?"""
     return frame[0].endswith("loops.py")

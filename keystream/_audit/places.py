@@ -247,11 +247,8 @@ def are_two_derivatives(one: Sequence[Frame], other: Sequence[Frame]) -> bool:
 
 def first_mode(frames: Iterable[Frame]) -> str:
     """Return in which mode a function is differentiated first on a way, or nothing."""
-    modes = (_MODES.get(function, "") for file, _, function in frames if is_jax(file))
+    modes = (_compat.derivative_mode(frame) for frame in frames if is_jax(frame[0]))
     return next(filter(None, modes), "")
-
-
-_MODES = {"jvp": "jvp", "vjp": "vjp", "linearize": "vjp"}
 
 
 def is_in_batches(frames: Iterable[tuple[str, int, str]]) -> bool:
