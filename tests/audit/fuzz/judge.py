@@ -154,7 +154,7 @@ def alike_in_all_lanes(_: str, pair: Pair, records: list[Record]) -> bool:
 def after_many_others(_: str, pair: Pair, records: list[Record]) -> bool:
     """Say that so much is drawn from the key that not all is held against each other."""
     draws = (r for r in records if r.act == "draw" and r.key.words == pair.one.key.words)
-    first_steps = [each for each in draws if not any(step for _, _, step in each.inside)]
+    first_steps = [each for each in draws if not any(inside[2] for inside in each.inside)]
     return len(first_steps) > MANY
 
 
