@@ -41,11 +41,15 @@ class Watch:
 
     def find_holder(self) -> str:
         """Return who has kept a value of the trace, in words; nothing if nobody has."""
-        if self._watched is None or self._watched() is None:
-            return ""
-        gc.collect()
-        values = [v for v in gc.get_referrers(self._watched()) if isinstance(v, jax.core.Tracer)]
-        return _describe(self._way_to_root(values))
+        if self._values():
+            gc.collect()  # what only awaits this looks as if it were held
+        return _describe(self._way_to_root(self._values()))
+
+    def _values(self) -> list[Any]:
+        """Return the values of the trace that are left."""
+        trace = None if self._watched is None else self._watched()
+        found = () if trace is None else gc.get_referrers(trace)
+        return [each for each in found if isinstance(each, jax.core.Tracer)]
 
     def _way_to_root(self, values: list[Any]) -> list[Any]:
         """Return what holds what, from a root down to one of these values."""
