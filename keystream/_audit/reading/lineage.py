@@ -10,6 +10,7 @@ that indexing, reshaping and joining do to keys, NumPy does to their handles.
 from __future__ import annotations
 
 import enum
+import itertools
 from collections.abc import Container, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -249,8 +250,7 @@ class Lineage:
                     marks[index] = np.zeros(len(self.steps[index].nodes), bool)
                 marks[index][place_in_step(handles[where])] = True
 
-        for handles in ends:
-            mark(np.ravel(handles))
+        mark(np.concatenate([_NONE, *map(np.ravel, ends)]))
         for index in range(max(marks, default=-1), low - 1, -1):
             if index not in marks or (until is not None and index in until):
                 continue
@@ -303,7 +303,13 @@ class Lineage:
                     takes=None if step.takes is None else step.takes[places],
                 )
                 rows[index] = places, made
-        return [_join(np.ravel(each), rows) for each in ends]
+        begins = np.cumsum([0, *(each.size for each in ends)])
+        which, keys = _join(np.concatenate([_NONE, *map(np.ravel, ends)]), rows)
+        cuts = np.searchsorted(which, begins)
+        return [
+            (which[first:last] - begin, keys[first:last])
+            for begin, (first, last) in zip(begins, itertools.pairwise(cuts), strict=False)
+        ]
 
 
 def by_step(handles: Handles) -> Iterator[tuple[int, Any]]:
@@ -315,8 +321,12 @@ def by_step(handles: Handles) -> Iterator[tuple[int, Any]]:
     if handles.size == 1 or (indices == first).all():
         yield first, ...
         return
-    for index in np.unique(indices):
-        yield int(index), indices == index
+    flat = indices.ravel()
+    order = np.argsort(flat, kind="stable")
+    borders = np.flatnonzero(np.diff(flat[order])) + 1
+    for places in np.split(order, borders):
+        where = places if indices.ndim == 1 else np.unravel_index(places, indices.shape)
+        yield int(flat[places[0]]), where
 
 
 def stand_for(symbols: Handles, keys: Handles) -> Meaning:

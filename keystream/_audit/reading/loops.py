@@ -32,7 +32,6 @@ from keystream._audit.reading.reader import (
     Body,
     Content,
     EquationRule,
-    Mark,
     Reader,
     Value,
     is_key,
@@ -54,17 +53,17 @@ COUNTED, MOST_COUNTED = 1 << 12, 1 << 18
 
 def leave(
     reader: Reader,
-    since: Mark,
+    inside: slice,
     *meanings: Meaning,
     without: int = 0,
     choose: Callable[[Handles, Handles], Handles] = lambda _, keys: keys,
 ) -> None:
-    """Add to each use inside a loop the keys that it is of, seen from outside.
+    """Add to each of the uses inside a loop the keys that it is of, seen from outside.
 
     What is done with a symbol, or with what was made of it, is done with each key that it
     stands for. `choose` gets each symbol and such a key, and returns the keys that count.
     """
-    uses = reader.uses[since.uses :]
+    uses = reader.uses[inside]
     views = [(use, each) for use in uses for each in use.handles_everywhere()[:VIEWS]]
     for meant in filter(None, meanings if views else ()):
         found = reader.lineage.follow([each for _, each in views], meant, without)
@@ -285,11 +284,17 @@ class Loop:
             reader.refs[ref] = Content(*value, typed, known)
         counted = {step: keys for step, (loop, keys) in reader.rows.items() if loop is self}
         reader.rows = {step: each for step, each in reader.rows.items() if step not in counted}
-        uses = reader.uses[self.since.uses :]
+        inside = slice(self.since.uses, len(reader.uses))
+        reader.pending.append((inside, functools.partial(self._tell_uses, inside, counted)))
+        if not self.body.scopes:
+            reader.catch_up()
+
+    def _tell_uses(self, inside: slice, counted: Meaning) -> None:
+        uses = self.reader.uses[inside]
         most = max((keys.size for use in uses for keys in use.handles_everywhere()), default=0)
         if most * self.eqn.params.get("length", 0) > MOST_COUNTED:
             counted = {}
-        leave(reader, self.since, self.meant | counted, *self.left)
+        leave(self.reader, inside, self.meant | counted, *self.left)
 
     def stack_rows(self, value: Value, typed: bool, length: int) -> Value:
         """Return what the rows of a result are, one of each step."""

@@ -122,12 +122,14 @@ class Shards:
 
     def finish(self) -> None:
         """Add to each use inside the body the keys that it is of, seen from outside."""
+        self.reader.catch_up()
         steps = self.reader.lineage.steps[self.since.steps :]
         ends = [step.parents for step in steps if step.takes is not None]
-        for use in self.reader.uses[self.since.uses :]:
+        inside = slice(self.since.uses, len(self.reader.uses))
+        for use in self.reader.uses[inside]:
             ends += use.handles_everywhere()
         self._explain(*(keys for keys in ends if keys is not None))
-        leave(self.reader, self.since, self.meant, without=self.all_bits, choose=self._choose_apart)
+        leave(self.reader, inside, self.meant, without=self.all_bits, choose=self._choose_apart)
 
     def _choose_apart(self, inside: Handles, keys: Handles) -> Handles:
         """Leave out of the keys on all shards those that only an axis repeats that is alike."""

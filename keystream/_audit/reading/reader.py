@@ -144,6 +144,9 @@ class Reader:
         """By `Binding.ref`: what refs hold where the reader stands."""
         self.unadvanced: dict[Path, set[int]] = collections.defaultdict(set)
         """By loop: keys that it carries without ever making another one of them."""
+        self.pending: list[tuple[slice, Callable[[], None]]] = []
+        """Of loops in loops: their uses, and what adds the keys that these are of, seen from
+        outside. It waits for the outermost loop, which may have its body read again."""
 
     def mark(self) -> Mark:
         """Return how much has been read."""
@@ -156,6 +159,13 @@ class Reader:
         made = self.constants.items()
         self.constants = {const: each for const, each in made if each[0] < to.steps}
         self.rows = {step: each for step, each in self.rows.items() if step < to.steps}
+        self.pending = [each for each in self.pending if each[0].start < to.uses]
+
+    def catch_up(self) -> None:
+        """Do what is pending, of the innermost loops first."""
+        pending, self.pending = self.pending, []
+        for _, tell in pending:
+            tell()
 
     def read(self, body: Body) -> None:
         """Read all equations of a body."""
