@@ -75,24 +75,77 @@ def package(file: str) -> str:
     return path_in_library(file).parts[0].removesuffix(".py")
 
 
-class Path(NamedTuple):
-    """An equation, and the one whose body it stands in."""
-
+class _Equation(NamedTuple):
     outer: Path | None
     eqn: Any
     jaxpr: Any
-    """The equations among which it stands."""
 
-    def paths(self) -> list[Path]:
-        """List the paths to the equations around, the outermost first, and this one."""
-        found = [self]
-        while found[-1].outer is not None:
-            found.append(found[-1].outer)
-        return found[::-1]
 
-    def eqns(self) -> list[Any]:
-        """List the equations, the outermost first."""
-        return [path.eqn for path in self.paths()]
+class Path(_Equation):
+    """An equation, the path to the one whose body it stands in, and the equations beside it.
+
+    What is asked of paths again and again is worked out once for all equations in a body.
+    """
+
+    @functools.cached_property
+    def paths(self) -> tuple[Path, ...]:
+        """The paths to the equations around, the outermost first, and this one."""
+        return (self,) if self.outer is None else (*self.outer.paths, self)
+
+    @functools.cached_property
+    def eqns(self) -> tuple[Any, ...]:
+        """The equations, the outermost first."""
+        return tuple(path.eqn for path in self.paths)
+
+    @functools.cached_property
+    def name_stack(self) -> tuple[tuple[str, str], ...]:
+        """The name stacks of all equations, one after the other."""
+        outer = () if self.outer is None else self.outer.name_stack
+        return (*outer, *_compat.name_stack(self.eqn.source_info))
+
+    @functools.cached_property
+    def is_in_batches(self) -> bool:
+        """Does it stand in what makes items in batches?"""
+        outer = self.outer is not None and self.outer.is_in_batches
+        return outer or is_in_batches(_compat.frames(self.eqn.source_info.traceback))
+
+    @functools.cached_property
+    def is_sampler(self) -> bool:
+        """Is the equation the call of a sampler?"""
+        return _is_sampler(self.eqn)
+
+    @functools.cached_property
+    def written(self) -> tuple[Path, ...]:
+        """The paths to the equations, the outermost first, as far as the first sampler.
+
+        Derivatives give the user's frames to what is inside, too.
+        """
+        if self.outer is None:
+            return (self,)
+        outer = self.outer.written
+        return outer if outer[-1].is_sampler else (*outer, self)
+
+    @functools.cached_property
+    def replays(self) -> Replays:
+        """The checkpoints around the equation."""
+        checkpoints = sum(bool(eqn.params.get("differentiated")) for eqn in self.eqns)
+        return Replays(self.name_stack.count(_compat.RECOMPUTED), checkpoints)
+
+    @functools.cached_property
+    def loops(self) -> frozenset[str]:
+        """The loops in which any of the equations is written."""
+        outer = frozenset[str]() if self.outer is None else self.outer.loops
+        return outer.union(_compat.written_in(self.eqn.source_info))
+
+    @functools.cached_property
+    def moved_out_of(self) -> frozenset[str]:
+        """The loops in which the equation is written and no longer stands.
+
+        Differentiation moves out of a loop what is the same in every step.
+        """
+        around = self.eqns[:-1] if self.loops else ()
+        known = (_compat.loop_numbers(eqn.source_info, eqn.params) for eqn in around)
+        return self.loops.difference(*known)
 
 
 class Call(NamedTuple):
@@ -121,7 +174,7 @@ def call(path: Path) -> Call:
     JAX cuts tracebacks where a jitted function begins, so that the frames of all equations
     on the path, one after the other, are the stack.
     """
-    frames = [frame for each in _written_paths(path) for frame in user_frames(each.eqn.source_info)]
+    frames = [frame for each in path.written for frame in user_frames(each.eqn.source_info)]
     if not frames:
         return Call(None, describe(path.eqn), ())
     written = written_path(path).eqn
@@ -131,17 +184,9 @@ def call(path: Path) -> Call:
 
 def written_path(path: Path) -> Path:
     """Return the equation on a path that is the user's call: a sampler, not what is inside it."""
-    paths = _written_paths(path)
-    own = [each for each in paths if user_frames(each.eqn.source_info)]
-    return paths[-1] if own and _is_sampler(paths[-1].eqn) else (own or [path])[-1]
-
-
-def _written_paths(path: Path) -> list[Path]:
-    """List the paths to an equation, the outermost first, as far as the first sampler."""
-    found = path.paths()
-    # Derivatives give the user's frames to what is inside, too.
-    ends = [place for place, each in enumerate(found, 1) if _is_sampler(each.eqn)]
-    return found[: ends[0]] if ends else found
+    last = path.written[-1]
+    own = [each for each in path.written if user_frames(each.eqn.source_info)]
+    return last if own and last.is_sampler else (own or [path])[-1]
 
 
 def is_sampler(found: Call) -> bool:
@@ -225,7 +270,7 @@ _SAMPLERS = frozenset(name for name in dir(jax.random) if not name.startswith("_
 
 def frames_of(path: Path, below: Path | None = None) -> list[tuple[str, int, str]]:
     """Return the frames of all equations on a path, whoever's they are, the outermost first."""
-    inside = path.eqns()[len(below.eqns()) if below else 0 :]
+    inside = path.eqns[len(below.eqns) if below else 0 :]
     pieces = (_compat.frames(eqn.source_info.traceback) for eqn in inside)
     return [frame for piece in pieces for frame in reversed(piece)]
 
@@ -262,11 +307,6 @@ def is_in_batches(frames: Iterable[tuple[str, int, str]]) -> bool:
 _FILL = fill.__code__
 
 
-def name_stack_of(path: Path) -> list[tuple[str, str]]:
-    """Return the name stacks of all equations on a path, one after the other."""
-    return [each for eqn in path.eqns() for each in _compat.name_stack(eqn.source_info)]
-
-
 class Replays(NamedTuple):
     """In how many checkpoints, and replays of checkpoints, an equation stands.
 
@@ -284,20 +324,3 @@ class Replays(NamedTuple):
         """
         fewest, most = sorted((self.replays, other.replays))
         return fewest > 1 or (most > 0 and self != other)
-
-
-def replays_around(path: Path) -> Replays:
-    """Return the checkpoints around an equation."""
-    checkpoints = [bool(eqn.params.get("differentiated")) for eqn in path.eqns()]
-    return Replays(name_stack_of(path).count(_compat.RECOMPUTED), sum(checkpoints))
-
-
-def moved_out_of(path: Path) -> frozenset[str]:
-    """Return the loops in which an equation is written and no longer stands.
-
-    Differentiation moves out of a loop what is the same in every step.
-    """
-    eqns = path.eqns()
-    written = {loop for eqn in eqns for loop in _compat.written_in(eqn.source_info)}
-    around = (_compat.loop_numbers(eqn.source_info, eqn.params) for eqn in eqns[:-1])
-    return frozenset(written).difference(*around)

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 from keystream import _compat
 from keystream._audit.jaxprs import bodies
-from keystream._audit.places import Path, name_stack_of, written_path
+from keystream._audit.places import Path, written_path
 from keystream._audit.reading.equal_values import is_literal
 from keystream._audit.reading.meshes import axes_of
 from keystream._audit.reading.reader import is_key, scopes_of
@@ -275,7 +275,7 @@ class Meetings:
         return self.tangents and any(each[1:] in self._met for each in self._met if each)
 
     def _note(self, path: Path, *, differs: bool) -> None:
-        stack = name_stack_of(path)
+        stack = path.name_stack
         if _compat.BACKWARD in stack and _compat.RECOMPUTED not in stack:
             self._differs_backward |= differs
         elif differs:

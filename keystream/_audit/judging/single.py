@@ -12,15 +12,7 @@ from keystream import _compat
 from keystream._audit.judging.findings import Findings
 from keystream._audit.judging.meetings import Kind, Meetings, State, split_results, split_rows
 from keystream._audit.judging.view import KeyUse, View, WrittenUse
-from keystream._audit.places import (
-    Path,
-    first_mode,
-    frames_of,
-    is_in_batches,
-    moved_out_of,
-    name_stack_of,
-    user_frames,
-)
+from keystream._audit.places import Path, first_mode, frames_of, user_frames
 from keystream._audit.reading.lineage import Handles, Lineage, Origin, Step, by_step
 from keystream._audit.reading.reader import Reader
 from keystream._audit.reading.uses import DRAWN, REBUILT, WORDS_DRAWN, Act, Scope, Use
@@ -93,12 +85,12 @@ class SingleUses:
                 return
 
     def _add_steps(self, written: WrittenUse, loop: Scope) -> None:
-        where = loop.where.eqns()
+        where = loop.where.eqns
         if first_mode(frames_of(written.use.where, loop.where)) == "jvp":
             # As a product with a matrix of derivatives, which each step takes of one function.
             written = written._replace(maybe=True)
         steps = map(self.lineage.step, written.way)
-        inside = [s for s in steps if s.where and s.where.eqns()[: len(where)] == where]
+        inside = [s for s in steps if s.where and s.where.eqns[: len(where)] == where]
         if set(written.way) & self.reader.unadvanced[loop.where]:
             message = "a loop carries a key that it never advances"
             self.findings.add("KS09", [written], written.way, message=message)
@@ -155,13 +147,13 @@ class SingleUses:
     def _made_inside(self, written: WrittenUse) -> str:
         """Say that a `vmap` is given keys, and its function makes one key for all lanes."""
         root = self.lineage.step(written.way[0])
-        made = root.where is not None and _compat.LANES in name_stack_of(root.where)
+        made = root.where is not None and _compat.LANES in root.where.name_stack
         if not (made and root.origin is Origin.SEED and self.idle):
             return ""
         return f"no lane of a vmap depends on the key it is given: all draw from {root.phrase}"
 
     def _is_alike_in_lanes(self, use: Use) -> bool:
-        stack, keys = name_stack_of(use.where), use.where.eqn.invars[0].aval.ndim
+        stack, keys = use.where.name_stack, use.where.eqn.invars[0].aval.ndim
         lanes = stack.count(_compat.LANES)
         if lanes <= keys:
             return False
@@ -181,7 +173,7 @@ class SingleUses:
 
     def _judge_rows(self, use: Use) -> None:
         """Find steps of a loop, or shards, that are given the same key of an array."""
-        if is_in_batches(frames_of(use.where)):
+        if use.where.is_in_batches:
             return
         for keys in use.also:
             different = _count_different(self.lineage.nodes(keys))
@@ -223,8 +215,8 @@ def judge_moved_out(
 
 def _is_moved_out(where: Path) -> bool:
     """Does the user's own code stand in a loop, and no longer in the program?"""
-    return bool(moved_out_of(where)) and any(
-        user_frames(eqn.source_info) for eqn in where.eqns() if _compat.written_in(eqn.source_info)
+    return bool(where.moved_out_of) and any(
+        user_frames(eqn.source_info) for eqn in where.eqns if _compat.written_in(eqn.source_info)
     )
 
 
@@ -276,7 +268,7 @@ def judge_implementation(lineage: Lineage, view: View, findings: Findings, use: 
 
 def _is_meant(use: Use, axis: Scope) -> bool:
     """Does `ks.shard_map` say that its draws are shared over this axis?"""
-    inside = use.where.eqns()[len(axis.where.eqns())]
+    inside = use.where.eqns[len(axis.where.eqns)]
     stack = [name for _, name in _compat.name_stack(inside.source_info)]
     said = [name.removeprefix(VARY) for name in stack if name.startswith(VARY)]
     return any(str(axis.name) not in names.split(",") for names in said)
@@ -284,7 +276,7 @@ def _is_meant(use: Use, axis: Scope) -> bool:
 
 def _is_users(use: Use, scope: Scope) -> bool:
     """Does the user's own code stand between a scope and the use inside it?"""
-    inside = use.where.eqns()[len(scope.where.eqns()) :]
+    inside = use.where.eqns[len(scope.where.eqns) :]
     return any(user_frames(eqn.source_info) for eqn in inside)
 
 

@@ -18,8 +18,6 @@ from keystream._audit.places import (
     call,
     frames_of,
     is_sampler,
-    name_stack_of,
-    replays_around,
     user_frames,
 )
 from keystream._audit.reading.lineage import SAME, Lineage, Origin, Step
@@ -96,7 +94,7 @@ class View:
 
         It draws again, in the backward pass, what its forward pass has drawn.
         """
-        again = replays_around(one).repeats(replays_around(other))
+        again = one.replays.repeats(other.replays)
         return again and bool(self.call(one).traceback == self.call(other).traceback)
 
     def without_replays(self, uses: Iterable[Use]) -> list[Use]:
@@ -163,12 +161,12 @@ class View:
 
 def is_backward(path: Path) -> bool:
     """Does an equation stand in the backward pass of a gradient?"""
-    return _compat.BACKWARD in name_stack_of(path)
+    return _compat.BACKWARD in path.name_stack
 
 
 def is_one_call(one: Path, other: Path) -> bool:
     """Do both belong to one call that the user wrote, as in a sampler of two algorithms?"""
-    first, second = one.eqns(), other.eqns()
+    first, second = one.eqns, other.eqns
     common = 0
     while common < min(len(first), len(second)) and first[common] is second[common]:
         common += 1

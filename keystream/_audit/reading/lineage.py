@@ -133,8 +133,10 @@ class Lineage:
         self, origin: Origin, parents: Handles, kind: np.uint64, numbers: Any, **details: Any
     ) -> Handles:
         """Add a key for each parent and number; the two broadcast."""
-        parents, numbers = np.broadcast_arrays(parents, np.asarray(numbers, np.uint64))
-        above = self.nodes(parents)
+        numbers = np.asarray(numbers, np.uint64)
+        above = self.nodes(parents)  # of each parent once, if it has many children
+        if parents.shape != numbers.shape:
+            above, parents, numbers = np.broadcast_arrays(above, parents, numbers)
         nodes = above if kind == SAME else mix(above, kind, numbers)
         # Unlike `ravel`, `reshape` copies no number that is broadcast.
         flat = [each.reshape(-1) for each in (nodes, parents, numbers)]
@@ -173,7 +175,10 @@ class Lineage:
         handles = np.asarray(handles, np.int64)
         found = np.empty(handles.shape, np.uint64)
         for index, where in by_step(handles):
-            found[where] = self.steps[index].nodes[place_in_step(handles[where])]
+            nodes = self.steps[index].nodes[place_in_step(handles[where])]
+            if where is ...:
+                return np.asarray(nodes)
+            found[where] = nodes
         return found
 
     def step(self, handle: int) -> Step:
@@ -322,11 +327,13 @@ def by_step(handles: Handles) -> Iterator[tuple[int, Any]]:
         yield first, ...
         return
     flat = indices.ravel()
-    order = np.argsort(flat, kind="stable")
-    borders = np.flatnonzero(np.diff(flat[order])) + 1
-    for places in np.split(order, borders):
+    order = flat.argsort(kind="stable")
+    ordered = flat[order]
+    borders = (ordered[1:] != ordered[:-1]).nonzero()[0] + 1
+    for first, last in itertools.pairwise((0, *borders.tolist(), len(flat))):
+        places = order[first:last]
         where = places if indices.ndim == 1 else np.unravel_index(places, indices.shape)
-        yield int(flat[places[0]]), where
+        yield int(ordered[first]), where
 
 
 def stand_for(symbols: Handles, keys: Handles) -> Meaning:
@@ -347,11 +354,11 @@ def _join(handles: Handles, meant: Meaning) -> Pairs:
         if index in meant:
             places, keys = meant[index]
             sought = place_in_step(handles[where])
-            first = np.searchsorted(places, sought)
-            counts = np.searchsorted(places, sought, "right") - first
-            begins = first - np.cumsum(counts) + counts
-            rows = np.repeat(begins, counts) + np.arange(counts.sum())
-            found.append((np.repeat(np.arange(len(handles))[where], counts), keys[rows]))
+            first = places.searchsorted(sought)
+            counts = places.searchsorted(sought, "right") - first
+            ends = counts.cumsum()
+            rows = (first - ends + counts).repeat(counts) + np.arange(ends[-1])
+            found.append((np.arange(len(handles))[where].repeat(counts), keys[rows]))
     if len(found) <= 2:
         return found[-1]
     which, keys = map(np.concatenate, zip(*found, strict=True))

@@ -73,6 +73,7 @@ class Body:
         """What values were made from, and the scopes over which they differ."""
         self.held: dict[Any, np.ndarray] = {}
         """The handles of keys, and those of the words of keys."""
+        self._paths: dict[Any, Path] = {}
 
     def mask(self, atoms: Any) -> int:
         """Return what any of these were made from."""
@@ -92,7 +93,9 @@ class Body:
 
     def path(self, eqn: Any) -> Path:
         """Return the way to an equation of this body."""
-        return Path(self.where, eqn, self.binding.jaxpr)
+        if eqn not in self._paths:
+            self._paths[eqn] = Path(self.where, eqn, self.binding.jaxpr)
+        return self._paths[eqn]
 
 
 class Mark(NamedTuple):
