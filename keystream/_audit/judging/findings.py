@@ -12,7 +12,7 @@ from keystream._audit.failures import Failures
 from keystream._audit.judging.callers import Callers, find_callers
 from keystream._audit.judging.view import View, WrittenUse
 from keystream._audit.places import Call, is_installed, package
-from keystream._audit.reading.lineage import CHILD, Lineage, Origin, Step, step_index
+from keystream._audit.reading.lineage import CHILD, SAME, Lineage, Origin, Step, step_index
 from keystream._audit.reading.uses import Act, Use
 from keystream._audit.rules import RULES
 from keystream._audit.values import SEVERITIES, Finding, Place, Severity
@@ -22,7 +22,7 @@ class Verdict(NamedTuple):
     """What was found, and about which keys."""
 
     findings: tuple[Finding, ...]
-    keys: tuple[tuple[int, ...], ...]
+    keys: list[list[int]]
     """For each finding, the handles of the keys that it is about."""
     view: View
 
@@ -42,7 +42,7 @@ class Findings:
     def __init__(self, lineage: Lineage, view: View, failures: Failures) -> None:
         self.lineage, self.view, self.failures = lineage, view, failures
         self.found: dict[Any, Finding] = {}
-        self.keys: dict[Any, tuple[int, ...]] = {}
+        self.keys: dict[Any, list[int]] = {}
         """The keys that a finding is about."""
         self.find_callers = functools.cache(find_callers)
 
@@ -50,7 +50,7 @@ class Findings:
         self,
         rule: str,
         written_uses: list[WrittenUse],
-        way: tuple[int, ...],
+        handle: int | None = None,
         *,
         message: str = "",
         steps: tuple[Step, ...] = (),
@@ -59,10 +59,11 @@ class Findings:
         cure: str = "",
         repeated: bool = False,
     ) -> None:
-        """Add a finding about the key at the end of a way; `steps` made it.
+        """Add a finding about a key, the first use's unless it is said which; `steps` made it.
 
         `repeated`: of one use that was run again.
         """
+        handle = written_uses[0].handle if handle is None else handle
         callers = Callers()
         if len(written_uses) == 2 or repeated:
             callers = self.find_callers(written_uses[0].call, written_uses[-1].call)
@@ -88,10 +89,10 @@ class Findings:
         elif rule in _ALIKE:
             cure = cure or callers.cure
         # Lines that do it with several keys of one array are told once, the worst of it.
-        key = (rule, frozenset(places), step_index(way[0]))
+        key = (rule, frozenset(places), step_index(self.lineage.root_and_depth(handle)[0]))
         known = self.found.get(key)
         if known is None or SEVERITIES.index(level) < SEVERITIES.index(known.severity):
-            words = _phrases(self.lineage, way)
+            words = _phrases(self.lineage, handle)
             self.found[key] = Finding(
                 rule,
                 level,
@@ -103,19 +104,19 @@ class Findings:
                 cure,
                 _library_reason(written_uses),
             )
-        self.keys[key] = (*self.keys.get(key, ()), *way[-1:])
+        self.keys.setdefault(key, []).append(handle)
 
     def looking_at(self, use: Use) -> AbstractContextManager[None]:
         """Tell what fails while a use is looked at in a `with` block."""
         return self.failures.kept(lambda: f"a {use.act.value} in {self.view.call(use.where).place}")
 
-    def note(self, rule: str, way: tuple[int, ...], message: str, made: Step | None = None) -> None:
+    def note(self, rule: str, handle: int, message: str, made: Step | None = None) -> None:
         """Add a note about a key that nobody uses."""
-        self.add(rule, [], way, message=message, steps=(made,) if made else (), severity="note")
+        self.add(rule, [], handle, message=message, steps=(made,) if made else (), severity="note")
 
     def verdict(self) -> Verdict:
         """Return all that was found."""
-        return Verdict(tuple(self.found.values()), tuple(self.keys.values()), self.view)
+        return Verdict(tuple(self.found.values()), [*self.keys.values()], self.view)
 
 
 Mark = tuple[Place, str]
@@ -150,8 +151,9 @@ _WHY_FOLDED = (
 _CURE_FOLDED = "first, second = ks.split(key)  # give {} one for each call, and for each stream"
 
 
-def _phrases(lineage: Lineage, way: tuple[int, ...]) -> tuple[str, ...]:
+def _phrases(lineage: Lineage, handle: int) -> tuple[str, ...]:
     found = []
+    way = [each for each in lineage.way(handle) if lineage.step(each).kind != SAME]
     for each, same in itertools.groupby(phrase_of(lineage, handle) for handle in way):
         times = len(list(same))
         found.append(each if times == 1 else f"{each} {times:,} times")

@@ -156,7 +156,7 @@ class Pairs:
         if self._is_next_step(one, other):
             written_uses = [self.view.as_written(one), self.view.as_written(other)]
             message = "a used key is carried on into the next step"
-            self.findings.add("KS09", written_uses, written_uses[0].way, message=message)
+            self.findings.add("KS09", written_uses, message=message)
             return
         self._add_pair(self.view.as_written(one), self.view.as_written(other))
 
@@ -176,47 +176,46 @@ class Pairs:
             return
         one, other = sorted((split, fold), key=lambda seen: self.order[id(seen.use)])
         written_uses = [self.view.as_written(one), self.view.as_written(other)]
-        if len(written_uses[0].way) != len(written_uses[1].way):
+        if len({self._depth(written) for written in written_uses}) > 1:
             self._add_pair(*written_uses)  # one of them stands inside of a sampler
         elif Act.DRAW in (written_uses[0].act, written_uses[1].act):
             self._add_beside_fold(*written_uses, named=False, severity="warning")
         else:
             message = "a key is split, and a number is folded in that may be a child's"
-            self.findings.add(
-                "KS04", written_uses, written_uses[0].way, message=message, severity="warning"
-            )
+            self.findings.add("KS04", written_uses, message=message, severity="warning")
 
     def _add_repeat(self, first: KeyUse, second: KeyUse) -> None:
         """Tell of a line that a loop runs again with the key that it had before."""
         one, other = self.view.as_written(first), self.view.as_written(second)
-        folds = [
-            self.lineage.step(second)
-            for first, second in zip(one.way, other.way, strict=False)
-            if first != second and self.lineage.step(second).origin in (Origin.FOLD_IN, Origin.NAME)
-        ]
+        parting = self.lineage.parting(one.handle, other.handle)
+        steps = [self.lineage.step(b) for a, b in parting if None not in (a, b)]
+        folds = [step for step in steps if step.origin in (Origin.FOLD_IN, Origin.NAME)]
         rule = "KS08" if folds else "KS07"
         if not folds and _is_one_shuffle(one, other):
             self._add_shuffles([other])
         else:
             message = "a line that runs again derives the same key anew" if other.maybe else ""
             steps = tuple(folds[:1])
-            self.findings.add(rule, [other], other.way, message=message, steps=steps, repeated=True)
+            self.findings.add(rule, [other], message=message, steps=steps, repeated=True)
 
     def _add_pair(self, one: WrittenUse, other: WrittenUse) -> None:
-        ways = list(zip(one.way, other.way, strict=False))
-        for place, (first, second) in enumerate(ways):
-            if self._are_different(first, second, root=place == 0):
-                steps = self.lineage.step(first), self.lineage.step(second)
-                rule = "KS13" if place == 0 else _MADE_TWICE[frozenset(map(_act, steps))]
-                self.findings.add(rule, [one, other], one.way, steps=steps)
+        shorter, longer = sorted((one, other), key=self._depth)
+        for first, second in self.lineage.parting(one.handle, other.handle):
+            if first is None or second is None:
+                if shorter.act is Act.DRAW:
+                    step = self.lineage.step(first if second is None else second)
+                    self._add_drawn_and_made(shorter, longer, step)
                 return
-        shorter, longer = sorted((one, other), key=lambda each: len(each.way))
-        if len(shorter.way) < len(longer.way):
-            step = self.lineage.step(longer.way[len(shorter.way)])
-            if shorter.act is Act.DRAW:
-                self._add_drawn_and_made(shorter, longer, step)
-        else:
-            self._add_same_key(one, other)
+            steps = self.lineage.step(first), self.lineage.step(second)
+            if self._are_different(*steps):
+                is_root = steps[0].parents is None
+                rule = "KS13" if is_root else _MADE_TWICE[frozenset(map(_act, steps))]
+                self.findings.add(rule, [one, other], steps=steps)
+                return
+        self._add_same_key(one, other)
+
+    def _depth(self, written: WrittenUse) -> int:
+        return self.lineage.root_and_depth(written.handle)[1]
 
     def _add_same_key(self, one: WrittenUse, other: WrittenUse) -> None:
         acts = {one.act, other.act}
@@ -225,16 +224,14 @@ class Pairs:
         elif acts == {Act.DRAW, Act.SPLIT}:
             split = one if one.act is Act.SPLIT else other
             if split.use.where in self.split:
-                self.findings.add("KS02", [one, other], one.way)
+                self.findings.add("KS02", [one, other])
         elif Act.DRAW in acts:
             self._add_beside_fold(one, other, named=Act.NAME in acts)
 
-    def _are_different(self, one: int, other: int, *, root: bool) -> bool:
-        steps = self.lineage.step(one), self.lineage.step(other)
-        if root:
-            return steps[0] is not steps[1]
-        apart = one != other and steps[0].where != steps[1].where
-        return apart and not self.view.is_replay(steps[0].where, steps[1].where)
+    def _are_different(self, one: Step, other: Step) -> bool:
+        if one.parents is None:
+            return one is not other
+        return one.where != other.where and not self.view.is_replay(one.where, other.where)
 
     def _add_drawn_twice(self, one: WrittenUse, other: WrittenUse) -> None:
         # A backward rule may make the noise of the forward pass again rather than keep it.
@@ -242,17 +239,16 @@ class Pairs:
         again = one.use.shape == other.use.shape and one.call.function == other.call.function
         if again and backward == [False, True]:
             message = "the noise of a forward pass is made again in its backward pass"
-            self.findings.add("KS01", [one, other], one.way, message=message, severity="note")
+            self.findings.add("KS01", [one, other], message=message, severity="note")
         elif _is_one_shuffle(one, other):
             self._add_shuffles([one, other])
         else:
-            self.findings.add("KS01", [one, other], one.way)
+            self.findings.add("KS01", [one, other])
 
     def _add_shuffles(self, written_uses: list[WrittenUse]) -> None:
         self.findings.add(
             "KS01",
             written_uses,
-            written_uses[0].way,
             message="one key shuffles several times alike",
             severity="warning",
             why="Rows that stood at one place stand at one place again: right where they belong "
@@ -263,7 +259,7 @@ class Pairs:
 
     def _add_drawn_and_made(self, drawn: WrittenUse, used: WrittenUse, step: Step) -> None:
         if _act(step) is Act.SPLIT:
-            self.findings.add("KS02", [drawn, used], drawn.way, steps=(step,))
+            self.findings.add("KS02", [drawn, used], steps=(step,))
         else:
             self._add_beside_fold(drawn, used, named=step.origin is Origin.NAME, steps=(step,))
 
@@ -287,7 +283,7 @@ class Pairs:
         self.findings.add(
             "KS06",
             [one, other],
-            min(one.way, other.way, key=len),
+            min(one, other, key=self._depth).handle,
             message=message,
             steps=steps,
             severity="note" if harmless else severity,

@@ -143,11 +143,10 @@ class RunView(View):
         frames = one.use.where.frames
         if frames != other.use.where.frames or self.times[frames] <= 2:
             return False  # Twice in one line may be written there.
-        ways = zip(self.lineage.way(one.handle), self.lineage.way(other.handle), strict=False)
-        parting = next((pair for pair in ways if pair[0] != pair[1]), None)
-        if parting is None:
+        parting = self.lineage.parting(one.handle, other.handle)
+        if not parting or None in parting[0]:
             return False
-        first, second = map(self.lineage.step, parting)
+        first, second = map(self.lineage.step, parting[0])
         if first.where is None or second.where is None or first.where.frames != second.where.frames:
             return False
         if first.origin is Origin.SEED and self._makes_one_key(first.where.frames):
@@ -240,7 +239,7 @@ def judge(lineage: Lineage, uses: list[Use], failures: Failures) -> Verdict:
     for use in uses:
         with findings.looking_at(use):
             if use.act is Act.DRAW and _is_moved_out(use.where):
-                single.judge_moved_out(lineage, view, findings, use, _is_moved_out)
+                single.judge_moved_out(view, findings, use, _is_moved_out)
             single.judge_implementation(lineage, view, findings, use)
             dropped = functools.partial(_looks_padded, lineage, use)
             single.judge_repeated_lanes(lineage, view, findings, use, dropped)
@@ -281,7 +280,7 @@ def _find_shared_shards(
             if before != where.shard:
                 written = view.as_written(KeyUse(use, int(handle)))
                 message = "several shards draw from one key"
-                findings.add("KS12", [written], written.way, message=message, severity="warning")
+                findings.add("KS12", [written], message=message, severity="warning")
 
 
 def _is_shared_on_purpose(where: Moment) -> bool:

@@ -73,7 +73,7 @@ class SingleUses:
 
     def _judge_steps(self, use: Use) -> None:
         if _is_moved_out(use.where):
-            judge_moved_out(self.lineage, self.view, self.findings, use, _is_moved_out)
+            judge_moved_out(self.view, self.findings, use, _is_moved_out)
             return
         # Of lanes some may have a key from outside of the loop, and others one of its steps.
         for _, place in by_step(use.handles) if use.scopes else ():
@@ -89,15 +89,14 @@ class SingleUses:
         if first_mode(frames_of(written.use.where, loop.where)) == "jvp":
             # As a product with a matrix of derivatives, which each step takes of one function.
             written = written._replace(maybe=True)
-        steps = map(self.lineage.step, written.way)
-        inside = [s for s in steps if s.where and s.where.eqns[: len(where)] == where]
-        if set(written.way) & self.reader.unadvanced[loop.where]:
+        inside = [s for s in written.steps if s.where and s.where.eqns[: len(where)] == where]
+        if self.reader.unadvanced[loop.where].intersection(self.lineage.way(written.handle)):
             message = "a loop carries a key that it never advances"
-            self.findings.add("KS09", [written], written.way, message=message)
+            self.findings.add("KS09", [written], message=message)
         elif any(map(_is_fold, inside)):
-            self.findings.add("KS08", [written], written.way, steps=tuple(inside[-1:]))
+            self.findings.add("KS08", [written], steps=tuple(inside[-1:]))
         else:
-            self.findings.add("KS07", [written], written.way)
+            self.findings.add("KS07", [written])
 
     def _judge_shards(self, use: Use) -> None:
         alike = self._scopes_without_difference(use, use.handles)
@@ -110,7 +109,7 @@ class SingleUses:
             over = f"axes {listed}" if len(found) > 1 else f"axis {listed}"
             message = f"all shards over the mesh {over} draw the same numbers"
             severity: Severity = "error" if "error" in doubts.values() else "warning"
-            self.findings.add("KS12", [written], written.way, message=message, severity=severity)
+            self.findings.add("KS12", [written], message=message, severity=severity)
 
     def _doubt(self, use: Use, axis: Scope) -> Severity | None:
         """Say how bad it is that all shards over an axis draw the same numbers, if it is."""
@@ -142,11 +141,11 @@ class SingleUses:
         copies = len(nodes) > 1 and bool((nodes == nodes[0]).all())
         if copies or self._is_alike_in_lanes(use):
             written = self._as_written(use)
-            self.findings.add("KS11", [written], written.way, message=self._made_inside(written))
+            self.findings.add("KS11", [written], message=self._made_inside(written))
 
     def _made_inside(self, written: WrittenUse) -> str:
         """Say that a `vmap` is given keys, and its function makes one key for all lanes."""
-        root = self.lineage.step(written.way[0])
+        root = written.steps[0]
         made = root.where is not None and _compat.LANES in root.where.name_stack
         if not (made and root.origin is Origin.SEED and self.idle):
             return ""
@@ -180,7 +179,7 @@ class SingleUses:
             if different < len(keys):
                 written = self._as_written(use)
                 message = f"{len(keys)} steps draw from {different} keys"
-                self.findings.add("KS01", [written], written.way, message=message)
+                self.findings.add("KS01", [written], message=message)
                 return
 
     def _judge_built(self, use: Use) -> None:
@@ -198,19 +197,16 @@ class SingleUses:
         else:
             message = "a key is rebuilt from another key's words"
         written = self._as_written(use)
-        self.findings.add(
-            "KS14", [written], written.way, message=message, severity=severity, why=why
-        )
+        self.findings.add("KS14", [written], message=message, severity=severity, why=why)
 
 
 def judge_moved_out(
-    lineage: Lineage, view: View, findings: Findings, use: Use, is_moved: Callable[[Any], bool]
+    view: View, findings: Findings, use: Use, is_moved: Callable[[Any], bool]
 ) -> None:
     """Tell of a draw that was moved out of a loop, since it is the same in every step."""
     written = view.as_written(KeyUse(use, int(use.handles[0])))
-    steps = map(lineage.step, written.way)
-    folds = [step for step in steps if _is_fold(step) and is_moved(step.where)]
-    findings.add("KS08" if folds else "KS07", [written], written.way, steps=tuple(folds[-1:]))
+    folds = [step for step in written.steps if _is_fold(step) and is_moved(step.where)]
+    findings.add("KS08" if folds else "KS07", [written], steps=tuple(folds[-1:]))
 
 
 def _is_moved_out(where: Path) -> bool:
@@ -248,7 +244,7 @@ def judge_repeated_lanes(
         message += ": padded, and right as long as the rest is dropped"
         severity = "warning"
         cure = f"keys = ks.keys(key, {lanes})  # one for each lane"
-    findings.add("KS01", [written], written.way, message=message, severity=severity, cure=cure)
+    findings.add("KS01", [written], message=message, severity=severity, cure=cure)
 
 
 def judge_implementation(lineage: Lineage, view: View, findings: Findings, use: Use) -> None:
@@ -263,7 +259,7 @@ def judge_implementation(lineage: Lineage, view: View, findings: Findings, use: 
     else:
         return
     written = view.as_written(KeyUse(use, int(use.handles[0])))
-    findings.add("KS16", [written], written.way, message=message)
+    findings.add("KS16", [written], message=message)
 
 
 def _is_meant(use: Use, axis: Scope) -> bool:

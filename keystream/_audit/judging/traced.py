@@ -14,7 +14,6 @@ from keystream._audit.judging.view import KeyUse, View, WrittenUse
 from keystream._audit.places import is_installed
 from keystream._audit.reading.lineage import (
     CHILD,
-    SAME,
     SPLIT,
     Lineage,
     Origin,
@@ -58,48 +57,43 @@ def _find_returned(whole: Program, view: View, findings: Findings) -> None:
             continue
         for handles in use.handles_everywhere():
             written = view.as_written(KeyUse(use, int(handles[0])))
-            at = _place_of_returned(lineage, written, nodes, others)
-            if at is not None:
-                _add_returned(lineage, view, findings, written, at)
+            found = _find_above(lineage, written.handle, nodes, others)
+            if found is not None:
+                _add_returned(view, findings, written, *found)
                 break
 
 
-def _place_of_returned(
-    lineage: Lineage, written: WrittenUse, nodes: set[Any], others: set[int]
-) -> int | None:
-    """Return where on the way a returned key stands, from which on all steps are constant.
+def _find_above(
+    lineage: Lineage, handle: int, nodes: set[Any], others: set[int]
+) -> tuple[int, Step | None] | None:
+    """Return the returned key that a key was made of by constant steps, and the first of these.
 
     `others` remembers the keys above which there is none.
     """
-    at: int | None = written.handle
+    at: int | None = handle
+    first: Step | None = None
     passed: list[int] = []
     while at is not None and at not in others:
         step = lineage.step(at)
-        if step.kind != SAME and int(step.nodes[place_in_step(at)]) in nodes:
-            return written.way.index(at)
+        if int(step.nodes[place_in_step(at)]) in nodes:
+            return at, first
         passed.append(at)
-        at = lineage.parent(at) if step.kind in (CHILD, SPLIT, SAME) else None
+        at, first = lineage.above(at) if step.kind in (CHILD, SPLIT) else None, step
     others.update(passed)
     return None
 
 
 def _add_returned(
-    lineage: Lineage, view: View, findings: Findings, written: WrittenUse, at: int
+    view: View, findings: Findings, written: WrittenUse, at: int, step: Step | None
 ) -> None:
-    steps = [lineage.step(each) for each in written.way[at + 1 :]]
     # Who folds a key may want other children of it next time; a library that was handed it
     # will fold the same again.
-    folded = bool(steps) and steps[0].origin is not Origin.SPLIT
-    if folded:
-        frames = view.call(steps[0].where).frames
+    folded = step is not None and step.origin is not Origin.SPLIT
+    if step is not None and folded:
+        frames = view.call(step.where).frames
         folded = not (frames and is_installed(frames[-1][0]))
-    findings.add(
-        "KS10",
-        [written],
-        written.way[: at + 1],
-        steps=tuple(steps[:1]),
-        severity="warning" if folded else None,
-    )
+    steps, severity = (step,) if step else (), "warning" if folded else None
+    findings.add("KS10", [written], at, steps=steps, severity=severity)
 
 
 def _legacy_keys(whole: Program, view: View) -> list[int]:
@@ -107,7 +101,7 @@ def _legacy_keys(whole: Program, view: View) -> list[int]:
     lineage = whole.reader.lineage
     found = []
     for handle in whole.shown.tolist():
-        root = lineage.step(lineage.way(handle)[0])
+        root = lineage.step(lineage.root_and_depth(handle)[0])
         made = view.call(root.where).function if root.where is not None else ""
         if made.endswith("PRNGKey") or root.origin is Origin.WORDS_ARGUMENT:
             found.append(handle)
@@ -130,7 +124,7 @@ def _find_unused(lineage: Lineage, view: View, findings: Findings, used: list[np
     """Find keys that are neither used, nor handed back, nor given to what can't be read."""
     for index, step in enumerate(lineage.steps[: len(used)]):
         if step.origin in _ARGUMENTS and len(step.nodes) and not used[index].any():
-            findings.note("KS15", (make_handle(index, 0),), "an argument key is never used")
+            findings.note("KS15", make_handle(index, 0), "an argument key is never used")
     splits: dict[Any, list[Waste]] = {}
     for waste in _unused_children(lineage.steps[: len(used)], used):
         if view.is_users_own(waste.step):
@@ -139,7 +133,7 @@ def _find_unused(lineage: Lineage, view: View, findings: Findings, used: list[np
         # A line that runs often may leave its last children unused.
         if all(waste.first >= 0 for waste in several):
             first = several[0]
-            findings.note("KS15", tuple(lineage.way(first.first)), first.message, first.step)
+            findings.note("KS15", first.first, first.message, first.step)
 
 
 def _unused_children(steps: list[Step], used: list[np.ndarray]) -> Iterator[Waste]:

@@ -53,10 +53,10 @@ class WrittenUse(NamedTuple):
     maybe: bool
 
     @property
-    def way(self) -> tuple[int, ...]:
-        """Return the keys from the root to that key."""
-        step = self.lineage.step
-        return tuple(each for each in self.lineage.way(self.handle) if step(each).kind != SAME)
+    def steps(self) -> list[Step]:
+        """Return what made the keys from the root to that key."""
+        steps = map(self.lineage.step, self.lineage.way(self.handle))
+        return [step for step in steps if step.kind != SAME]
 
 
 class View:

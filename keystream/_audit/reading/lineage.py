@@ -113,6 +113,7 @@ class Lineage:
         self.steps: list[Step] = []
         self.alternatives: Meaning = {}
         """Of keys that are each one of several: which ones."""
+        self._depths: dict[int, tuple[int, int]] = {}
 
     def root(
         self,
@@ -204,6 +205,38 @@ class Lineage:
         while (parent := self.parent(way[-1])) is not None:
             way.append(parent)
         return way[::-1]
+
+    def above(self, handle: int) -> int | None:
+        """Return the key that a key was made from, as it was made rather than as the same one."""
+        at = self.parent(handle)
+        while at is not None and self.step(at).kind == SAME:
+            at = self.parent(at)
+        return at
+
+    def root_and_depth(self, handle: int) -> tuple[int, int]:
+        """Return where the way to a key begins, and how many keys there are above it."""
+        missing: list[int] = []
+        at: int | None = handle
+        while at is not None and at not in self._depths:
+            missing.append(at)
+            at = self.above(at)
+        for each in reversed(missing):
+            root, depth = (each, -1) if at is None else self._depths[at]
+            self._depths[each] = root, depth + 1
+            at = each
+        return self._depths[handle]
+
+    def parting(self, one: int | None, other: int | None) -> list[tuple[int | None, int | None]]:
+        """Return the ways to two keys from where they part, pair by pair; None where one ends."""
+        pairs: list[tuple[int | None, int | None]] = []
+        while one != other:
+            depths = [-1 if each is None else self.root_and_depth(each)[1] for each in (one, other)]
+            first = one if depths[0] >= depths[1] else None
+            second = other if depths[1] >= depths[0] else None
+            pairs.append((first, second))
+            one = one if first is None else self.above(first)
+            other = other if second is None else self.above(second)
+        return pairs[::-1]
 
     def ways_alike(self, handles: Handles) -> np.ndarray:
         """Return a number for each key: the same for keys that the same steps have made."""
