@@ -47,6 +47,12 @@ def key_dtype(impl: str) -> Any:
     return jax.eval_shape(lambda: jax.random.key(0, impl=impl)).dtype
 
 
+def key_words(keys: Any) -> Any:
+    """Return the words of keys that aren't traced; without a dispatch where JAX has them ready."""
+    words = getattr(keys, "_base_array", None)
+    return jax.random.key_data(keys) if words is None else words
+
+
 # Devices, meshes and tracing.
 
 

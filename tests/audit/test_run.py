@@ -140,7 +140,7 @@ def test_children_are_what_jax_makes(impl: str) -> None:
         (split, jax.random.split(key, 3)),
         (fold, jax.random.fold_in(key, 9)[None]),
     ):
-        made = records._children(record, records._numbers(record))
+        [made] = records._children([record], [records._numbers(record)])
         np.testing.assert_array_equal(made, jax.random.key_data(real))
 
 

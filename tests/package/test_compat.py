@@ -55,6 +55,15 @@ def test_implementations() -> None:
                 jax.random.key(0, impl=impl)
 
 
+@pytest.mark.parametrize("shape", [(), (3,), (2, 0)])
+def test_key_words(shape: tuple[int, ...]) -> None:
+    """The words of keys are those that JAX gives out, and so are those of legacy keys."""
+    keys = jax.random.split(jax.random.key(0), shape)
+    words = jax.random.key_data(keys)
+    for each in (keys, words):
+        np.testing.assert_array_equal(_compat.key_words(each), words)
+
+
 def test_device_name() -> None:
     """A device is called by its platform and number."""
     assert [_compat.device_name(device) for device in jax.devices()[:2]] == ["cpu:0", "cpu:1"]

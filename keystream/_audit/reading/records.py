@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import collections
 import heapq
+import itertools
 import math
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 import jax
@@ -41,12 +42,9 @@ def read(records: Iterable[Record], failures: Failures) -> tuple[Lineage, list[U
     """
     reader = _Reader()
     groups: dict[int, list[_Prepared]] = {}
-    for at, record in enumerate(records):
-        if not any(frame.file == canaries.__file__ for frame in record.path):
-            with failures.kept(lambda: "a use of a key"):
-                # What wasn't compiled has no number, and is a program of its own.
-                prepared = _prepare(record)
-                groups.setdefault(record.program or -at, []).append(prepared)
+    for at, prepared in _prepare(records, failures):
+        # What wasn't compiled has no number, and is a program of its own.
+        groups.setdefault(prepared.record.program or -at, []).append(prepared)
     ordered = [each for group in groups.values() for each in _in_order(group)]
     for at, prepared in enumerate(ordered):
         record = prepared.record
@@ -59,19 +57,61 @@ class _Prepared(NamedTuple):
     """A record, and the keys that it makes."""
 
     record: Record
+    names: np.ndarray
+    """A number for each key, see `_nodes`."""
     numbers: np.ndarray
-    """Which child of its parent each one is."""
-    words: np.ndarray
-    """Of the keys that are made, a row for each."""
+    """Which child of its parent each one is that is made."""
+    made: np.ndarray
+    """A number for each of these."""
 
 
-def _prepare(record: Record) -> _Prepared:
-    if record.kind == "seed":
-        return _Prepared(record, np.zeros(len(record.words), np.uint64), record.words)
-    if record.kind in ("bits", "gamma", "clone"):
-        return _Prepared(record, np.zeros(0, np.uint64), record.words[:0])
-    numbers = _numbers(record)
-    return _Prepared(record, numbers, _children(record, numbers))
+def _prepare(records: Iterable[Record], failures: Failures) -> Iterator[tuple[int, _Prepared]]:
+    """Yield records that can be read, with their places; what they make is made at once."""
+    places, found, numbers = list[int](), list[Record](), list[np.ndarray]()
+    for at, record in enumerate(records):
+        if not any(frame.file == canaries.__file__ for frame in record.path):
+            with failures.kept(lambda: "a use of a key"):
+                numbers.append(_numbers(record))
+                places.append(at)
+                found.append(record)
+    making = [place for place, record in enumerate(found) if record.kind in _MAKING]
+    children = [record.words if record.kind == "seed" else record.words[:0] for record in found]
+    lost = set(making)
+    with failures.kept(lambda: "the keys that are made"):
+        made = _children([found[place] for place in making], [numbers[place] for place in making])
+        for place, words in zip(making, made, strict=True):
+            children[place] = words
+        lost = set()
+    names = _names(found, [record.words for record in found])
+    for place, row in enumerate(
+        zip(places, found, names, numbers, _names(found, children), strict=True)
+    ):
+        if place not in lost:
+            yield row[0], _Prepared(*row[1:])
+
+
+_MAKING = ("split", "fold_in", "block")
+
+
+def _names(records: list[Record], words: list[np.ndarray]) -> list[np.ndarray]:
+    found = words[:]
+    for impl in {record.impl for record in records}:
+        its = [place for place, record in enumerate(records) if record.impl == impl]
+        nodes = _at_once(lambda rows, impl=impl: _nodes(rows, impl), [(words[p],) for p in its])
+        for place, each in zip(its, nodes, strict=True):
+            found[place] = each
+    return found
+
+
+def _at_once(
+    fun: Callable[..., np.ndarray], rows: list[tuple[np.ndarray, ...]]
+) -> list[np.ndarray]:
+    """Return what a function makes of each row of arrays, by one call on all of them."""
+    if not rows:
+        return []
+    made = fun(*map(np.concatenate, zip(*rows, strict=True)))
+    ends = np.cumsum([len(row[0]) for row in rows]).tolist()
+    return [made[first:last] for first, last in itertools.pairwise((0, *ends))]
 
 
 def _in_order(group: list[_Prepared]) -> Iterator[_Prepared]:
@@ -85,16 +125,14 @@ def _in_order(group: list[_Prepared]) -> Iterator[_Prepared]:
         yield from group
         return
     group = sorted(group, key=_place_in_program)
-    nodes = [_nodes(each.words, each.record.impl) for each in group]
-    makers = np.repeat(np.arange(len(group)), [len(each) for each in nodes])
-    made = np.concatenate(nodes)
+    makers = np.repeat(np.arange(len(group)), [len(each.made) for each in group])
+    made = np.concatenate([each.made for each in group])
     order = np.argsort(made, kind="stable")
     made, makers = made[order], makers[order]
     waiting: list[int] = []
     after: list[list[int]] = [[] for _ in group]
     for place, each in enumerate(group):
-        own = _nodes(each.record.words, each.record.impl)
-        first, last = (np.searchsorted(made, own, side) for side in ("left", "right"))
+        first, last = (np.searchsorted(made, each.names, side) for side in ("left", "right"))
         needs = {int(makers[i]) for i in first[first < last]} if each.record.kind != "seed" else ()
         waiting.append(len(needs))
         for maker in needs:
@@ -135,14 +173,14 @@ class _Reader:
         """Arrays that `made` lacks until a part of one is used."""
 
     def add(self, prepared: _Prepared, where: Moment) -> None:
-        record, numbers, words = prepared
+        record, names, numbers, made = prepared
         if record.kind == "seed":
-            self._root(Origin.SEED, f"key({_seed(record)})", record, where)
+            self._root(Origin.SEED, f"key({_seed(record)})", names, record.impl, where)
             return
         if record.kind == "clone":
-            self._clone(record, where)
+            self._clone(names, record.impl, where)
             return
-        parents = self._owners(record)
+        parents = self._owners(names, record.impl)
         if record.kind in ("bits", "gamma"):
             width = record.bit_width or 32
             self._use(Act.DRAW, parents, where, record.shape, width)
@@ -152,10 +190,10 @@ class _Reader:
         self._use(act, parents, where, record.shape, 0)
         if record.kind == "split":
             parents = np.repeat(parents, numbers.size)
-            numbers = np.tile(numbers, record.words.shape[0])
+            numbers = np.tile(numbers, len(names))
         else:
             parents = np.broadcast_to(parents, numbers.shape)
-        self._step(_ORIGINS[act], "", words, parents, numbers, record.impl, where)
+        self._step(_ORIGINS[act], "", made, parents, numbers, record.impl, where)
 
     def _use(
         self, act: Act, keys: Handles, where: Moment, shape: tuple[int, ...], width: int
@@ -163,17 +201,18 @@ class _Reader:
         if keys.size:
             self.uses.append(Use(act, keys, where, (), (), shape, width, 0, also=[]))
 
-    def _root(self, origin: Origin, phrase: str, record: Record, where: Moment | None) -> Handles:
-        numbers = np.zeros(len(record.words), np.uint64)
-        return self._step(origin, phrase, record.words, None, numbers, record.impl, where)
+    def _root(
+        self, origin: Origin, phrase: str, names: np.ndarray, impl: str, where: Moment | None
+    ) -> Handles:
+        numbers = np.zeros(len(names), np.uint64)
+        return self._step(origin, phrase, names, None, numbers, impl, where)
 
-    def _owners(self, record: Record) -> Handles:
-        """Return the handles of the keys of a record, whichever way they were made."""
-        array = _nodes(record.words, record.impl)
+    def _owners(self, array: np.ndarray, impl: str) -> Handles:
+        """Return the handles of keys, whichever way they were made."""
         if arrays := self.arrays.get(array.tobytes()):
             return arrays[0] if len(arrays) == 1 else arrays.pop(0)
         nodes = array.tolist()
-        for make in (self._index_later, lambda: self._root(Origin.OUTSIDE, "", record, None)):
+        for make in (self._index_later, lambda: self._root(Origin.OUTSIDE, "", array, impl, None)):
             if any(not self.made[node] for node in nodes):
                 make()
         found = []
@@ -184,16 +223,15 @@ class _Reader:
             self.times_used[node] += 1
         return np.asarray(found, np.int64)
 
-    def _clone(self, record: Record, where: Moment) -> None:
+    def _clone(self, names: np.ndarray, impl: str, where: Moment) -> None:
         """Take the next use for that of the clone, which has the same words and is another key."""
         self._index_later()
         self.arrays.clear()
-        names = _nodes(record.words, record.impl)
-        parents = self._owners(record)
+        parents = self._owners(names, impl)
         self.times_used.subtract(names.tolist())
         marks = equal_values.fresh_numbers(names.shape)
         made = self.lineage.grow(
-            Origin.CLONE, parents, FRESH, marks, varies=0, impl=record.impl, where=where
+            Origin.CLONE, parents, FRESH, marks, varies=0, impl=impl, where=where
         )
         for name, handle, node in zip(
             names.tolist(), made.tolist(), self.lineage.nodes(made).tolist(), strict=True
@@ -205,13 +243,13 @@ class _Reader:
         self,
         origin: Origin,
         phrase: str,
-        words: np.ndarray,
+        names: np.ndarray,
         parents: Handles | None,
         numbers: np.ndarray,
         impl: str,
         where: Moment | None,
     ) -> Handles:
-        names = nodes = _nodes(words, impl)
+        nodes = names
         kind = ROOT if parents is None else CHILD
         marks: list[int] = []
         if self.clones and parents is not None:
@@ -256,7 +294,9 @@ def _seed(record: Record) -> str:
 
 
 def _numbers(record: Record) -> np.ndarray:
-    """Return which child each one is."""
+    """Return which child each one is that a record makes; of a seed, zeros."""
+    if record.kind not in _MAKING:
+        return np.zeros(len(record.words) if record.kind == "seed" else 0, np.uint64)
     if record.kind == "split":
         return np.arange(math.prod(record.shape), dtype=np.uint64)
     assert record.data is not None
@@ -266,18 +306,30 @@ def _numbers(record: Record) -> np.ndarray:
     return counters[:, 0] << np.uint64(32) | counters[:, 1]
 
 
-def _children(record: Record, numbers: np.ndarray) -> np.ndarray:
+def _children(records: list[Record], numbers: list[np.ndarray]) -> list[np.ndarray]:
     """Return the words of the children: one for each key and number, or for each pair."""
-    keys = record.words
-    if record.kind == "split":
-        keys = np.repeat(keys, numbers.size, axis=0)
-        numbers = np.tile(numbers, len(record.words))
-    plain = record.kind != "split" or split_is_fold(record.impl)
-    if record.impl == "threefry2x32" and plain:
-        hi, lo = (numbers >> np.uint64(32)).astype(np.uint32), numbers.astype(np.uint32)
-        return cipher.threefry2x32(keys, hi, lo)
-    if not len(keys):
-        return keys
+    rows: dict[int, tuple[np.ndarray, ...]] = {}
+    found: list[np.ndarray] = []
+    for place, (record, given) in enumerate(zip(records, numbers, strict=True)):
+        keys, counters = record.words, given
+        if record.kind == "split":
+            keys, counters = keys.repeat(given.size, axis=0), np.tile(given, len(keys))
+        plain = record.kind != "split" or split_is_fold(record.impl)
+        if record.impl == "threefry2x32" and plain:
+            keys = np.broadcast_to(keys, (len(counters), keys.shape[-1]))
+            rows[place] = keys, counters
+        found.append(keys if place in rows or not len(keys) else _children_by_jax(record, counters))
+    for place, words in zip(rows, _at_once(_encrypt, [*rows.values()]), strict=True):
+        found[place] = words
+    return found
+
+
+def _encrypt(keys: np.ndarray, counters: np.ndarray) -> np.ndarray:
+    hi, lo = (counters >> np.uint64(32)).astype(np.uint32), counters.astype(np.uint32)
+    return cipher.threefry2x32(keys, hi, lo)
+
+
+def _children_by_jax(record: Record, numbers: np.ndarray) -> np.ndarray:
     typed = jax.random.wrap_key_data(jnp.asarray(record.words), impl=record.impl)
     if record.kind == "split":
         made = jax.vmap(lambda key: jax.random.split(key, record.shape))(typed)

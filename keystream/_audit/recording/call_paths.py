@@ -118,9 +118,12 @@ def _only_waits(frame: FrameType | None) -> bool:
     return launches in found and waits not in found
 
 
-def frames(stack: Live) -> tuple[Frame, ...]:
-    """Return a stack as frames."""
-    return tuple(Frame(code.co_filename, line, code.co_qualname) for code, line in stack)
+def frames(stack: Live, known: dict[tuple[int, int], Frame]) -> tuple[Frame, ...]:
+    """Return a stack as frames; `known` has those of other stacks that are still there."""
+    for code, line in stack:
+        if (id(code), line) not in known:
+            known[id(code), line] = Frame(code.co_filename, line, code.co_qualname)
+    return tuple(known[id(code), line] for code, line in stack)
 
 
 Traced = tuple[tuple[Frame, ...], ...]

@@ -7,7 +7,6 @@ import functools
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import jax
 import numpy as np
 from jax.extend.core import primitives
 from jax.interpreters import mlir
@@ -118,5 +117,5 @@ def _record(what: str, operands: Any, result: Any, params: dict[str, Any]) -> No
     keys = result if what == "seed" else operands[0]
     site = sites.site_of(what, operands, [result], params, path=())
     data = {"seed": operands[0], "fold_in": operands[-1]}.get(what)
-    values = (jax.random.key_data(keys), *(() if data is None else (data,)))
+    values = (_compat.key_words(keys), *(() if data is None else (data,)))
     recordings.receive(site, None, tuple(np.asarray(value) for value in values))

@@ -76,7 +76,8 @@ class Recording:
     @property
     def records(self) -> tuple[Record, ...]:
         """What was recorded so far."""
-        return tuple(_record(use) for use in tuple(self._uses))
+        known: dict[tuple[int, int], Frame] = {}
+        return tuple(_record(use, known) for use in tuple(self._uses))
 
     @property
     def unseen(self) -> tuple[str, ...]:
@@ -84,10 +85,10 @@ class Recording:
         return tuple(self._unseen)
 
 
-def _record(use: _Use) -> Record:
+def _record(use: _Use, known: dict[tuple[int, int], Frame]) -> Record:
     site = use.site
     words = use.words.reshape(-1, site.width)
-    path = (*call_paths.frames(use.stack), *site.path)
+    path = (*call_paths.frames(use.stack, known), *site.path)
     return Record(
         kind=site.kind, impl=site.impl, words=words, key_shape=site.key_shape,
         shape=site.shape, bit_width=site.bit_width, data=use.data, path=path,
