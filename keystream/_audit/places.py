@@ -82,20 +82,12 @@ class _Equation(NamedTuple):
 
 
 class Path(_Equation):
-    """An equation, the path to the one whose body it stands in, and the equations beside it.
-
-    What is asked of paths again and again is worked out once for all equations in a body.
-    """
-
-    @functools.cached_property
-    def paths(self) -> tuple[Path, ...]:
-        """The paths to the equations around, the outermost first, and this one."""
-        return (self,) if self.outer is None else (*self.outer.paths, self)
+    """An equation, the path to the one whose body it stands in, and the equations beside it."""
 
     @functools.cached_property
     def eqns(self) -> tuple[Any, ...]:
-        """The equations, the outermost first."""
-        return tuple(path.eqn for path in self.paths)
+        """The equations around, the outermost first, and this one."""
+        return (self.eqn,) if self.outer is None else (*self.outer.eqns, self.eqn)
 
     @functools.cached_property
     def name_stack(self) -> tuple[tuple[str, str], ...]:

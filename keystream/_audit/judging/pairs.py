@@ -187,9 +187,8 @@ class Pairs:
     def _add_repeat(self, first: KeyUse, second: KeyUse) -> None:
         """Tell of a line that a loop runs again with the key that it had before."""
         one, other = self.view.as_written(first), self.view.as_written(second)
-        parting = self.lineage.parting(one.handle, other.handle)
-        steps = [self.lineage.step(b) for a, b in parting if None not in (a, b)]
-        folds = [step for step in steps if step.origin in (Origin.FOLD_IN, Origin.NAME)]
+        pairs, _ = self.lineage.parting(one.handle, other.handle)
+        folds = [step for _, step in pairs if step.origin in (Origin.FOLD_IN, Origin.NAME)]
         rule = "KS08" if folds else "KS07"
         if not folds and _is_one_shuffle(one, other):
             self._add_shuffles([other])
@@ -199,20 +198,18 @@ class Pairs:
             self.findings.add(rule, [other], message=message, steps=steps, repeated=True)
 
     def _add_pair(self, one: WrittenUse, other: WrittenUse) -> None:
-        shorter, longer = sorted((one, other), key=self._depth)
-        for first, second in self.lineage.parting(one.handle, other.handle):
-            if first is None or second is None:
-                if shorter.act is Act.DRAW:
-                    step = self.lineage.step(first if second is None else second)
-                    self._add_drawn_and_made(shorter, longer, step)
-                return
-            steps = self.lineage.step(first), self.lineage.step(second)
+        pairs, beyond = self.lineage.parting(one.handle, other.handle)
+        for steps in pairs:
             if self._are_different(*steps):
                 is_root = steps[0].parents is None
                 rule = "KS13" if is_root else _MADE_TWICE[frozenset(map(_act, steps))]
                 self.findings.add(rule, [one, other], steps=steps)
                 return
-        self._add_same_key(one, other)
+        shorter, longer = sorted((one, other), key=self._depth)
+        if beyond is None:
+            self._add_same_key(one, other)
+        elif shorter.act is Act.DRAW:
+            self._add_drawn_and_made(shorter, longer, beyond)
 
     def _depth(self, written: WrittenUse) -> int:
         return self.lineage.root_and_depth(written.handle)[1]

@@ -143,10 +143,10 @@ class RunView(View):
         frames = one.use.where.frames
         if frames != other.use.where.frames or self.times[frames] <= 2:
             return False  # Twice in one line may be written there.
-        parting = self.lineage.parting(one.handle, other.handle)
-        if not parting or None in parting[0]:
+        pairs, _ = self.lineage.parting(one.handle, other.handle)
+        if not pairs:
             return False
-        first, second = map(self.lineage.step, parting[0])
+        first, second = pairs[0]
         if first.where is None or second.where is None or first.where.frames != second.where.frames:
             return False
         if first.origin is Origin.SEED and self._makes_one_key(first.where.frames):

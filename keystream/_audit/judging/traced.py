@@ -23,6 +23,7 @@ from keystream._audit.reading.lineage import (
 )
 from keystream._audit.reading.program import Program
 from keystream._audit.reading.uses import Act
+from keystream._audit.values import Severity
 
 
 def judge(whole: Program) -> Verdict:
@@ -92,8 +93,8 @@ def _add_returned(
     if step is not None and folded:
         frames = view.call(step.where).frames
         folded = not (frames and is_installed(frames[-1][0]))
-    steps, severity = (step,) if step else (), "warning" if folded else None
-    findings.add("KS10", [written], at, steps=steps, severity=severity)
+    severity: Severity | None = "warning" if folded else None
+    findings.add("KS10", [written], at, steps=(step,) if step else (), severity=severity)
 
 
 def _legacy_keys(whole: Program, view: View) -> list[int]:

@@ -97,7 +97,7 @@ def enter(
 ) -> tuple[Body, list[Value]]:
     """Read a body that is called with `values`; `links` say where its arguments come from."""
     inner = _compat.open_jaxpr(closed)
-    binding = Binding(inner.jaxpr, body.binding, inner.consts)
+    binding = Binding(inner.jaxpr, inner.consts)
     binding.links = dict(zip(inner.jaxpr.invars, links, strict=True))
     choices = (*body.choices, choice) if choice else body.choices
     made = Body(binding, body.path(eqn), (*body.scopes, *scopes), choices)

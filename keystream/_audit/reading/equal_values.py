@@ -66,9 +66,8 @@ class Steps(NamedTuple):
 class Binding:
     """What one body of equations is called with: where its variables come from."""
 
-    def __init__(self, jaxpr: Any, outer: Binding | None = None, consts: Any = ()) -> None:
+    def __init__(self, jaxpr: Any, consts: Any = ()) -> None:
         self.jaxpr = jaxpr
-        self.outer = outer
         self.links: dict[Any, tuple[Binding, Any] | Known | int] = {}
         self.consts = dict(zip(jaxpr.constvars, consts, strict=False))
         self._made: dict[Any, tuple[Any, int]] | None = None

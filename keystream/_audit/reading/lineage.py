@@ -226,17 +226,19 @@ class Lineage:
             at = each
         return self._depths[handle]
 
-    def parting(self, one: int | None, other: int | None) -> list[tuple[int | None, int | None]]:
-        """Return the ways to two keys from where they part, pair by pair; None where one ends."""
-        pairs: list[tuple[int | None, int | None]] = []
-        while one != other:
-            depths = [-1 if each is None else self.root_and_depth(each)[1] for each in (one, other)]
-            first = one if depths[0] >= depths[1] else None
-            second = other if depths[1] >= depths[0] else None
-            pairs.append((first, second))
-            one = one if first is None else self.above(first)
-            other = other if second is None else self.above(second)
-        return pairs[::-1]
+    def parting(self, one: int, other: int) -> tuple[list[tuple[Step, Step]], Step | None]:
+        """Return by what the ways to two keys part, step by step, and what more the longer has."""
+        beyond, pairs = None, list[tuple[Step, Step]]()
+        while more := self.root_and_depth(one)[1] - self.root_and_depth(other)[1]:
+            longer = one if more > 0 else other
+            beyond, above = self.step(longer), self.above(longer)
+            assert above is not None, "there are keys above the longer one's"
+            one, other = (above, other) if more > 0 else (one, above)
+        ends: tuple[int | None, int | None] = one, other
+        while ends[0] != ends[1] and ends[0] is not None and ends[1] is not None:
+            pairs.append((self.step(ends[0]), self.step(ends[1])))
+            ends = self.above(ends[0]), self.above(ends[1])
+        return pairs[::-1], beyond
 
     def ways_alike(self, handles: Handles) -> np.ndarray:
         """Return a number for each key: the same for keys that the same steps have made."""

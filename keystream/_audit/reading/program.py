@@ -31,7 +31,7 @@ class Program(NamedTuple):
 def read(closed: Any, names: tuple[str, ...]) -> Program:
     """Read a closed jaxpr; `names` are those of its arguments."""
     reader, inner = Reader(_RULES, MOVES), _compat.open_jaxpr(closed)
-    binding = Binding(inner.jaxpr, consts=inner.consts)
+    binding = Binding(inner.jaxpr, inner.consts)
     body = Body(binding, None)
     for name, var in zip(names, inner.jaxpr.invars, strict=True):
         binding.links[var] = new_token()
