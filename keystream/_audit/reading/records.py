@@ -42,7 +42,8 @@ def read(records: Iterable[Record], failures: Failures) -> tuple[Lineage, list[U
     """
     reader = _Reader()
     groups: dict[int, list[_Prepared]] = {}
-    for at, prepared in _prepare(records, failures):
+    looked_at = [each for each in records if not any(map(_is_canary, each.path))]
+    for at, prepared in enumerate(_prepare(looked_at, failures)):
         # What wasn't compiled has no number, and is a program of its own.
         groups.setdefault(prepared.record.program or -at, []).append(prepared)
     ordered = [each for group in groups.values() for each in _in_order(group)]
@@ -51,6 +52,10 @@ def read(records: Iterable[Record], failures: Failures) -> tuple[Lineage, list[U
         with failures.kept(lambda: "a use of a key"):
             reader.add(prepared, Moment(record.path, record.program, record.shard, at))
     return reader.lineage, reader.uses
+
+
+def _is_canary(frame: Frame) -> bool:
+    return frame.file == canaries.__file__
 
 
 class _Prepared(NamedTuple):
@@ -65,31 +70,27 @@ class _Prepared(NamedTuple):
     """A number for each of these."""
 
 
-def _prepare(records: Iterable[Record], failures: Failures) -> Iterator[tuple[int, _Prepared]]:
-    """Yield records that can be read, with their places; what they make is made at once."""
-    places, found, numbers = list[int](), list[Record](), list[np.ndarray]()
-    for at, record in enumerate(records):
-        if not any(frame.file == canaries.__file__ for frame in record.path):
-            with failures.kept(lambda: "a use of a key"):
-                numbers.append(_numbers(record))
-                places.append(at)
-                found.append(record)
-    making = [place for place, record in enumerate(found) if record.kind in _MAKING]
-    children = [record.words if record.kind == "seed" else record.words[:0] for record in found]
-    lost = set(making)
-    with failures.kept(lambda: "the keys that are made"):
-        made = _children([found[place] for place in making], [numbers[place] for place in making])
-        for place, words in zip(making, made, strict=True):
-            children[place] = words
-        lost = set()
-    names = _names(found, [record.words for record in found])
-    for place, row in enumerate(
-        zip(places, found, names, numbers, _names(found, children), strict=True)
-    ):
-        if place not in lost:
-            yield row[0], _Prepared(*row[1:])
+def _prepare(records: list[Record], failures: Failures) -> Iterator[_Prepared]:
+    """Return records with the keys that they make, all at once; those that fail are left out."""
+    makers = [record for record in records if record.kind in _MAKING]
+    numbers, children = list[np.ndarray](), list[np.ndarray]()
+    with failures.kept(lambda: "uses of keys that make others"):
+        numbers = list(map(_numbers, makers))
+        children = _children(makers, numbers)
+    kept = [each for each in records if children or each.kind not in _MAKING]
+    made = iter(zip(numbers, children, strict=False))
+    rows = [
+        next(made)
+        if record.kind in _MAKING
+        else (_NONE, record.words if record.kind == "seed" else record.words[:0])
+        for record in kept
+    ]
+    names = _names(kept, [record.words for record in kept])
+    own = _names(kept, [words for _, words in rows])
+    return map(_Prepared, kept, names, [number for number, _ in rows], own)
 
 
+_NONE = np.zeros(0, np.uint64)
 _MAKING = ("split", "fold_in", "block")
 
 
@@ -294,9 +295,7 @@ def _seed(record: Record) -> str:
 
 
 def _numbers(record: Record) -> np.ndarray:
-    """Return which child each one is that a record makes; of a seed, zeros."""
-    if record.kind not in _MAKING:
-        return np.zeros(len(record.words) if record.kind == "seed" else 0, np.uint64)
+    """Return which child each one is that a record makes."""
     if record.kind == "split":
         return np.arange(math.prod(record.shape), dtype=np.uint64)
     assert record.data is not None
