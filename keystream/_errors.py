@@ -108,7 +108,8 @@ def error(
 ) -> E:
     """Word the message of every error: what was asked for, what came, the cure.
 
-    `public` puts the name of the function that was called in front, and for `{caller}`.
+    `public` puts the name of the function that was called in front, and for `{caller}`, and what
+    stands before its last dot for `{beside}`: `host.split` is beside `ks.{beside}keys`.
     """
     text = f"{argument} must {must} {requirement}, got {summary(got)}."
     return _without_caller(cls, f"{text} {cure}" if cure else text)
@@ -139,7 +140,9 @@ def complete(raised: E, caller: str) -> E:
     """Return an error with the name of the function that was called, unless it has one."""
     if raised.caller == "":
         raised.caller = caller
-        raised.args = (f"{caller}: {raised.args[0]}".replace("{caller}", caller),)
+        beside = caller[: caller.rfind(".") + 1]
+        text = raised.args[0].replace("{caller}", caller).replace("{beside}", beside)
+        raised.args = (f"{caller}: {text}",)
     return raised
 
 

@@ -1,6 +1,6 @@
 """Tell key implementations apart, and read and write the words of keys.
 
-What JAX doesn't tell of an implementation is a row of `IMPLS`; what it tells slowly is asked
+What JAX doesn't tell of an implementation is a row of `KNOWN`; what it tells slowly is asked
 once for each dtype.
 """
 
@@ -14,39 +14,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from keystream import _compat
+from keystream._known import KNOWN, Impl
 
-
-class Impl(NamedTuple):
-    """What keystream knows about one of JAX's key implementations."""
-
-    words: int
-    """uint32 words in one key."""
-    cipher: bool = False
-    """Is its block function public, so that 64-bit counters can be reached?"""
-    lanes: bool = True
-    """Does `vmap` over keys draw what a loop over them draws?"""
-    ambient_split: bool = False
-    """Is its split another function with jax_threefry_partitionable off?"""
-    shards: bool = True
-    """Can JAX compile it inside a body that is mapped over several devices?"""
-    refused: str = ""
-    """Why its keys are not accepted at all."""
-
-
-_KNOWN = {
-    "threefry2x32": Impl(words=2, cipher=True, ambient_split=True),
-    "threefry4x32": Impl(words=4),
-    # lax.mulhi does not lower there ("failed to legalize", jax 0.10.2 and 0.12.0).
-    "philox4x32": Impl(words=2, shards=False),
-    "rbg": Impl(words=4, lanes=False, ambient_split=True),
-    "unsafe_rbg": Impl(words=4, refused="unsafe_rbg folds commute and cancel"),
-    "philox2x32": Impl(words=1, refused="philox2x32 keys have 32 bits, 10,000 of them collide"),
-}
-IMPLS = {name: impl for name, impl in _KNOWN.items() if _compat.has_impl(name)}
+IMPLS = {name: impl for name, impl in KNOWN.items() if _compat.has_impl(name)}
 """Those that this version of JAX has."""
-
-POSITIONS_END = 2**63
-NARROW_END = 2**32
 
 
 def is_typed_key(value: object) -> TypeGuard[jax.Array]:

@@ -19,7 +19,7 @@ from keystream._checks.key import (
     check_maps_over_devices,
 )
 from keystream._checks.numbers import check_batch_size, check_shape, check_size, check_start
-from keystream._checks.values import size_of
+from keystream._checks.static import size_of
 from keystream._errors import public
 from keystream._keys import batches, children, placement, program
 from keystream._keys.placement import Placement

@@ -10,9 +10,11 @@ import jax
 import numpy as np
 
 from keystream import _impl
-from keystream._checks.values import is_donated, static_int
+from keystream._checks.static import static_int
+from keystream._checks.values import is_donated
 from keystream._errors import ArgumentValueError, KeyImplError, KeyTypeError, Phrase, error
-from keystream._impl import IMPLS, Impl, accepted_impl, is_legacy_key, is_typed_key
+from keystream._impl import IMPLS, accepted_impl, is_legacy_key, is_typed_key
+from keystream._known import Impl
 
 
 def check_key(

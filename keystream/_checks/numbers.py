@@ -13,49 +13,33 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from keystream._checks.values import (
-    check_not_donated,
-    is_integer_dtype,
-    is_symbolic,
-    is_traced,
-    size_of,
-    static_int,
-)
-from keystream._errors import (
-    ArgumentTypeError,
-    ArgumentValueError,
-    error,
-    summary,
-)
-from keystream._impl import NARROW_END, POSITIONS_END, Impl, is_typed_key
+from keystream._checks import static
+from keystream._checks.static import size_of, static_int
+from keystream._checks.values import check_not_donated, is_symbolic, is_traced
+from keystream._errors import ArgumentTypeError, ArgumentValueError, error
+from keystream._impl import is_typed_key
+from keystream._known import NARROW_END, POSITIONS_END, Impl
 
 
 def check_integer(argument: str, value: Any) -> int | None:
     """Return a concrete integer, a JAX or NumPy scalar's too, as an int; else None."""
-    number = static_int(value)
-    if number is not None:
-        return number
-    check_not_donated(argument, value)
-    scalar = isinstance(value, (jax.Array, np.ndarray)) and value.shape == ()
-    return int(value) if scalar and is_integer_dtype(value) else None
+    if static_int(value) is None:
+        check_not_donated(argument, value)
+    return static.concrete_int(value)
 
 
 def check_count(argument: str, value: object, *, most: int | None = None, cure: str = "") -> int:
     """Return a count: a static integer of zero or more, and of `most` at most; or symbolic."""
     if most is None and is_symbolic(value):
         return cast("int", value)
-    number = static_int(value)
-    wanted = "a count" if most is None else f"a count of at most {most}"
-    if number is None:
-        if is_traced(value):
-            wanted = "a static count"
-        cure = _to_int(argument, value) or cure
-        raise error(ArgumentTypeError, argument, wanted, value, cure)
-    if number < 0:
-        raise error(ArgumentValueError, argument, f"{wanted}, zero or more", number)
-    if most is not None and number > most:
-        raise error(ArgumentValueError, argument, wanted, number, cure)
-    return number
+    check_untraced(argument, value, "a static count")
+    return static.check_count(argument, value, most=most, cure=cure)
+
+
+def check_untraced(argument: str, value: object, wanted: str) -> None:
+    """Refuse what is traced where a static integer is wanted."""
+    if static_int(value) is None and is_traced(value):
+        raise error(ArgumentTypeError, argument, wanted, value, _to_int(argument, value))
 
 
 def check_shape(value: object, *, argument: str = "shape") -> tuple[int, ...]:
@@ -63,20 +47,7 @@ def check_shape(value: object, *, argument: str = "shape") -> tuple[int, ...]:
 
     A symbolic size is one of `jax.export`'s, and counts as an int.
     """
-    one = _size(value)
-    if one is not None:
-        sizes: tuple[int | None, ...] = (one,)
-    elif isinstance(value, (tuple, list)):
-        sizes = tuple(_size(v) for v in value)
-    else:
-        sizes = (None,)
-    if any(size is None for size in sizes):
-        wanted, cure = "an int or a tuple of static ints", _to_int(argument, value)
-        raise error(ArgumentTypeError, argument, wanted, value, cure)
-    if any(size < 0 for size in sizes if size is not None and not is_symbolic(size)):
-        wanted = "sizes of zero or more"
-        raise error(ArgumentValueError, argument, wanted, value, must="hold")
-    return tuple(size for size in sizes if size is not None)
+    return static.check_shape(value, argument=argument, size=_size, cure=_to_int)
 
 
 def _size(value: object) -> int | None:
@@ -85,39 +56,24 @@ def _size(value: object) -> int | None:
 
 def _to_int(argument: str, value: object) -> str:
     """Return the cure for what stands in the place of static ints and could be one."""
-    if is_traced(value) and not is_typed_key(value):
-        return "To mark it static, by the name of your argument: jax.jit(fun, static_argnames='n')."
-    if isinstance(value, (jax.Array, np.ndarray)):
-        an_int = value.shape == () and is_integer_dtype(value)
-    else:
-        an_int = isinstance(value, (float, np.floating)) and value.is_integer()
-    return f"To make it an int: int({argument})." if an_int else ""
+    if not is_traced(value):
+        return static.to_int(argument, value)
+    if is_typed_key(value):
+        return ""
+    return "To mark it static, by the name of your argument: jax.jit(fun, static_argnames='n')."
 
 
 def check_start(value: Any, size: int, impl: Impl, *, argument: str = "start") -> Any:
     """Return a start: an int from which `size` positions fit, or a traced integer scalar."""
+    if static_int(value) is None:
+        if is_symbolic(value):
+            return jnp.asarray(value)
+        check_not_donated(argument, value)
+        traced = isinstance(value, jax.core.Tracer)
+        if traced and static.is_scalar(value) and value.dtype != np.uint64:
+            return value
     end = POSITIONS_END if impl.cipher else NARROW_END
-    number = static_int(value)
-    if number is not None:
-        if number < 0:
-            raise error(ArgumentValueError, argument, "zero or more", number)
-        if not is_symbolic(size) and number + size > end:
-            last = f"below 2**{end.bit_length() - 1}"
-            wanted = last if size == 1 else f"such that {summary(size)} positions end {last}"
-            raise error(ArgumentValueError, argument, wanted, number)
-        return number
-    if is_symbolic(value):
-        return jnp.asarray(value)
-    if isinstance(value, (jax.Array, np.ndarray)) and not is_typed_key(value):
-        if value.shape == () and is_integer_dtype(value) and value.dtype != np.uint64:
-            if is_traced(value):
-                return value
-            check_not_donated(argument, value)
-            return check_start(int(value), size, impl, argument=argument)
-        if value.shape == () and value.dtype == np.uint64:
-            cure = f"For 63 bits: {argument}.astype('int64')."
-            raise error(ArgumentTypeError, argument, "an integer of at most 63 bits", value, cure)
-    raise error(ArgumentTypeError, argument, "an integer, static or traced", value)
+    return static.check_start(argument, value, size, end, "an integer, static or traced")
 
 
 def check_size(dims: Sequence[int], *, argument: str = "shape") -> None:

@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-import math
-import operator
-from collections.abc import Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax import export
 
-from keystream._errors import (
-    ArgumentValueError,
-    Phrase,
-    error,
-    summary,
-)
+from keystream._errors import ArgumentValueError, Phrase, error, summary
 
 
 def is_traced(*values: object) -> bool:
@@ -52,22 +43,6 @@ _UNTRACED = frozenset((int, bool, str, bytes, type(None), np.uint32, np.ndarray)
 """Types that are no tracer and hold none."""
 
 
-def is_integer_dtype(value: Any) -> bool:
-    """Has this an integer dtype, as JAX counts them (int4 too, bool not)?"""
-    kind = value.dtype
-    # NumPy counts timedelta64 among its integers.
-    return bool(jnp.issubdtype(kind, np.integer) and not jnp.issubdtype(kind, np.timedelta64))
-
-
-def static_int(value: object) -> int | None:
-    """Return a Python or NumPy integer as an int; None for anything else, bools too."""
-    if type(value) is int:
-        return value
-    if isinstance(value, (bool, np.timedelta64)) or not isinstance(value, (int, np.integer)):
-        return None
-    return operator.index(value)
-
-
 def is_symbolic(value: Any) -> bool:
     """Is this a size that `jax.export` leaves open, so that it can't be compared?"""
     return export.is_symbolic_dim(value)
@@ -91,8 +66,3 @@ def check_not_donated(argument: str, value: Any) -> None:
 def read_setting(option: str) -> Any:
     """Read one of JAX's settings, as it is in this thread and context."""
     return getattr(jax.config, option)
-
-
-def size_of(dims: Sequence[int]) -> int:
-    """Return how many items a shape holds, as an exact Python int, or symbolic."""
-    return math.prod(dims)

@@ -15,7 +15,7 @@ from keystream._checks.key import check_key, check_key_in_context
 from keystream._checks.tree import flatten_with_path
 from keystream._checks.values import is_symbolic
 from keystream._errors import ArgumentValueError, Phrase, error, public
-from keystream._keys import children, scheme
+from keystream._keys import children, parts, scheme
 from keystream._keys import tree as key_tree
 from keystream._types import K, L, Leaf, Part
 
@@ -82,8 +82,8 @@ def derive(key: jax.Array, /, *path: Part) -> jax.Array:
     for given in path:
         part = jnp.asarray(given) if is_symbolic(given) else given
         if hasattr(part, "shape") and not isinstance(part, np.generic):
-            steps.append(scheme.check_array(part, impl))
-            shape = _broadcast(shape, part.shape)
+            steps.append(parts.check_array(part, impl))
+            shape = scheme.broadcast(shape, part.shape, jnp.broadcast_shapes)
         else:
             steps.extend(scheme.counters(part, impl))
     if not steps:
@@ -167,13 +167,3 @@ def split_tree(
         where = Phrase(f"two at {jax.tree_util.keystr(twice)}")
         raise error(ArgumentValueError, "tree", "of leaves with distinct paths", where)
     return jax.tree.unflatten(structure, key_tree.tree_keys(key, plan))
-
-
-def _broadcast(shape: tuple[int, ...], other: tuple[int, ...]) -> tuple[int, ...]:
-    try:
-        return jnp.broadcast_shapes(shape, other)
-    except ValueError:
-        got = Phrase(f"{shape} and {other}")
-        cure = "For every pair: ks.derive(key, a[:, None], b[None, :])."
-        wanted = "of arrays whose shapes broadcast"
-        raise error(ArgumentValueError, "path", wanted, got, cure) from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import secrets
 from typing import Any
@@ -11,12 +12,10 @@ import numpy as np
 
 from keystream import _compat
 from keystream._checks.key import check_concrete, check_key, legacy_cure
-from keystream._checks.names import check_name
 from keystream._checks.numbers import check_integer
-from keystream._checks.values import check_not_donated, is_integer_dtype, is_traced, read_setting
+from keystream._checks.values import check_not_donated, is_traced, read_setting
 from keystream._errors import (
     ArgumentTypeError,
-    ArgumentValueError,
     KeyImplError,
     KeyTypeError,
     Phrase,
@@ -24,10 +23,8 @@ from keystream._errors import (
     public,
 )
 from keystream._impl import IMPLS, is_legacy_key, is_typed_key, wrap
-from keystream._keys.scheme import encode
+from keystream._keys.seeds import DIRECT_END, direct_words, hash_seed, listed
 from keystream._types import Seed
-
-_DIRECT_END = 2**64
 
 
 @public
@@ -95,9 +92,10 @@ def key(seed: Seed, *, impl: Any = None) -> jax.Array:
         cure = "For a key per traced integer: ks.derive(key, seed)."
         raise error(ArgumentTypeError, "seed", "known while tracing", seed, cure)
     number = check_integer("seed", seed)
-    if number is not None and 0 <= number < _DIRECT_END:
+    if number is not None and 0 <= number < DIRECT_END:
         return _direct(number, kind)
-    return wrap(_entropy_words(seed, number, IMPLS[kind].words), kind)
+    whole = functools.partial(check_integer, "seed")
+    return wrap(hash_seed(seed, number, IMPLS[kind].words, whole), kind)
 
 
 @public
@@ -190,7 +188,8 @@ def _legacy(words: Any, kind: str, *, given: bool) -> jax.Array:
     wanted = f"one legacy {kind} key, uint32[{IMPLS[kind].words}]"
     if words.ndim == 1 and not given:
         wanted = "a legacy key of shape (2,), or of the shape of impl"
-    cure = legacy_cure(words, "seed", kind if given else "") or _listed(words)
+    cure = legacy_cure(words, "seed", kind if given else "")
+    cure = cure or ("" if is_traced(words) else listed(words))
     raise error(KeyTypeError, "seed", wanted, words, cure)
 
 
@@ -218,7 +217,7 @@ def _dtype_impl(dtype: Any) -> str | None:
 
 def _direct(number: int, kind: str) -> jax.Array:
     if kind == "threefry2x32":
-        return wrap(np.array([number >> 32, number & 0xFFFFFFFF], np.uint32), kind)
+        return wrap(direct_words(number), kind)
     mesh = jax.sharding.get_abstract_mesh()
     if not IMPLS[kind].shards and not mesh.empty and mesh.size > 1:
         wanted = "of an implementation that JAX can compute under a mesh"
@@ -226,53 +225,7 @@ def _direct(number: int, kind: str) -> jax.Array:
         raise error(KeyImplError, "impl", wanted, kind, cure)
     # Only JAX knows how these seed. Evaluated at once, with 64-bit types on so that the
     # upper half isn't cut, and less the offset that JAX is about to add.
-    shifted = (number - read_setting("jax_random_seed_offset")) % _DIRECT_END
+    shifted = (number - read_setting("jax_random_seed_offset")) % DIRECT_END
     # No mesh, since JAX can't place a constant while only some axes of one are mapped.
     with _compat.no_mesh(), jax.ensure_compile_time_eval(), _compat.enable_x64(True):
         return jax.random.key(np.uint64(shifted).astype(np.int64), impl=kind)
-
-
-def _entropy_words(seed: Any, number: int | None, words: int) -> np.ndarray:
-    if isinstance(seed, np.random.SeedSequence):
-        return seed.generate_state(words, np.uint32)
-    kind, content = _content(seed, number)
-    digest = hashlib.sha256(b"keystream:1:seed:%s:" % kind + content).digest()
-    return np.frombuffer(digest, ">u4")[:words].astype(np.uint32)
-
-
-def _content(seed: Any, number: int | None) -> tuple[bytes, bytes]:
-    if number is not None:
-        return b"int", encode(number)
-    if isinstance(seed, (str, bytes)):
-        text = check_name(seed, argument="seed", what="seed")
-        return type(text).__name__.encode(), encode(text)
-    if isinstance(seed, (list, tuple)):
-        return b"list", b",".join(map(encode, _whole_list(seed)))
-    wanted = "an int, a str, bytes, a list of ints or a SeedSequence"
-    cure = _SEED_CURES.get(type(seed)) or _listed(seed) or "For a fixed seed: ks.key(42)."
-    raise error(ArgumentTypeError, "seed", wanted, seed, cure)
-
-
-def _listed(seed: Any) -> str:
-    """Return the cure for a row of integers."""
-    row = isinstance(seed, (jax.Array, np.ndarray)) and seed.ndim == 1 and seed.size
-    if not row or is_traced(seed) or not is_integer_dtype(seed):
-        return ""
-    return "For its list of ints: ks.key(seed.tolist())."
-
-
-_SEED_CURES = {
-    float: "For the number's text: ks.key(repr(seed)).",
-    bool: "For 0 or 1: ks.key(int(seed)).",
-    type(None): "For a new seed each time: ks.key(ks.fresh_seed()).",
-}
-
-
-def _whole_list(seed: list[Any] | tuple[Any, ...]) -> list[int]:
-    numbers = [check_integer("seed", part) for part in seed]
-    if not numbers:
-        raise error(ArgumentValueError, "seed", "a list that is not empty", seed)
-    if any(number is None for number in numbers):
-        cure = "For a mixed one: ks.key(repr(seed))."
-        raise error(ArgumentTypeError, "seed", "a list of ints", seed, cure)
-    return [number for number in numbers if number is not None]

@@ -9,10 +9,9 @@ import numpy as np
 
 from keystream._checks.key import check_key, check_key_in_context, check_maps_over_devices
 from keystream._checks.names import check_names
-from keystream._checks.numbers import check_count, check_shape, check_size, check_start
-from keystream._checks.values import size_of, static_int
-from keystream._errors import ArgumentTypeError, error, public, summary
-from keystream._impl import Impl
+from keystream._checks.numbers import check_shape, check_size, check_start, check_untraced
+from keystream._checks.static import UNPACK_LIMIT, check_num, size_of
+from keystream._errors import public
 from keystream._keys import children, placement
 from keystream._keys import tree as key_tree
 from keystream._types import Position, Shape
@@ -83,30 +82,13 @@ def split(key: jax.Array, /, num: Any = 2) -> Any:
     """
     impl = check_key(key, num, call="ks.split(key, n)", each="jax.vmap(ks.split)(keys)")
     check_key_in_context(impl, key)
-    if type(num) is int and 0 <= num <= children.UNPACK_LIMIT:
+    if type(num) is int and 0 <= num <= UNPACK_LIMIT:
         return children.eager_tuple(key, num)
-    if isinstance(num, (str, bytes)):
-        name = repr(num) if len(num) <= 40 else "name"
-        cure = f"For one named child: ks.derive(key, {name})."
-        raise error(ArgumentTypeError, "num", "a count or a tuple of names", num, cure)
-    if isinstance(num, (tuple, list)):
-        return _split_names(key, num, impl)
-    many = static_int(num) or 0
-    cure = (
-        f"For a key array: ks.keys(key, {many})." if children.UNPACK_LIMIT < many <= 2**32 else ""
-    )
-    count = check_count("num", num, most=children.UNPACK_LIMIT, cure=cure)
-    return children.eager_tuple(key, count)
-
-
-def _split_names(
-    key: jax.Array, names: tuple[Any, ...] | list[Any], impl: Impl
-) -> dict[str | bytes, jax.Array]:
-    if names and all(static_int(n) is not None for n in names):
-        shape = tuple(int(n) for n in names)
-        cure = f"For a key array of that shape: ks.keys(key, {summary(shape)})."
-        raise error(ArgumentTypeError, "num", "a count or a tuple of names", names, cure)
-    distinct = check_names(names, argument="names")
+    check_untraced("num", num, f"a static count of at most {UNPACK_LIMIT}")
+    wanted = check_num(num)
+    if isinstance(wanted, int):
+        return children.eager_tuple(key, wanted)
+    distinct = check_names(wanted, argument="names")
     tree = key_tree.plan(tuple((n,) for n in distinct), impl)
     return dict(zip(distinct, key_tree.tree_keys(key, tree), strict=True))
 

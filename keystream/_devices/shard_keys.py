@@ -12,7 +12,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 
 from keystream._checks.key import check_key, check_key_in_context, check_maps_over_devices
 from keystream._checks.mesh import axis_names, check_axes, check_mesh, check_mesh_in_context
-from keystream._checks.values import size_of
+from keystream._checks.static import size_of
 from keystream._errors import ArgumentTypeError, MeshAxisError, error, public
 from keystream._keys import children, placement
 from keystream._keys.scheme import Counter

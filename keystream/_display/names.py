@@ -19,7 +19,7 @@ import jax
 
 from keystream._errors import UnknownNameError, complete, error
 
-PARTS = ("interop", "testing")
+PARTS = ("host", "interop", "testing")
 """What is public of keystream and imported by its own name."""
 
 EXTENSION = ("load_ipython_extension", "unload_ipython_extension")

@@ -21,15 +21,14 @@ from jax import lax
 from jax.extend.random import threefry2x32_p
 
 from keystream import _compat
-from keystream._checks.values import is_symbolic, is_traced, read_setting, size_of, static_int
-from keystream._impl import NARROW_END, Impl, accepted_impl, wrap
+from keystream._checks.static import size_of, static_int
+from keystream._checks.values import is_symbolic, is_traced, read_setting
+from keystream._impl import accepted_impl, wrap
 from keystream._keys.scheme import Counter, advance, array_counter, narrow, widen
+from keystream._known import NARROW_END, Impl
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-UNPACK_LIMIT = 64
-"""Above this, a jitted tuple of keys takes seconds to compile, anew for each length."""
 
 
 def one_dispatch(fun: Callable[P, R], static: str | tuple[str, ...] = ()) -> Callable[P, R]:

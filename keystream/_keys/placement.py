@@ -15,11 +15,12 @@ from jax.sharding import NamedSharding, PartitionSpec
 from keystream import _compat, _impl
 from keystream._checks.mesh import axis_names, check_axes, check_mesh_in_context
 from keystream._checks.numbers import check_size
-from keystream._checks.values import is_traced, size_of
+from keystream._checks.static import size_of
+from keystream._checks.values import is_traced
 from keystream._errors import ArgumentTypeError, ArgumentValueError, Phrase, error, summary
-from keystream._impl import NARROW_END
 from keystream._keys import children
 from keystream._keys.scheme import Counter, advance
+from keystream._known import NARROW_END
 
 
 class Placement(NamedTuple):

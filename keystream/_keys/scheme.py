@@ -13,15 +13,15 @@ from __future__ import annotations
 
 import functools
 import hashlib
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 
 from keystream._checks.names import check_name
-from keystream._checks.values import check_not_donated, is_integer_dtype, is_traced, static_int
+from keystream._checks.static import Integer, integer_type, is_typed, static_int
 from keystream._errors import ArgumentTypeError, ArgumentValueError, Phrase, error, summary
-from keystream._impl import NARROW_END, POSITIONS_END, Impl, is_typed_key
+from keystream._known import NARROW_END, POSITIONS_END, Impl
 
 SCHEME: int = 1
 """Version of the derivation. Its published vectors never change within a version."""
@@ -44,31 +44,30 @@ class Counter(NamedTuple):
     lo: Any
 
 
-def position(index: int) -> Counter | None:
-    """Return the counter of a static position, or None beyond the positions."""
-    return _counter(index) if FIRST_POSITION <= index < POSITIONS_END else None
-
-
 def counters(part: Any, impl: Impl, cure: str = "") -> tuple[Counter, ...]:
     """Return the counters that one static part of a path stands for, one after the other."""
     number = static_int(part)
-    if isinstance(part, (str, bytes)):
-        counter = hash_part(check_name(part))
-    elif number is None:
-        raise _bad_part(part, cure)
-    elif not (impl.cipher or 0 <= number < NARROW_END):
+    if not (number is None or impl.cipher or 0 <= number < NARROW_END):
         wanted = "a position from 0 to 2**32 - 1, all that a key without a public cipher has"
         raise error(ArgumentValueError, "path", wanted, number, _NARROW_CURE)
-    else:
-        counter = position(number) or hash_part(number)
-        return (counter,)
-    if impl.cipher:
+    counter = _counter(part_number(part, cure))
+    if impl.cipher or number is not None:
         return (counter,)
     return (
         Counter(None, np.uint32(NAME_TAG)),
         Counter(None, counter.hi),
         Counter(None, counter.lo),
     )
+
+
+def part_number(part: Any, cure: str = "") -> int:
+    """Return the counter of one static part of a path as an int of 64 bits."""
+    if isinstance(part, (str, bytes)):
+        return _hash_part(check_name(part))
+    number = static_int(part)
+    if number is None:
+        raise bad_part(part, cure)
+    return number % 2**64 if FIRST_POSITION <= number < POSITIONS_END else _hash_part(number)
 
 
 _NARROW_CURE = "For any integer: ks.derive(key, str(i))."
@@ -81,13 +80,17 @@ may be whole documents."""
 
 def hash_part(part: str | bytes | int) -> Counter:
     """Return the counter of a name, or of an integer that is no position."""
+    return _counter(_hash_part(part))
+
+
+def _hash_part(part: str | bytes | int) -> int:
     length = part.bit_length() // 8 if isinstance(part, int) else len(part)
     return _remembered(part) if length <= REMEMBERED else _hashed(part)
 
 
-def _hashed(part: str | bytes | int) -> Counter:
+def _hashed(part: str | bytes | int) -> int:
     digest = hashlib.sha256(_PREFIX[type(part)] + encode(part)).digest()
-    return _counter(2**63 | int.from_bytes(digest[:8], "big") & (2**62 - 1))
+    return 2**63 | int.from_bytes(digest[:8], "big") & (2**62 - 1)
 
 
 _remembered = functools.lru_cache(maxsize=65536)(_hashed)
@@ -115,76 +118,77 @@ _BITS_AT_ONCE = 2048
 """Numbers of up to 640 digits are written whatever Python's limit is set to."""
 
 
-def check_array(part: Any, impl: Impl) -> Any:
-    """Return an array part checked: as it is if JAX holds it, else as counters.
-
-    NumPy arrays become words here, before JAX could cut int64 to int32.
-    """
-    if is_typed_key(part) or not isinstance(part, (jax.Array, np.ndarray)):
-        raise _bad_part(part)
+def check_ids(part: Any) -> Integer:
+    """Return what the dtype of an array part is; refuse one that is no row of positions."""
     if isinstance(part, np.ma.MaskedArray):
         wanted, got = "of arrays without a mask", Phrase("a masked array")
-        cure = "For what isn't masked: ks.derive(key, ids.compressed())."
+        cure = "For what isn't masked: ks.{caller}(key, ids.compressed())."
         raise error(ArgumentTypeError, "path", wanted, got, cure)
-    if not is_integer_dtype(part):
-        raise _bad_part(part)
-    if part.dtype == np.uint64:
+    kind = integer_type(part.dtype)
+    if kind is None:
+        raise bad_part(part)
+    if kind == Integer(64, signed=False):
         cure = (
-            "For two parts: "
-            'ks.derive(key, (ids >> 32).astype("uint32"), (ids & 0xffffffff).astype("uint32")).'
+            "For two parts: ks.{caller}"
+            '(key, (ids >> 32).astype("uint32"), (ids & 0xffffffff).astype("uint32")).'
         )
         raise error(ArgumentTypeError, "path", "of arrays below 64 bits or int64", part, cure)
-    check_not_donated("path", part)
-    _check_range(part, impl)
-    if isinstance(part, np.ndarray):
-        part = array_counter(part)
-        return part if impl.cipher else narrow(part)
-    return part if impl.cipher else narrow(array_counter(part))
+    return kind
 
 
-def _check_range(part: Any, impl: Impl) -> None:
-    # Only types that can leave the range are looked at, so that int32 ids are never
-    # copied to the host.
-    info = jax.numpy.iinfo(part.dtype)
-    lowest, end = (FIRST_POSITION, POSITIONS_END) if impl.cipher else (0, NARROW_END)
-    if is_traced(part) or part.size == 0 or (info.min >= lowest and info.max < end):
-        return
-    pieces = (
-        [part]
-        if isinstance(part, np.ndarray) or part.is_fully_addressable
-        else [shard.data for shard in part.addressable_shards]
-    )
+def check_range(part: Any, pieces: list[np.ndarray], impl: Impl) -> None:
+    """Refuse an array part, held in pieces, with a value that is no position."""
+    lowest, end = ends(impl)
     for piece in pieces:
-        held = np.asarray(piece)  # the host's: within a mapped body JAX's own is traced
-        least, most = int(held.min()), int(held.max())
-        if least < lowest or most >= end:
+        if piece.size and (int(piece.min()) < lowest or int(piece.max()) >= end):
             wanted = f"of positions from {_power(lowest)} to {_power(end)} - 1"
             got = Phrase(f"{summary(part)} with others among them")
             cure = "" if impl.cipher else _NARROW_CURE
             raise error(ArgumentValueError, "path", wanted, got, cure)
 
 
+def ends(impl: Impl) -> tuple[int, int]:
+    """Return the first position of an array part, and the end of them."""
+    return (FIRST_POSITION, POSITIONS_END) if impl.cipher else (0, NARROW_END)
+
+
 def _power(number: int) -> str:
     return str(number) if number == 0 else f"{'-' * (number < 0)}2**{abs(number).bit_length() - 1}"
 
 
-def _bad_part(part: Any, told: str = "") -> ArgumentTypeError:
+def bad_part(part: Any, told: str = "") -> ArgumentTypeError:
+    """Word the error of what is no part of a path; `told` is its cure, if another is better."""
     wanted = "made of names, integers and integer arrays"
-    if is_typed_key(part) and not part.shape:
+    if is_typed(part) and not part.shape:
         cure = "For a name made of it: ks.{caller}(key, ks.fingerprint(part))."
-    elif is_typed_key(part) or (isinstance(part, np.ndarray) and part.dtype.kind in "OSU"):
+    elif is_typed(part) or (isinstance(part, np.ndarray) and part.dtype.kind in "OSU"):
         cure = ""
     elif isinstance(part, (tuple, list)):
         cure = "For a path: ks.{caller}(key, *path). For an array of positions: np.asarray(ids)."
     elif getattr(part, "shape", None):
         cure = "For positions: ks.{caller}(key, ids.astype('int32'))."
-    elif isinstance(part, jax.Array):
+    elif hasattr(part, "shape") and not isinstance(part, (np.ndarray, np.generic)):
         cure = "For a position: ks.{caller}(key, i.astype('int32'))."  # int(i) fails under jit
     elif isinstance(part, float) or hasattr(part, "dtype"):
         cure = "For a position: ks.{caller}(key, int(i))."
     else:
         cure = "For its text: ks.{caller}(key, str(part))."
     return error(ArgumentTypeError, "path", wanted, part, told or cure)
+
+
+def broadcast(
+    shape: tuple[int, ...],
+    other: tuple[int, ...],
+    rule: Callable[..., tuple[int, ...]] = np.broadcast_shapes,
+) -> tuple[int, ...]:
+    """Return what the shapes of two parts broadcast to."""
+    try:
+        return rule(shape, other)
+    except ValueError:
+        got = Phrase(f"{shape} and {other}")
+        cure = "For every pair: ks.{caller}(key, a[:, None], b[None, :])."
+        wanted = "of arrays whose shapes broadcast"
+        raise error(ArgumentValueError, "path", wanted, got, cure) from None
 
 
 def array_counter(ids: Any) -> Counter:
@@ -194,12 +198,12 @@ def array_counter(ids: Any) -> Counter:
     but uint64. Both words come from `ids`, so they have one shape, one sharding and vary
     over the same mesh axes.
     """
-    info = jax.numpy.iinfo(ids.dtype)
-    if info.min == 0:
+    kind = integer_type(ids.dtype)
+    if not kind.signed:
         return Counter(None, ids.astype(np.uint32))
-    if info.bits < 32:
+    if kind.bits < 32:
         ids = ids.astype(np.int32)
-    wide = info.bits == 64
+    wide = kind.bits == 64
     return Counter((ids >> (32 if wide else 31)).astype(np.uint32), ids.astype(np.uint32))
 
 

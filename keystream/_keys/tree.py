@@ -16,9 +16,9 @@ import numpy as np
 from jax.tree_util import DictKey, FlattenedIndexKey, GetAttrKey, SequenceKey
 
 from keystream._checks.values import is_traced
-from keystream._impl import Impl
 from keystream._keys import children, on_host, scheme
 from keystream._keys.scheme import Counter
+from keystream._known import Impl
 
 COMPILED = 32
 """Keys up to which a structure is worth a compiled call of its own."""

@@ -11,7 +11,8 @@ from keystream._checks.calls import call_function
 from keystream._checks.key import check_key, check_key_in_context
 from keystream._checks.tree import check_arrays
 from keystream._errors import BodyError, Phrase, error, summary
-from keystream._impl import Impl, is_key_dtype
+from keystream._impl import is_key_dtype
+from keystream._known import Impl
 
 Body = Callable[..., Any]
 

@@ -13,13 +13,15 @@ from jax import lax
 from keystream._checks.calls import call_function
 from keystream._checks.key import check_impl
 from keystream._checks.numbers import check_start
+from keystream._checks.static import is_integer_dtype, static_int
 from keystream._checks.tree import check_arrays
-from keystream._checks.values import check_not_donated, is_integer_dtype, is_traced, static_int
+from keystream._checks.values import check_not_donated, is_traced
 from keystream._errors import ArgumentTypeError, ArgumentValueError, Phrase, error, public
-from keystream._impl import Impl, is_typed_key
+from keystream._impl import is_typed_key
 from keystream._keys import children, program
 from keystream._keys.program import Function
 from keystream._keys.scheme import Counter, advance, array_counter, narrow, widen
+from keystream._known import Impl
 from keystream._loops.body import call_for_value, check_loop_key
 from keystream._types import C, Numbers, Position
 

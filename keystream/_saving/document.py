@@ -13,10 +13,11 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from keystream._checks.values import size_of
+from keystream._checks.static import size_of
 from keystream._errors import KeystreamError, Phrase, SavedError, error, summary
-from keystream._impl import IMPLS, NARROW_END, POSITIONS_END
+from keystream._impl import IMPLS
 from keystream._keys.scheme import SCHEME
+from keystream._known import NARROW_END, POSITIONS_END
 
 FORMAT = "keystream"
 VERSION = 1

@@ -12,8 +12,10 @@ from jax.extend.core import primitives
 from jax.extend.random import threefry2x32_p
 from jax.interpreters import mlir
 
-from keystream import _compat, _impl
-from keystream._checks.values import read_setting, size_of
+from keystream import _compat
+from keystream._checks.static import size_of
+from keystream._checks.values import read_setting
+from keystream._known import NARROW_END
 from keystream._speed import lowering
 
 NEW_XLA = _compat.JAX >= (0, 11)
@@ -117,7 +119,7 @@ def _fits_count(keys: Any, *, shape: tuple[int, ...], bit_width: int = 32) -> bo
         return False
     blocks = size_of((*keys.shape, *shape))
     # From there on a counter has a high word too, which JAX's own rule gives it.
-    return size_of(shape) < _impl.NARROW_END and _pays(blocks, lanes=bool(keys.shape))
+    return size_of(shape) < NARROW_END and _pays(blocks, lanes=bool(keys.shape))
 
 
 def _pays(blocks: int, *, lanes: bool) -> bool:

@@ -14,9 +14,9 @@ from keystream._checks.key import check_concrete, check_key, check_key_in_contex
 from keystream._checks.numbers import check_start
 from keystream._checks.values import is_traced
 from keystream._errors import ArgumentTypeError, ArgumentValueError, Phrase, error, public
-from keystream._impl import NARROW_END, POSITIONS_END
 from keystream._keys import children, on_host
 from keystream._keys.scheme import Counter
+from keystream._known import NARROW_END, POSITIONS_END
 from keystream._types import Position
 
 BLOCK = 64

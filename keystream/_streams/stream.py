@@ -20,9 +20,10 @@ from keystream._errors import (
     public,
     summary,
 )
-from keystream._impl import NARROW_END, POSITIONS_END, Impl, is_typed_key
+from keystream._impl import is_typed_key
 from keystream._keys import children
 from keystream._keys.scheme import Counter
+from keystream._known import NARROW_END, POSITIONS_END, Impl
 from keystream._streams import steps
 from keystream._types import Position
 from keystream._value import Value, set_attributes

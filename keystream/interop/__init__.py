@@ -6,8 +6,8 @@ needs nothing from here: `docs/interop.md` shows it, and says what stays reprodu
 
 import typing as _typing
 
+from keystream._checks.neighbor import NeighborMissingError as NeighborMissingError
 from keystream.interop._entropy import int_seed as int_seed
-from keystream.interop._neighbor import NeighborMissingError as NeighborMissingError
 from keystream.interop._nnx import from_nnx as from_nnx
 from keystream.interop._nnx import to_nnx as to_nnx
 from keystream.interop._numpy import numpy_generator as numpy_generator

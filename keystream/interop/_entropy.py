@@ -2,31 +2,24 @@
 
 from __future__ import annotations
 
-import hashlib
-
 import jax
 import numpy as np
 
 from keystream._checks.key import check_concrete, check_key
 from keystream._checks.numbers import check_count
 from keystream._errors import ArgumentValueError, error, public
+from keystream._keys.generators import hash_words
 
 ENTROPY_BITS = 256
 """All that SHA-256 gives: no implementation's key is wider."""
 
 
 def entropy(key: jax.Array, use: str, rest: str = "") -> int:
-    """Hash one key for one use into an int of 256 bits.
-
-    The uses are kept apart by a prefix, since Python's `random`, NumPy's `RandomState` and
-    torch all run a Mersenne Twister: from one int they would give one sequence.
-    """
+    """Hash one key for one use into an int of 256 bits."""
     call = f"interop.{{caller}}(key{rest})"
     check_key(key, each=f"[{call} for key in keys.ravel()]")
     held = check_concrete(key, f"Outside of jit: {call}.")
-    prefix = f"keystream:1:interop:{use}:{jax.random.key_impl(key)}:".encode()
-    digest = hashlib.sha256(prefix + np.asarray(held).astype(">u4").tobytes())
-    return int.from_bytes(digest.digest(), "big")
+    return hash_words(np.asarray(held), str(jax.random.key_impl(key)), use)
 
 
 @public

@@ -10,12 +10,13 @@ import jax
 import numpy as np
 
 from keystream._checks.key import check_key
+from keystream._checks.neighbor import instance, neighbor
 from keystream._checks.values import is_traced
 from keystream._errors import ArgumentTypeError, ArgumentValueError, Phrase, complete, error, public
-from keystream._impl import NARROW_END, concrete_words
+from keystream._impl import concrete_words
+from keystream._known import NARROW_END
 from keystream._streams.stream import Stream
 from keystream._streams.streams import Streams
-from keystream.interop._neighbor import instance, neighbor
 
 if TYPE_CHECKING:
     from flax import nnx

@@ -6,6 +6,7 @@ import jax
 import numpy as np
 
 from keystream._errors import public
+from keystream._keys.generators import make_numpy
 from keystream.interop._entropy import entropy
 
 
@@ -90,5 +91,4 @@ def numpy_generator(key: jax.Array, /) -> np.random.Generator:
         M. E. O'Neill (2014), "PCG: A Family of Simple Fast Space-Efficient Statistically Good
         Algorithms for Random Number Generation", HMC-CS-2014-0905.
     """
-    seeds = np.random.SeedSequence(entropy(key, "numpy"))
-    return np.random.Generator(np.random.PCG64(seeds))
+    return make_numpy(entropy(key, "numpy"))

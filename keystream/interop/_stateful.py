@@ -9,9 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from keystream._checks.key import check_key
+from keystream._checks.neighbor import instance, neighbor
 from keystream._errors import ArgumentValueError, Phrase, error, public
 from keystream._streams.stream import Stream
-from keystream.interop._neighbor import instance, neighbor
 from keystream.interop._nnx import narrow
 
 if TYPE_CHECKING:

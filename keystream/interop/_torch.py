@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import random
 from typing import TYPE_CHECKING, Any
 
 import jax
-import numpy as np
 
-from keystream._errors import Phrase, error, public
+from keystream._errors import public
+from keystream._keys.generators import make_torch
 from keystream.interop._entropy import entropy
-from keystream.interop._neighbor import NeighborMissingError, neighbor
 
 if TYPE_CHECKING:
     import torch
-
-_MASK = 2**64 - 1
-_STATE_BYTES, _STATE_WORDS, _FIRST = 5056, 624, 3
-"""A CPU generator's state: the seed, where it stands, and 624 words in 64 bits each; at the
-end what is left of a normal draw."""
 
 
 @public
@@ -61,30 +54,5 @@ def torch_generator(key: jax.Array, /, *, device: Any = "cpu") -> torch.Generato
         M. Matsumoto, T. Nishimura (1998), "Mersenne Twister: a 623-dimensionally
         equidistributed uniform pseudo-random number generator", doi:10.1145/272991.272995.
     """
-    seed = entropy(key, "torch")
-    torch = neighbor("torch", "torch")
-    generator = torch.Generator(device=device)
-    generator.manual_seed(seed & _MASK)
-    if generator.device.type == "cpu":
-        held = generator.get_state()
-        _fill(held.numpy(), seed)
-        generator.set_state(held)
+    generator: torch.Generator = make_torch(entropy(key, "torch"), device)
     return generator
-
-
-def mersenne(seed: int) -> tuple[int, ...]:
-    """Return the 624 words of Python's Mersenne Twister seeded with an int."""
-    words: tuple[int, ...] = random.Random(seed).getstate()[1]
-    return words[:_STATE_WORDS]
-
-
-def _fill(held: np.ndarray, seed: int) -> None:
-    """Write the words into a CPU generator's state that was just seeded with the low bits."""
-    # torch writes its state as it lies in memory and doesn't document it. Its first word is
-    # the low half of the seed: if that stands elsewhere, nothing is written.
-    if held.size != _STATE_BYTES or int(held.view(np.uint64)[_FIRST]) != seed & 0xFFFFFFFF:
-        wanted = "one whose generator has 624 words where torch 2 has them"
-        got = Phrase("another layout")
-        cure = "For a seed of 64 bits: generator.manual_seed(interop.int_seed(key, bits=64))."
-        raise error(NeighborMissingError, "torch", wanted, got, cure)
-    held.view(np.uint64)[_FIRST : _FIRST + _STATE_WORDS] = mersenne(seed)

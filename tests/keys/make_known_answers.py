@@ -273,8 +273,8 @@ def helper_answer(what: str, key: Any, given: dict[str, str]) -> str:
 def interop_answer(what: str, key: Any, given: dict[str, str]) -> str:
     """Answer a question by what seeds other libraries; torch's by what is set in it."""
     from keystream import interop
+    from keystream._keys.generators import mersenne
     from keystream.interop._entropy import entropy
-    from keystream.interop._torch import mersenne
 
     match what:
         case "int_seed":

@@ -16,12 +16,13 @@ pytestmark = pytest.mark.fast
 PACKAGE = Path(str(keystream.__file__)).parent
 
 LAYERS = (
-    {"_errors", "_compat", "_impl", "_types", "_value"},
+    {"_errors", "_known", "_compat", "_impl", "_types", "_value"},
     {"_checks"},
     {"_keys"},
     {"_deriving", "_loops", "_batches", "_devices", "_speed"},
     {"_streams"},
     {"_saving", "_display"},
+    {"host"},
     {"_audit"},
     {"keystream"},
     {"interop", "testing"},
