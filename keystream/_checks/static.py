@@ -31,12 +31,12 @@ class Integer(NamedTuple):
     @property
     def least(self) -> int:
         """The least value."""
-        return -(2 ** (self.bits - 1)) if self.signed else 0
+        return -(1 << self.bits - 1) if self.signed else 0
 
     @property
     def end(self) -> int:
         """One above the largest value."""
-        return 2 ** (self.bits - self.signed)
+        return 1 << self.bits - self.signed
 
 
 @functools.lru_cache(maxsize=64)

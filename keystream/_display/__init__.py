@@ -1,3 +1,1 @@
-"""Show values in notebooks, and suggest names; importing it registers the HTML of streams."""
-
-from keystream._display import html as html
+"""Show values in notebooks, and suggest names."""

@@ -7,6 +7,7 @@ A type checker doesn't see it: to it, a module with a `__getattr__` has every na
 from __future__ import annotations
 
 import difflib
+import importlib
 import importlib.metadata
 import importlib.util
 import sys
@@ -14,8 +15,6 @@ import warnings
 from collections.abc import Callable, Iterable
 from types import ModuleType
 from typing import Any
-
-import jax
 
 from keystream._errors import UnknownNameError, complete, error
 
@@ -26,12 +25,17 @@ EXTENSION = ("load_ipython_extension", "unload_ipython_extension")
 """What IPython asks keystream for, and nobody else."""
 
 
-def name_functions(package: str) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
-    """Return the `__getattr__` and the `__dir__` of a package."""
+def name_functions(
+    package: str, later: str = ""
+) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
+    """Return the `__getattr__` and the `__dir__` of a package.
+
+    `later` is a module whose names are the package's, too, once one of them is asked for.
+    """
 
     def find(name: str) -> Any:
         if name == "__all__":
-            return names(package)
+            return listed()
         if package == "keystream" and name == "__version__":
             return version()
         if package == "keystream" and name in EXTENSION:
@@ -40,9 +44,23 @@ def name_functions(package: str) -> tuple[Callable[[str], Any], Callable[[], lis
             return getattr(ipython, name)
         if name.startswith("_"):  # Python's own tools ask for many, and expect no story.
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        raise _unknown(package, name, names(package))
+        known = [] if name in PARTS else listed()  # `from keystream import host` asks first
+        if name in known:
+            return vars(sys.modules[package])[name]
+        raise _unknown(package, name, known)
 
-    return find, lambda: names(package)
+    def listed() -> list[str]:
+        if later:
+            _add_names(sys.modules[package], importlib.import_module(later))
+        return names(package)
+
+    return find, listed
+
+
+def _add_names(package: ModuleType, module: ModuleType) -> None:
+    for name, value in vars(module).items():
+        if not name.startswith("_"):
+            vars(package).setdefault(name, value)
 
 
 def names(package: str) -> list[str]:
@@ -129,6 +147,9 @@ def _alike(name: str, known: Iterable[str], short: str) -> str:
 
 
 def _jax(name: str) -> str:
+    jax = sys.modules.get("jax")  # not imported for a proposal
+    if jax is None:
+        return ""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of deprecated names, which nobody has written
         for module in (jax.random, jax, jax.lax, jax.numpy):

@@ -199,7 +199,7 @@ def array_counter(ids: Any) -> Counter:
     over the same mesh axes.
     """
     kind = integer_type(ids.dtype)
-    if not kind.signed:
+    if kind is None or not kind.signed:
         return Counter(None, ids.astype(np.uint32))
     if kind.bits < 32:
         ids = ids.astype(np.int32)

@@ -59,7 +59,7 @@ def key(seed: Seed) -> np.ndarray:
     if is_typed(seed):
         cure = "For the words of a JAX key: ks.{beside}from_jax(key)."
         raise error(KeyTypeError, "seed", "a seed", seed, cure)
-    if getattr(seed, "dtype", None) == np.uint32 and np.ndim(seed):
+    if getattr(seed, "dtype", None) == np.uint32 and getattr(seed, "ndim", 0):
         return check_key(np.asarray(seed), "seed").copy()
     number = concrete_int(seed)
     if number is not None and 0 <= number < seeds.DIRECT_END:

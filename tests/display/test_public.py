@@ -15,7 +15,8 @@ import jax
 import pytest
 
 import keystream as ks
-from keystream import testing
+from keystream import _compat, host, testing
+from keystream import _public as _names
 from keystream._display import names as _public
 from tests.errors.test_errors import _run
 
@@ -33,8 +34,8 @@ def names_in(package: types.ModuleType) -> set[str]:
 
 @pytest.mark.fast
 def test_dir_of_keystream() -> None:
-    """`dir(ks)` is what `__init__.py` gives away, and the public parts that are imported."""
-    assert set(dir(ks)) - {"testing", "interop"} == names_in(ks)
+    """`dir(ks)` is what `_public.py` gives away, and the public parts that are imported."""
+    assert set(dir(ks)) - {"host", "testing", "interop"} == names_in(_names)
     assert "testing" in dir(ks)
     assert len(dir(ks)) > 50
     assert not HIDDEN & set(dir(ks))
@@ -45,6 +46,13 @@ def test_dir_of_testing() -> None:
     """`dir(keystream.testing)` is what its `__init__.py` gives away."""
     assert set(dir(testing)) == names_in(testing)
     assert len(dir(testing)) > 20
+
+
+@pytest.mark.fast
+def test_dir_of_host() -> None:
+    """`dir(keystream.host)` is what its `__init__.py` gives away."""
+    assert set(dir(host)) == names_in(host)
+    assert len(dir(host)) >= 9
 
 
 STREAM = {"at", "next", "position", "skip", "take", "words"}
@@ -155,3 +163,63 @@ def test_parts_are_not_imported() -> None:
         "keystream: name must be one that dir(keystream) lists, got 'testing'. "
         "To have it: import keystream.testing.\n"
     )
+
+
+def python(program: str) -> str:
+    """Return what a program prints in a Python of its own."""
+    call = [sys.executable, "-c", program]
+    return subprocess.run(call, check=True, capture_output=True, text=True, timeout=120).stdout
+
+
+def test_names_come_with_jax() -> None:
+    """Where JAX isn't imported yet, neither is it by keystream, until a name is asked for."""
+    program = (
+        "import sys, keystream as ks\n"
+        "from keystream import host\n"
+        "assert ks.host is host and ks.__version__ and not hasattr(ks, '__wrapped__')\n"
+        "assert not hasattr(ks, 'testing') and not hasattr(host, 'nothing')\n"
+        "assert 'jax' not in sys.modules\n"
+        "assert ks.scan and 'jax' in sys.modules\n"
+        "ks.key = 'patched'\n"
+        "assert 'split' in dir(ks) and ks.key == 'patched'\n"
+    )
+    python(program)
+
+
+def test_names_come_once_in_threads() -> None:
+    """Threads that ask for names at once, before JAX is there, all get them."""
+    program = (
+        "import threading, keystream as ks\n"
+        "from concurrent.futures import ThreadPoolExecutor\n"
+        "barrier = threading.Barrier(8)\n"
+        "names = 'key split keys derive scan vmap Stream audit'.split()\n"
+        "with ThreadPoolExecutor(8) as pool:\n"
+        "    got = list(pool.map(lambda n: (barrier.wait(), getattr(ks, n))[1], names))\n"
+        "assert [each.__name__ for each in got] == names\n"
+    )
+    python(program)
+
+
+@pytest.mark.skipif(not hasattr(jax, "monitoring"), reason="this JAX doesn't tell")
+@pytest.mark.parametrize("first", ["jax", "keystream"])
+def test_nothing_is_compiled_again(first: str) -> None:
+    """A function that was jitted before a name of keystream was used isn't compiled again.
+
+    It is, once, on JAX 0.12, where keystream was imported before JAX: the page of the host says so.
+    """
+    program = (
+        f"import {first}\n"
+        "import jax, keystream as ks\n"
+        "count = 0\n"
+        "def listen(name, *args, **kwargs):\n"
+        "    global count\n"
+        "    count += 'backend_compile' in name\n"
+        "fun = jax.jit(lambda x: x + 1)\n"
+        "fun(1)\n"
+        "jax.monitoring.register_event_duration_secs_listener(listen)\n"
+        "ks.split, ks.derive\n"
+        "fun(1)\n"
+        "print(count)\n"
+    )
+    late = first == "keystream" and _compat.JAX >= (0, 11)
+    assert python(program) == ("1\n" if late else "0\n")

@@ -24,6 +24,7 @@ LAYERS = (
     {"_saving", "_display"},
     {"host"},
     {"_audit"},
+    {"_public"},
     {"keystream"},
     {"interop", "testing"},
     {"cli"},
