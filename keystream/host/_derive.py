@@ -69,7 +69,7 @@ def key(seed: Seed) -> np.ndarray:
 
 @public
 def derive(key: np.ndarray, /, *path: Part) -> np.ndarray:
-    """Derive the child of a host key at a path of names, positions and arrays of positions.
+    """Derive the child of a host key at a path of names, positions and arrays.
 
     `host.derive(key, a, b) == host.derive(host.derive(key, a), b)`, and of a key `k` of JAX
     `host.derive(host.from_jax(k), *path) == jax.random.key_data(ks.derive(k, *path))`.
