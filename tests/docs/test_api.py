@@ -18,7 +18,7 @@ from tests.docs.test_docs import DOCS, missing_sections, public, without_example
 PAGES = sorted((DOCS / "api").glob("*.md"))
 MODULES = [
     name
-    for name in ("keystream", "keystream.testing", "keystream.interop")
+    for name in ("keystream", "keystream.host", "keystream.testing", "keystream.interop")
     if importlib.util.find_spec(name)
 ]
 GIVEN = ("Report", "Finding", "Place", "Count", "Branch", "Summary")

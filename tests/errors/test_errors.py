@@ -21,7 +21,7 @@ from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 
 import keystream as ks
-from keystream import _errors, interop, testing
+from keystream import _errors, host, interop, testing
 from keystream._devices import exchange as _processes
 from keystream._saving import tree
 from tests import versions
@@ -142,7 +142,9 @@ def _names():
     key = ks.key(42)
     return {
         "ks": ks,
+        "host": host,
         "interop": interop,
+        "words": host.key(42),
         "testing": testing,
         "jax": jax,
         "jnp": jnp,
@@ -557,7 +559,12 @@ def _other_torch():
 def _files():
     """Return the library's files, but for the command line and what pytest loads by its path."""
     home = Path(ks.__file__).parent
-    files = [*home.glob("_*.py"), *home.glob("_*/**/*.py"), *home.glob("interop/*.py")]
+    files = [
+        *home.glob("_*.py"),
+        *home.glob("_*/**/*.py"),
+        *home.glob("host/*.py"),
+        *home.glob("interop/*.py"),
+    ]
     return sorted(file for file in files if file.name != "plugin.py")
 
 
