@@ -17,7 +17,7 @@ PAGE = (ROOT / "docs" / "howto" / "loaders.md").read_text()
 
 
 def run_loader(name: str, folder: Path, fault: tuple[str, str] = ("", "")) -> str:
-    """Run a loader's program beside the page's module, as files; return what it says, if it fails."""
+    """Run a loader's program beside the page's module; return what it says where it fails."""
     (folder / "records.py").write_text(blocks(PAGE)[0][1])
     ((_, program),) = blocks(PAGE, f"python {name}")
     assert fault[0] in program

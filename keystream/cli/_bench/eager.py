@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from typing import Any
 
 import jax
+import numpy as np
 
 import keystream as ks
+from keystream import host, interop
 from keystream.cli._bench.contest import Contender, Effort, Times, blocking, compete
 from keystream.cli._bench.first import fresh
 from keystream.cli._bench.iterating import SETTLED, rounds
@@ -18,6 +21,10 @@ CASE = "d"
 STEADY, THREE, EACH, FIRST = "iter_keys, steady", "three keys at once", "a key", "the first key"
 COUNT = 200
 """Keys that each maker makes in a call."""
+
+PATH, RECORD, MANY = "a key of three parts", "a generator for a record", "keys of many ids"
+HOSTED = (PATH, RECORD, MANY)
+BY_PATH, ON_HOST = "ks.derive", "host.derive"
 
 BY_JAX, BY_KS = "jax.random.split(key, 3)", "ks.split(key, 3)"
 
@@ -31,6 +38,10 @@ def tasks(effort: Effort) -> list[Task]:
         Task(STEADY, functools.partial(measure_steady, steady, times)),
         Task(THREE, functools.partial(measure_three, effort)),
         Task("a key, by maker", functools.partial(measure_each, installed, COUNT, effort)),
+        *(
+            Task(what, functools.partial(measure_host, what, effort))
+            for what in (PATH, RECORD, MANY)
+        ),
         *(
             Task(f"first key, {each.name}", functools.partial(measure_first, each, min(times, 3)))
             for each in timed_first
@@ -64,6 +75,30 @@ def measure_three(effort: Effort) -> Result:
 
     ways = [Contender(BY_JAX, blocking(by_jax)), Contender(BY_KS, blocking(ks.split, key, 3))]
     return result(CASE, THREE, 3, compete(ways, effort), [(BY_JAX, BY_KS)])
+
+
+def measure_host(what: str, effort: Effort) -> Result:
+    """Make one key, a generator, or many keys, by JAX and on the host."""
+    key, words = ks.key(42), host.key(42)
+    size = (10**4 if effort.quick else 10**6) if what == MANY else 1
+    path = ("augment", 3, np.arange(size) if what == MANY else 17)
+    by_ks: Callable[..., Any] = ks.derive
+    by_host: Callable[..., Any] = host.derive
+    if what == RECORD:
+        by_ks, by_host = _ks_generator, _host_generator
+    ways = [
+        Contender(BY_PATH, blocking(by_ks, key, *path)),
+        Contender(ON_HOST, blocking(by_host, words, *path)),
+    ]
+    return result(CASE, what, size, compete(ways, effort), [(BY_PATH, ON_HOST)])
+
+
+def _ks_generator(key: jax.Array, *path: Any) -> np.random.Generator:
+    return interop.numpy_generator(ks.derive(key, *path))
+
+
+def _host_generator(key: np.ndarray, *path: Any) -> np.random.Generator:
+    return host.numpy_generator(host.derive(key, *path))
 
 
 def measure_each(makers: list[Maker], count: int, effort: Effort) -> Result:
