@@ -217,6 +217,46 @@ def test_torch_generator() -> None:
     assert torch.equal(one.get_state(), other.get_state())
 
 
+LINES = (ROOT / "tests" / "keys" / "known_answers.txt").read_text().splitlines()
+ANSWERED = ("key", "derive", "keys", "process", "numpy", "python")
+
+
+def answer(what: str, given: dict[str, str]) -> str:
+    """Answer a known question by host keys."""
+    if what == "key":
+        seed = reference.read_part(given["seed"])
+        entropy = isinstance(seed, reference.Entropy)
+        return write(host.key(np.random.SeedSequence(list(seed)) if entropy else seed))
+    key = np.array(reference.read_words(given["key"]), np.uint32)
+    match what:
+        case "derive":
+            return write(host.derive(key, *reference.read_path(given["path"])))
+        case "keys":
+            row = host.keys(key, int(given["num"]), start=int(given["start"]))
+            return ",".join(map(write, row))
+        case "process":
+            return write(host.derive(key, int(given["index"])))
+        case "numpy":
+            return f"first={host.numpy_generator(key).bit_generator.random_raw():016x}"
+    return f"first={host.python_random(key).getrandbits(32):08x}"
+
+
+def write(key: np.ndarray) -> str:
+    return reference.write_words(plain(key))
+
+
+@pytest.mark.fast
+def test_known_answers() -> None:
+    """The frozen vectors of the scheme are what the host gives."""
+    lines = [line for line in LINES if line and not line.startswith("#")]
+    asked = [line for line in map(reference.read_line, lines) if line[1] == KIND]
+    asked = [line for line in asked if line[0] in ANSWERED]
+    assert len(asked) > 200
+    assert {what for what, *_ in asked} == set(ANSWERED)
+    for what, _, inputs, expected in asked:
+        assert expected.endswith(answer(what, inputs)), (what, inputs)
+
+
 @pytest.mark.slow
 def test_a_million() -> None:
     """10**6 keys, at positions of every width and below names, are those of `ks`."""

@@ -26,4 +26,4 @@ assert_type(host.python_random(root), random.Random)
 host.key(1.5)  # type: ignore[arg-type]
 host.derive(root, 1.5)  # type: ignore[arg-type]
 host.derive(ks.key(42), "a")  # type: ignore[arg-type]
-host.nothing  # type: ignore[attr-defined]
+host.nothing  # type: ignore[attr-defined]  # noqa: B018
