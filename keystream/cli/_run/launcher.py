@@ -73,12 +73,12 @@ def _after_jax(begin: Sequence[Callable[[], None]]) -> None:
     left = list(begin)
 
     def go() -> None:
-        if "jax" in sys.modules and not keystream.halfway:
+        if "jax" in sys.modules and not any(each.halfway for each in ours):
             while left:
                 left.pop(0)()
 
-    keystream = _After("keystream", [go])
-    sys.meta_path[:0] = [_After("jax", [go]), keystream]
+    ours = [_After(name, [go]) for name in ("keystream", "keystream._public")]
+    sys.meta_path[:0] = [_After("jax", [go]), *ours]
 
 
 def _keystream() -> ModuleType:
