@@ -48,13 +48,18 @@ def threefry2x32(key: np.ndarray, hi: np.ndarray, lo: np.ndarray) -> np.ndarray:
     """Return children in NumPy: one row of two words for each counter.
 
     Args:
-        key: uint32 of shape (2,), or (n, 2) for a key to each counter.
+        key: uint32 of shape (2,), or (n, 2) for a key to each counter; one for all, or one
+            counter for all keys, has the shape (1, 2) or (1,).
         hi: The high words of the counters, uint32 of shape (n,).
         lo: Their low words, uint32 of shape (n,).
 
     Returns:
         uint32 of shape (n, 2).
     """
+    if key.ndim > 1 and len(key) != len(lo):
+        count = np.broadcast_shapes(key.shape[:1], lo.shape)
+        key = np.broadcast_to(key, (*count, 2))
+        hi, lo = (np.broadcast_to(word, count) for word in (hi, lo))
     if len(lo) <= _FEW:
         keys = key.tolist() if key.ndim > 1 else [key.tolist()] * len(lo)
         rows = zip(keys, hi.tolist(), lo.tolist(), strict=True)

@@ -347,6 +347,19 @@ def test_cipher(count: int) -> None:
             assert tuple(got[i].tolist()) == reference.threefry2x32(tuple(own.tolist()), counter)
 
 
+@pytest.mark.parametrize("count", [0, 1, 5, 100])
+def test_cipher_broadcasts(count: int) -> None:
+    """One key for all counters, and one counter for all keys, are repeated."""
+    draw = functools.partial(np.random.default_rng(count).integers, 2**32, dtype=np.uint32)
+    keys, one, hi, lo = draw(size=(count, 2)), draw(size=(1, 2)), draw(size=count), draw(size=count)
+    got = _cipher.threefry2x32(one, hi, lo)
+    assert (got == _cipher.threefry2x32(one[0], hi, lo)).all()
+    counter = one[0, :1], one[0, 1:]
+    repeated = (np.repeat(word, count) for word in counter)
+    assert (_cipher.threefry2x32(keys, *counter) == _cipher.threefry2x32(keys, *repeated)).all()
+    assert got.shape == (count, 2)
+
+
 def test_cipher_fault(monkeypatch: pytest.MonkeyPatch) -> None:
     """A block whose words are swapped is found."""
     monkeypatch.setattr(_cipher, "block", functools.partial(_swapped, _cipher.block))

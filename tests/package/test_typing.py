@@ -15,12 +15,16 @@ from pathlib import Path
 import pytest
 
 import keystream as ks
-from keystream import testing
+from keystream import host, testing
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "tests" / "typing"
-FILES = {"ks": (ks, FOLDER / "public.py"), "testing": (testing, FOLDER / "testing.py")}
-PARTS = {"testing", "interop"}
+FILES = {
+    "ks": (ks, FOLDER / "public.py"),
+    "host": (host, FOLDER / "host.py"),
+    "testing": (testing, FOLDER / "testing.py"),
+}
+PARTS = {"host", "testing", "interop"}
 
 Check = Callable[[str, Path], tuple[int, str]]
 
