@@ -9,13 +9,14 @@ from __future__ import annotations
 import json
 import math
 import operator
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
 import numpy as np
 
 import keystream as ks
+from keystream import host
 from tests import reference
 
 Given = dict[str, Any]
@@ -86,6 +87,23 @@ def key(result: Any, given: Given) -> None:
     plain = [_part(each) for each in seed] if isinstance(seed, list) else _part(seed)
     made = _words(result)
     assert made in (None, reference.seed_words("threefry2x32", plain)), "another seed"
+
+
+def on_host(law: Callable[[Any, Given], None]) -> Callable[[Any, Given], None]:
+    """Hold host keys against the law of typed ones."""
+
+    def typed(value: Any) -> Any:
+        if isinstance(value, (tuple, list)):
+            return type(value)(map(typed, value))
+        if isinstance(value, dict):
+            return {name: typed(each) for name, each in value.items()}
+        return host.to_jax(value)
+
+    def check(result: Any, given: Given) -> None:
+        key = {"key": host.to_jax(given["key"])} if "key" in given else {}
+        law(typed(result), {**given, **key})
+
+    return check
 
 
 def fresh(result: Any, _: Given) -> None:

@@ -27,7 +27,7 @@ from jax.sharding import AbstractMesh, AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 import keystream as ks
-from keystream import _compat, interop
+from keystream import _compat, host, interop
 from tests.fuzz import hostile
 from tests.fuzz.hostile import Mine
 
@@ -51,6 +51,8 @@ narrow = _key("philox2x32", WORDS[0])
 keys = jax.random.split(key, 3)
 nokeys = keys[:0]
 legacy = jax.random.key_data(key)
+host_key = np.array(WORDS, np.uint32)
+host_keys = host.keys(host_key, 3)
 committed = jax.device_put(key, jax.devices()[-1])
 
 gone = jax.random.clone(key)

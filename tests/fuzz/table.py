@@ -6,7 +6,7 @@ arguments; a row without contexts of its own is tried everywhere.
 
 from __future__ import annotations
 
-from tests.fuzz import rows_interop, rows_items, rows_keys, rows_runs, rows_streams
+from tests.fuzz import rows_host, rows_interop, rows_items, rows_keys, rows_runs, rows_streams
 from tests.fuzz.row import Row
 
 ROWS: tuple[Row, ...] = (
@@ -14,5 +14,6 @@ ROWS: tuple[Row, ...] = (
     *rows_streams.ROWS,
     *rows_items.ROWS,
     *rows_runs.ROWS,
+    *rows_host.ROWS,
     *rows_interop.ROWS,
 )

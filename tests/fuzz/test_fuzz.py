@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import pytest
 
 import keystream as ks
-from keystream import interop
+from keystream import host, interop
 from tests.docs.test_docs import public
 from tests.fuzz import engine, judge, laws, scope
 from tests.fuzz.contexts import BY_NAME
@@ -40,9 +40,9 @@ def _surface():
         if name.startswith("_") or name in NO_CALLS or error or inspect.ismodule(value):
             continue
         found.add(name)
-    found |= {
-        f"interop.{name}" for name, value in public(interop).items() if inspect.isfunction(value)
-    }
+    for short, module in (("host", host), ("interop", interop)):
+        for name, value in public(module).items():
+            found |= {f"{short}.{name}"} if inspect.isfunction(value) else set()
     for cls in (ks.Stream, ks.Streams, type(scope.report)):
         for name, value in ((n, getattr(cls, n)) for base in cls.__mro__[:-1] for n in vars(base)):
             shown = not name.startswith("_") or (name.startswith("__") and callable(value))
