@@ -27,7 +27,7 @@ def from_jax(key: jax.Array, /) -> np.ndarray:
         key: A typed threefry2x32 key with concrete words, or an array of them.
 
     Returns:
-        Host keys, uint32 of shape (*key.shape, 2).
+        Host keys, uint32 of shape `(*key.shape, 2)`.
 
     Key use:
         Hands the key on: who goes on with both gets the same keys twice.

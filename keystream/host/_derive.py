@@ -211,7 +211,7 @@ def keys(key: np.ndarray, /, shape: Shape, *, start: Position = 0) -> np.ndarray
         start: Position of the first key, an integer from 0 to 2**63 less their number.
 
     Returns:
-        Host keys, uint32 of shape (*shape, 2).
+        Host keys, uint32 of shape `(*shape, 2)`.
 
     Key use:
         Consumes `key`: use it again only for ranges of positions that don't overlap.
