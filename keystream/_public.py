@@ -2,6 +2,8 @@
 
 from keystream._audit.audit import audit as audit
 from keystream._audit.audit import recording as recording
+from keystream._batches.index_shuffle import index_shuffle as index_shuffle
+from keystream._batches.index_shuffle import index_unshuffle as index_unshuffle
 from keystream._batches.sample import sample as sample
 from keystream._batches.vmap import batched as batched
 from keystream._batches.vmap import vmap as vmap

@@ -16,10 +16,11 @@ import numpy as np
 from jax import lax
 
 import keystream as ks
-from tests import oracle
+from tests import oracle, reference
 from tests.oracle import IMPLS, LANED, MAPPED, Draw
 
 P = jax.P
+ORDERED = ("threefry2x32",)
 BOTH = tuple(impl for impl in LANED if impl in MAPPED)
 NAMES = ("params", "dropout", "Ünïcode", b"bytes", "1")
 Run = Callable[[jax.Array, int, Any, Draw], Any]
@@ -232,6 +233,28 @@ def sample_placed(key: jax.Array, n: int, start: Any, draw: Draw) -> Any:
     return ks.sample(draw, key, n, start=start, out_sharding=sharding)
 
 
+def index_shuffle(key: jax.Array, n: int, start: Any, draw: Draw) -> Any:
+    del start, draw
+    return ks.index_shuffle(key, 5000, np.arange(n))
+
+
+def want_places(key: jax.Array, n: int, start: int, draw: Draw) -> np.ndarray:
+    del start, draw
+    words = tuple(np.asarray(jax.random.key_data(key)).tolist())
+    return np.array([reference.place(words, 5000, i) for i in range(n)], np.int32)
+
+
+def index_unshuffle(key: jax.Array, n: int, start: Any, draw: Draw) -> Any:
+    del start, draw
+    return ks.index_unshuffle(key, 100, np.arange(n))
+
+
+def want_indices(key: jax.Array, n: int, start: int, draw: Draw) -> np.ndarray:
+    del start, draw
+    words = tuple(np.asarray(jax.random.key_data(key)).tolist())
+    return np.argsort([reference.place(words, 100, i) for i in range(100)])[:n].astype(np.int32)
+
+
 def shard_map(key: jax.Array, n: int, start: Any, draw: Draw) -> Any:
     del start
     call = ks.shard_map(
@@ -341,6 +364,8 @@ ROWS = (
     Row("sample", sample, items, LANED, start=True),
     Row("sample batches", sample_batches, twice(items), LANED, start=True),
     Row("sample placed", sample_placed, items, BOTH, start=True, sizes=(2, 4), devices=True),
+    Row("index_shuffle", index_shuffle, want_places, ORDERED, draws=False),
+    Row("index_unshuffle", index_unshuffle, want_indices, ORDERED, draws=False),
     Row("shard_map", shard_map, items, MAPPED, sizes=(2, 4), devices=True),
     Row("pmap", pmap, items, MAPPED, sizes=(2, 4), devices=True),
     Row("for_axis", for_axis, items, LANED),

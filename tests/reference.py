@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from typing import Any
 
 Part = str | bytes | int
@@ -140,6 +141,41 @@ def derive(impl: str, key: Words, *path: Part) -> Words:
             for number in (NAME_TAG, hi, lo):
                 key = fold(impl, key, number)
     return key
+
+
+def grid(n: int) -> tuple[int, int]:
+    """Return the rows and columns of the network for n."""
+    first = math.isqrt(4 * n - 1) + 1
+    found = []
+    for total in range(first, first + min(2**16, first // 32)):
+        difference = math.isqrt(total * total - 4 * n)
+        difference -= (difference + total) % 2
+        if difference >= 0:
+            rows, columns = (total + difference) // 2, (total - difference) // 2
+            found.append((rows * columns, total, rows, columns))
+    return min(found)[2:]
+
+
+def place(key: Words, n: int, index: int) -> int:
+    """Return the place of an index in the random order of n numbers."""
+    digest = hashlib.sha256(f"keystream:1:shuffle:{n}".encode()).digest()
+    counter = 2**63 + int.from_bytes(digest[:8], "big") % 2**62
+    child = threefry2x32(key, (counter >> 32, counter & MASK))
+    if n <= 4096:
+        blocks = [(threefry2x32(child, (0, i)), i) for i in range(n)]
+        return sorted(blocks).index(blocks[index])
+    rows, columns = grid(n)
+    while True:
+        row, column = divmod(index, columns)
+        for turn in range(8):
+            hi, lo = threefry2x32(child, (turn, row if turn % 2 else column))
+            if turn % 2:
+                column = (column + hi * 2**32 + lo) % columns
+            else:
+                row = (row + hi * 2**32 + lo) % rows
+        index = row * columns + column
+        if index < n:
+            return index
 
 
 def seed_words(impl: str, seed: Any) -> Words:
@@ -388,6 +424,9 @@ def helper_answer(what: str, impl: str, key: Words, given: dict[str, str]) -> st
             return write_words(derive(impl, key, index))
         case "process":
             return write_words(derive(impl, key, int(given["index"])))
+        case "places":
+            indices = map(int, given["index"].split(","))
+            return ",".join(str(place(key, int(given["n"]), index)) for index in indices)
         case "dumps":
             node = {"kind": "stream", "keys": key_node(impl, (), key), "position": given["skip"]}
             return dumps(node)

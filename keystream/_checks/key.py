@@ -152,6 +152,14 @@ def check_key_in_context(impl: Impl, key: jax.Array, *, argument: str = "key") -
         raise error(KeyImplError, argument, wanted, key, cure)
 
 
+def check_cipher(impl: Impl, key: object) -> None:
+    """Refuse implementations of which JAX doesn't publish the cipher."""
+    if not impl.cipher:
+        wanted = "of threefry2x32, the only implementation with a public cipher"
+        cure = "To make a key of it: ks.key(42)."
+        raise error(KeyImplError, "key", wanted, key, cure)
+
+
 def check_maps_over_devices(impl: Impl, key: object) -> None:
     """Refuse implementations that JAX can't compile inside a mapped body."""
     if not impl.shards:

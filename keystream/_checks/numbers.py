@@ -15,7 +15,7 @@ import numpy as np
 
 from keystream._checks import static
 from keystream._checks.static import size_of, static_int
-from keystream._checks.values import check_not_donated, is_symbolic, is_traced
+from keystream._checks.values import check_not_donated, is_symbolic, is_traced, pieces_of
 from keystream._errors import ArgumentTypeError, ArgumentValueError, error
 from keystream._impl import is_typed_key
 from keystream._known import NARROW_END, POSITIONS_END, Impl
@@ -74,6 +74,16 @@ def check_start(value: Any, size: int, impl: Impl, *, argument: str = "start") -
             return value
     end = POSITIONS_END if impl.cipher else NARROW_END
     return static.check_start(argument, value, size, end, "an integer, static or traced")
+
+
+def check_index(argument: str, value: Any, n: int, dtype: Any) -> Any:
+    """Return an index below `n`, or an array of them: JAX's own, or NumPy's of a dtype."""
+    if is_symbolic(value):
+        return jnp.asarray(value)
+    check_not_donated(argument, value)
+    array = isinstance(value, (jax.Array, np.ndarray))
+    static.check_index(argument, value, n, pieces_of if array else None)
+    return value if isinstance(value, jax.Array) else np.asarray(value).astype(dtype)
 
 
 def check_size(dims: Sequence[int], *, argument: str = "shape") -> None:

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from keystream._errors import ArgumentTypeError, ArgumentValueError, error, summary
+from keystream._errors import ArgumentTypeError, ArgumentValueError, Phrase, error, summary
 from keystream._known import NARROW_END
 
 UNPACK_LIMIT = 64
@@ -144,6 +144,27 @@ def check_start(argument: str, value: Any, size: int, end: int, wanted: str = "a
         wanted = last if size == 1 else f"such that {summary(size)} positions end {last}"
         raise error(ArgumentValueError, argument, wanted, number)
     return number
+
+
+def check_index(
+    argument: str, value: Any, n: int, held: Callable[[Any], list[np.ndarray]] | None
+) -> None:
+    """Refuse all but an integer below `n` and an array of such, `held` in pieces on the host."""
+    number = static_int(value)
+    kind = integer_type(value.dtype) if held and not isinstance(value, np.ma.MaskedArray) else None
+    if number is None and (kind is None or held is None):
+        cure = f"For an array: np.asarray({argument})." if isinstance(value, (list, tuple)) else ""
+        raise error(ArgumentTypeError, argument, "an integer or an integer array", value, cure)
+    if number is not None:
+        inside, got = 0 <= number < n, Phrase(summary(number))
+    else:
+        # Only types that can leave the range are looked at.
+        pieces = [] if kind.least >= 0 and kind.end <= n else held(value)
+        inside = all(int(each.min()) >= 0 and int(each.max()) < n for each in pieces if each.size)
+        got = Phrase(f"{summary(value)} with others among them")
+    if not inside:
+        cure = f"To begin again after n: ks.{{caller}}(key, n, {argument} % n)." if n else ""
+        raise error(ArgumentValueError, argument, f"in range({n})", got, cure)
 
 
 def check_num(value: object) -> int | tuple[object, ...]:

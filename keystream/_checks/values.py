@@ -43,6 +43,16 @@ _UNTRACED = frozenset((int, bool, str, bytes, type(None), np.uint32, np.ndarray)
 """Types that are no tracer and hold none."""
 
 
+def pieces_of(value: Any) -> list[np.ndarray]:
+    """Return what this process holds of an array, on the host; nothing of a traced one."""
+    # NumPy's: within a mapped body JAX's own minimum is traced.
+    if is_traced(value):
+        return []
+    if isinstance(value, np.ndarray) or value.is_fully_addressable:
+        return [np.asarray(value)]
+    return [np.asarray(shard.data) for shard in value.addressable_shards]
+
+
 def is_symbolic(value: Any) -> bool:
     """Is this a size that `jax.export` leaves open, so that it can't be compared?"""
     return export.is_symbolic_dim(value)

@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from keystream._checks.values import check_not_donated, is_traced
+from keystream._checks.values import check_not_donated, pieces_of
 from keystream._impl import is_typed_key
 from keystream._keys import scheme
 from keystream._known import Impl
@@ -25,16 +25,9 @@ def check_array(part: Any, impl: Impl) -> Any:
     # Only types that can leave the range are looked at, so that int32 ids are never
     # copied to the host.
     lowest, end = scheme.ends(impl)
-    if not is_traced(part) and (kind.least < lowest or kind.end > end):
-        scheme.check_range(part, _pieces(part), impl)
+    if kind.least < lowest or kind.end > end:
+        scheme.check_range(part, pieces_of(part), impl)
     counter = scheme.array_counter(part)
     if not impl.cipher:
         return scheme.narrow(counter)
     return counter if isinstance(part, np.ndarray) else part
-
-
-def _pieces(part: Any) -> list[np.ndarray]:
-    # The host's: within a mapped body JAX's own minimum is traced.
-    if isinstance(part, np.ndarray) or part.is_fully_addressable:
-        return [np.asarray(part)]
-    return [np.asarray(shard.data) for shard in part.addressable_shards]

@@ -6,7 +6,7 @@ counters never give equal children. The two top bits say whose a counter is:
 
     00, 01  positions 0 .. 2**63 - 1, splits, folds and draws
     11      positions -2**62 .. -1
-    10      names, and integers beyond the positions: 62 bits of a hash
+    10      names, integers beyond the positions, random orders: 62 bits of a hash
 """
 
 from __future__ import annotations
@@ -94,6 +94,12 @@ def _hashed(part: str | bytes | int) -> int:
 
 
 _remembered = functools.lru_cache(maxsize=65536)(_hashed)
+
+
+def shuffle_counter(n: int) -> Counter:
+    """Return the counter of the child that a random order of `n` numbers is made of."""
+    digest = hashlib.sha256(b"keystream:1:shuffle:" + encode(n)).digest()
+    return _counter(2**63 | int.from_bytes(digest[:8], "big") & (2**62 - 1))
 
 
 def encode(part: str | bytes | int) -> bytes:

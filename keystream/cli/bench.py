@@ -24,6 +24,7 @@ from keystream.cli._bench import (
     helpers,
     machine,
     meshes,
+    orders,
     reach,
     samplers,
     table,
@@ -42,6 +43,7 @@ CASES: Mapping[str, tuple[str, Callable[[Effort], list[Task]]]] = {
     "f": ("draws on simulated devices", meshes.tasks),
     "g": ("beside the floor, a constant fill, and NumPy", floors.floor),
     "h": ("noise: the same function compiled twice", floors.noise),
+    "i": ("places in a random order, and all of them beside a permutation", orders.tasks),
 }
 DRAWN = "cd"
 """The cases of which there is a picture."""

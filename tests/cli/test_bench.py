@@ -32,6 +32,7 @@ from keystream.cli._bench import (
     helpers,
     machine,
     makers,
+    orders,
     reach,
     samplers,
     table,
@@ -392,6 +393,7 @@ def made_up() -> list[Result]:
         one("g", "normal", 2**24, **{fill: 0.7, numpy: 2.5}),
         one("g", "uniform", 2**24, **{fill: 0.7, numpy: 1.5}),
         one("d", eager.STEADY, 10_000, **{"jax.random.split / ks.iter_keys": 30.0}),
+        one("i", orders.WHOLE, 2**20, **{f"{orders.PERMUTATION} / {orders.PLACES}": 3.0}),
         one("d", eager.THREE, 3, **{f"{eager.BY_JAX} / {eager.BY_KS}": 5.0}),
         one("b", "normals", 10**6, **many),
         one("b", draws.IN_BATCHES, 2**24, **batches),
@@ -433,11 +435,12 @@ def test_nothing_measured() -> None:
         ("g", "uniform", 2**24, "ratios", 1.1, [14]),
         ("d", eager.STEADY, 10_000, "ratios", 19.0, [15]),
         ("d", eager.THREE, 3, "ratios", 3.9, [16]),
-        ("e", "scan, stock", 1000, "hlo", 0.89, [17]),
-        ("e", "scan, accelerated", 1000, "hlo", 1.11, [17]),
+        ("i", orders.WHOLE, 2**20, "ratios", 0.9, [17]),
+        ("e", "scan, stock", 1000, "hlo", 0.89, [18]),
+        ("e", "scan, accelerated", 1000, "hlo", 1.11, [18]),
         ("e", "scan, accelerated", 1000, "hlo", 1.09, []),
-        ("b", "normals", 10**6, "ratios", 1.5, [18]),
-        ("b", draws.IN_BATCHES, 2**24, "ratios", 1.2, [19, 20]),
+        ("b", "normals", 10**6, "ratios", 1.5, [19]),
+        ("b", draws.IN_BATCHES, 2**24, "ratios", 1.2, [20, 21]),
     ],
 )
 def test_each_row_fails_its_fault(
@@ -545,7 +548,7 @@ def test_without_tqdm(monkeypatch: pytest.MonkeyPatch) -> None:
 
 # --- the command -----------------------------------------------------------------------------
 
-LETTERS = "must be different letters out of a, b, c, d, e, f, g, h"
+LETTERS = "must be different letters out of a, b, c, d, e, f, g, h, i"
 FILE = "must be a file that can be written"
 
 
@@ -647,15 +650,15 @@ def test_quick_run(tmp_path: Path) -> None:
     """A quick run of most cases says what it belongs to, tells each, and writes its files."""
     numbers, picture = tmp_path / "bench.json", tmp_path / "bench.png"
     drawn = importlib.util.find_spec("matplotlib") is not None
-    line = [sys.executable, "-m", "keystream", "bench", "--quick", "--only", "a,b,d,f,g,h"]
+    line = [sys.executable, "-m", "keystream", "bench", "--quick", "--only", "a,b,d,f,g,h,i"]
     line += ["--json", str(numbers), *(["--plot", str(picture)] if drawn else [])]
     done = subprocess.run(line, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     assert f"  jax                     {jax.__version__}\n" in done.stdout
-    assert re.findall(r"^\((.)\)", done.stdout, re.MULTILINE) == list("abdfgh")
+    assert re.findall(r"^\((.)\)", done.stdout, re.MULTILINE) == list("abdfghi")
     document = json.loads(numbers.read_text())
     results = [from_json(each) for each in document["results"]]
-    assert {each.case for each in results} == set("abdfgh")
+    assert {each.case for each in results} == set("abdfghi")
     assert document["machine"]["cpu"]
     assert document["settings"]["jax_enable_x64"] == "False"
     meshes = {each.size: each.facts for each in results if each.case == "f"}

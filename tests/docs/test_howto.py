@@ -206,6 +206,26 @@ def test_hosts_with_the_rank_in_the_seed_are_found(hosts: list[dict]) -> None:
         assert "7 on process 0, 8 on process 1" in one["seeds"]
 
 
+# data-order
+
+
+@pytest.mark.slow
+def test_processes_read_one_order() -> None:
+    """What two processes read in three steps, and one in the next, is what one reads in four."""
+    from tests.spawn import spawn
+
+    ended = spawn("docs/howto_worker.py", 2, str(PAGES / "data-order.md"))
+    for one in ended:
+        assert one.code == 0, one.printed[-3000:]
+    parts = [one.said[-1] for one in ended]
+    examples = program("data-order", 1)["examples"]
+    read = [np.concatenate(rows) for rows in zip(*parts, strict=True)]
+    read.append(np.asarray(examples(3, 0, 1)))
+    straight = [np.asarray(examples(step, 0, 1)) for step in range(4)]
+    assert np.array_equal(read, straight)
+    assert len(np.unique(straight)) == np.size(straight)
+
+
 # resume
 
 

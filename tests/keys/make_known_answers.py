@@ -50,6 +50,7 @@ HEADER = """\
 #   axis         ks.for_axis(key, axes) on the shard at that place along axes of these sizes;
 #                so is ks.shard_keys(key, mesh, spec) there
 #   process      ks.for_process(key) on the process of that index
+#   places       ks.index_shuffle(key, n, index), with 64-bit types on
 #   dumps        ks.dumps(ks.Stream(key).skip(skip)): all that stands behind the arrow
 #   int_seed     interop.int_seed(key, bits=bits), in decimal
 #   numpy        interop.seed_sequence(key).entropy, in 64 hexadecimal digits, and the first
@@ -92,6 +93,13 @@ LEAVES = (
     *("key/int:7", "key/int:-1,key/bytes:6b", "attribute/str:6b65726e656c"),
     *("key/str:6c61796572,item/int:2,attribute/str:62696173", f"key/int:{2**64}"),
 )
+LED = (
+    (KEYS[1], "196,250,358,876"),
+    (KEYS[3], "14,112,208,494"),
+    ("00000000:0000002b", "1033,341,769,821"),
+)
+"""What the network takes beyond n = 4162 first, and the number 1033 twice."""
+
 OTHERS = {
     "threefry4x32": ("00000000:00000000:00000000:00000000", "00000000:0000002a:00000001:ffffffff"),
     "philox4x32": ("00000000:0000002a", "ffffffff:00000001"),
@@ -134,9 +142,21 @@ def later_questions() -> Iterator[str]:
     yield "\n# Helpers: rows of keys, streams, shards, processes, and what is saved."
     for impl, key in (("threefry2x32", KEYS[3]), *((i, k[-1]) for i, k in OTHERS.items())):
         yield from helper_questions(impl, key)
+    yield "\n# Random orders: whole ones of a few numbers, and places in longer ones."
+    for key in KEYS[1], KEYS[3]:
+        yield from order_questions(key)
+    for key, index in LED:
+        yield f"places threefry2x32 key={key} n=4162 index={index}"
     yield "\n# Other libraries: a SHA-256 of the key, one for each."
     for impl, keys in (("threefry2x32", KEYS), *OTHERS.items()):
         yield from interop_questions(impl, keys)
+
+
+def order_questions(key: str) -> Iterator[str]:
+    """Yield the questions to random orders."""
+    for n in (1, 2, 6, 4096, 4097, 10**6, 2**31, 2**31 + 1, 10**12, 2**62 - 2**31):
+        indices = range(n) if n < 8 else (0, 1, n // 3, n - 1)
+        yield f"places threefry2x32 key={key} n={n} index={','.join(map(str, indices))}"
 
 
 def interop_questions(impl: str, keys: tuple[str, ...]) -> Iterator[str]:
@@ -240,6 +260,7 @@ def helper_answer(what: str, key: Any, given: dict[str, str]) -> str:
     import numpy as np
 
     import keystream as ks
+    from keystream import _compat
     from tests import reference
 
     def words(key: jax.Array) -> str:
@@ -265,6 +286,10 @@ def helper_answer(what: str, key: Any, given: dict[str, str]) -> str:
         case "process":
             assert int(given["index"]) == jax.process_index()
             return words(ks.for_process(key))
+    if what == "places":
+        with _compat.enable_x64(True):
+            indices = np.array(given["index"].split(","), np.int64)
+            return ",".join(map(str, ks.index_shuffle(key, int(given["n"]), indices).tolist()))
     if what == "dumps":
         return ks.dumps(ks.Stream(key).skip(int(given["skip"])))
     return interop_answer(what, key, given)

@@ -152,6 +152,8 @@ assert_type(ks.sample(jax.random.normal, key, (3,), batch_size=2, dtype=np.float
 assert_type(ks.sample(draw, key, 3, zeros, high=3.0), Array)
 assert_type(ks.sample(draw, key, 3, zeros, start=2, high=3.0), Array)
 assert_type(ks.sample(lambda key: 2 * jax.random.normal(key), key, 3, out_sharding=None), Array)
+assert_type(ks.index_shuffle(key, 10, 3), Array)
+assert_type(ks.index_unshuffle(key, 10, np.arange(3)), Array)
 assert_type(ks.dumps({"key": key}), str)
 assert_type(ks.loads(""), Any)
 assert_type(ks.loads("", like=key), Array)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from keystream.cli._bench import draws, eager, floors, helpers, samplers
+from keystream.cli._bench import draws, eager, floors, helpers, orders, samplers
 from keystream.cli._bench.build import ACCELERATED, STOCK
 from keystream.cli._bench.catalogue import LANES, MANY, MOST, NAMES, SIZES
 from keystream.cli._bench.contest import Spread
@@ -72,6 +72,12 @@ def rows(results: Iterable[Result]) -> list[Row]:
             Bound(4),
             _at(found, eager.CASE, eager.THREE, 3),
             f"{eager.BY_JAX} / {eager.BY_KS}",
+        ),
+        _one(
+            f"{orders.PERMUTATION} / {orders.PLACES} of all, 2**20",
+            Bound(1),
+            _at(found, orders.CASE, orders.WHOLE, orders.ALL),
+            f"{orders.PERMUTATION} / {orders.PLACES}",
         ),
         by_hand(found),
         *lanes(found),
