@@ -13,7 +13,7 @@ from keystream._checks.key import check_cipher, check_key, check_key_in_context
 from keystream._checks.numbers import check_count, check_index
 from keystream._checks.values import read_setting
 from keystream._errors import ArgumentValueError, error, public
-from keystream._keys import children, scheme, shuffle
+from keystream._keys import children, cipher, scheme, shuffle
 from keystream._types import Position
 
 
@@ -26,6 +26,8 @@ def index_shuffle(key: jax.Array, /, n: int, index: Position) -> jax.Array:
     `ks.index_shuffle(order, n, t * b + jnp.arange(b))`. No process holds the order, and each
     asks for its own positions. Where all n are wanted at once and fit into memory
     `jax.random.permutation(key, n)` is an exact shuffle.
+
+    On the host, as in a data loader, `host.index_shuffle` gives the same places.
 
     `ks.index_shuffle(key, n, jnp.arange(n))` is a permutation of `jnp.arange(n)`, and
     `ks.index_unshuffle(key, n, ks.index_shuffle(key, n, i)) == i`.
@@ -156,4 +158,4 @@ def _take(table: jax.Array, places: jax.Array) -> jax.Array:
     return taken
 
 
-_IN_JAX = shuffle.Arrays(jnp, lax.fori_loop, _take)
+_IN_JAX = shuffle.Arrays(jnp, lax.fori_loop, _take, cipher.rounds)

@@ -151,13 +151,15 @@ def check_index(
 ) -> None:
     """Refuse all but an integer below `n` and an array of such, `held` in pieces on the host."""
     number = static_int(value)
-    kind = integer_type(value.dtype) if held and not isinstance(value, np.ma.MaskedArray) else None
-    if number is None and (kind is None or held is None):
-        cure = f"For an array: np.asarray({argument})." if isinstance(value, (list, tuple)) else ""
-        raise error(ArgumentTypeError, argument, "an integer or an integer array", value, cure)
     if number is not None:
         inside, got = 0 <= number < n, Phrase(summary(number))
     else:
+        masked = isinstance(value, np.ma.MaskedArray)
+        kind = integer_type(value.dtype) if held and not masked else None
+        if kind is None or held is None:
+            listed = isinstance(value, (list, tuple))
+            cure = f"For an array: np.asarray({argument})." if listed else ""
+            raise error(ArgumentTypeError, argument, "an integer or an integer array", value, cure)
         # Only types that can leave the range are looked at.
         pieces = [] if kind.least >= 0 and kind.end <= n else held(value)
         inside = all(int(each.min()) >= 0 and int(each.max()) < n for each in pieces if each.size)

@@ -74,24 +74,31 @@ def result_dtype(n: int) -> np.dtype[Any]:
     return np.dtype(np.int32 if n <= NARROW else np.int64)
 
 
+class Arrays(NamedTuple):
+    """What is asked of an array library."""
+
+    xp: Any
+    """`numpy` or `jax.numpy`."""
+    loop: Callable[..., Any]
+    """As `jax.lax.fori_loop`, with a uint32 for the number of the turn."""
+    take: Callable[[Any, Any], Any]
+    """`take(table, places)`."""
+    rounds: Callable[[Words, Any, Any], tuple[Any, Any]]
+    """As `cipher.rounds`, with one high word for all counters."""
+
+
 def _loop(lower: int, upper: int, body: Callable[..., Any], init: Any) -> Any:
     for i in range(lower, upper):
         init = body(np.uint32(i), init)
     return init
 
 
-class Arrays(NamedTuple):
-    """What is asked of an array library."""
-
-    xp: Any = np
-    """`numpy` or `jax.numpy`."""
-    loop: Callable[..., Any] = _loop
-    """As `jax.lax.fori_loop`, with a uint32 for the number of the turn."""
-    take: Callable[[Any, Any], Any] = operator.getitem
-    """`take(table, places)`."""
+def _blocks(words: Words, hi: Any, lo: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    made = cipher.threefry2x32(np.concatenate(words), np.full_like(lo, hi), lo)
+    return made[:, 0], made[:, 1]
 
 
-NUMPY = Arrays()
+NUMPY = Arrays(np, _loop, operator.getitem, _blocks)
 
 
 def find(
@@ -118,10 +125,10 @@ def find(
     """
     xp = arrays.xp
     if n <= EXACT:
-        return arrays.take(_sorted(words, n, inverse, xp), index)
+        return arrays.take(_sorted(words, n, inverse, arrays), index)
     grid = choose_grid(n)
     word = np.dtype(np.uint32 if n <= NARROW else np.uint64)
-    through = functools.partial(_network, words, grid, word, inverse, rounds, arrays.loop)
+    through = functools.partial(_network, words, grid, word, inverse, rounds, arrays)
     # Added so that in JAX all that comes varies over the mesh axes that the key varies over.
     zero = (words[0] & np.uint32(0)).astype(word)
     found = through(index.astype(word) + zero)
@@ -134,42 +141,44 @@ def find(
     return found.astype(result_dtype(n))
 
 
-def _sorted(words: Words, n: int, inverse: bool, xp: Any) -> Any:
+def _sorted(words: Words, n: int, inverse: bool, arrays: Arrays) -> Any:
     """Return the places of all of few numbers, or the numbers at all places."""
-    hi, lo = cipher.rounds(words, np.uint32(0), xp.arange(max(n, 1), dtype=np.uint32))
+    xp = arrays.xp
+    hi, lo = arrays.rounds(words, np.uint32(0), xp.arange(max(n, 1), dtype=np.uint32))
     order = xp.lexsort((lo, hi))
     return (order if inverse else xp.argsort(order)).astype(np.int32)
 
 
 def _network(
-    words: Words, grid: Grid, word: Any, inverse: bool, rounds: int, loop: Any, cells: Any
+    words: Words, grid: Grid, word: Any, inverse: bool, rounds: int, arrays: Arrays, cells: Any
 ) -> Any:
     """Map cells of a grid one to one: `word` is the dtype that cells are computed in."""
     rows, columns = word.type(grid.rows), word.type(grid.columns)
+    below = functools.partial(_number_below, words, arrays)
 
     def add(turn: Any, cell: tuple[Any, Any]) -> tuple[Any, Any]:
         row, column = cell
         even, odd = turn * np.uint32(2), turn * np.uint32(2) + np.uint32(1)
-        row = (row + _number_below(rows, words, even, column)) % rows
-        column = (column + _number_below(columns, words, odd, row)) % columns
+        row = (row + below(rows, even, column)) % rows
+        column = (column + below(columns, odd, row)) % columns
         return row, column
 
     def subtract(turn: Any, cell: tuple[Any, Any]) -> tuple[Any, Any]:
         row, column = cell
         odd = np.uint32(rounds - 1) - turn * np.uint32(2)
         even = odd - np.uint32(1)
-        column = (column + columns - _number_below(columns, words, odd, row)) % columns
-        row = (row + rows - _number_below(rows, words, even, column)) % rows
+        column = (column + columns - below(columns, odd, row)) % columns
+        row = (row + rows - below(rows, even, column)) % rows
         return row, column
 
     start = (cells // columns, cells % columns)
-    row, column = loop(0, rounds // 2, subtract if inverse else add, start)
+    row, column = arrays.loop(0, rounds // 2, subtract if inverse else add, start)
     return row * columns + column
 
 
-def _number_below(end: Any, words: Words, turn: Any, half: Any) -> Any:
+def _number_below(words: Words, arrays: Arrays, end: Any, turn: Any, half: Any) -> Any:
     """Return the 64 bits of the block at counter (turn, half), modulo `end`."""
-    hi, lo = cipher.rounds(words, turn, half.astype(np.uint32))
+    hi, lo = arrays.rounds(words, turn, half.astype(np.uint32))
     if end.dtype == np.uint64:
         return (hi.astype(np.uint64) << np.uint64(32) | lo.astype(np.uint64)) % end
     # In 32 bits: no product here reaches 2**32, as a grid for 2**31 has sides below 2**16.

@@ -16,6 +16,8 @@ from keystream.host._derive import derive as derive
 from keystream.host._derive import key as key
 from keystream.host._derive import keys as keys
 from keystream.host._derive import split as split
+from keystream.host._index_shuffle import index_shuffle as index_shuffle
+from keystream.host._index_shuffle import index_unshuffle as index_unshuffle
 
 if not _typing.TYPE_CHECKING:
     from keystream._display.names import name_functions as _name_functions

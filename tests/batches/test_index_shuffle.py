@@ -123,7 +123,7 @@ def test_what_is_beyond_n_is_led_back() -> None:
     n, key = 4162, (0, 43)
     rows, columns = shuffle.choose_grid(n)
     word = np.dtype(np.uint32)
-    args = words_of(key, n), shuffle.Grid(rows, columns), word, False, 8, shuffle.NUMPY.loop
+    args = words_of(key, n), shuffle.Grid(rows, columns), word, False, 8, shuffle.NUMPY
     direct = shuffle._network(*args, np.arange(rows * columns, dtype=word))
     beyond = np.flatnonzero(direct[:n] >= n)
     assert len(beyond) == 13

@@ -218,7 +218,7 @@ def test_torch_generator() -> None:
 
 
 LINES = (ROOT / "tests" / "keys" / "known_answers.txt").read_text().splitlines()
-ANSWERED = ("key", "derive", "keys", "process", "numpy", "python")
+ANSWERED = ("key", "derive", "keys", "process", "places", "numpy", "python")
 
 
 def answer(what: str, given: dict[str, str]) -> str:
@@ -234,6 +234,9 @@ def answer(what: str, given: dict[str, str]) -> str:
         case "keys":
             row = host.keys(key, int(given["num"]), start=int(given["start"]))
             return ",".join(map(write, row))
+        case "places":
+            index = np.array(given["index"].split(","), np.int64)
+            return ",".join(map(str, host.index_shuffle(key, int(given["n"]), index).tolist()))
         case "process":
             return write(host.derive(key, int(given["index"])))
         case "numpy":
@@ -255,6 +258,21 @@ def test_known_answers() -> None:
     assert {what for what, *_ in asked} == set(ANSWERED)
     for what, _, inputs, expected in asked:
         assert expected.endswith(answer(what, inputs)), (what, inputs)
+
+
+@pytest.mark.fast
+@pytest.mark.parametrize("n", [1, 50, 4096, 4097, 10**6, 2**31, 10**12, 2**62])
+def test_places(n: int) -> None:
+    """Places are those of the scheme, for one index and several; the inverse undoes them."""
+    words = host.derive(host.key(42), "order", n)
+    index = np.random.default_rng(n).integers(0, n, (2, 3))
+    places = host.index_shuffle(words, n, index)
+    want = [reference.place(tuple(words.tolist()), n, i) for i in index.ravel().tolist()]
+    assert places.ravel().tolist() == want
+    assert places.dtype == (np.int32 if n <= 2**31 else np.int64)
+    assert (host.index_unshuffle(words, n, places) == index).all()
+    assert host.index_shuffle(words, n, int(index[1, 1])) == places[1, 1]
+    assert host.index_shuffle(words, n, np.zeros((0, 2), np.uint8)).shape == (0, 2)
 
 
 @pytest.mark.slow

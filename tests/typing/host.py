@@ -1,7 +1,7 @@
 """What the signatures of `keystream.host` promise a type checker. Never run."""
 
 import random
-from typing import assert_type
+from typing import Any, assert_type
 
 import jax
 import numpy as np
@@ -16,6 +16,7 @@ assert_type(host.split(root), tuple[np.ndarray, np.ndarray])
 assert_type(host.split(root, 5), tuple[np.ndarray, ...])
 assert_type(host.split(root, ("a", "b")), dict[str, np.ndarray])
 assert_type(host.keys(root, (3, 4), start=2**40), np.ndarray)
+assert_type(host.index_shuffle(root, 10, np.arange(3)), Any)
 assert_type(host.from_jax(ks.key(42)), np.ndarray)
 assert_type(host.to_jax(root), jax.Array)
 assert_type(host.numpy_generator(root), np.random.Generator)
