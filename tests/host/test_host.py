@@ -210,6 +210,7 @@ def test_generators(seed: int) -> None:
     assert host.python_random(key).getstate() == interop.python_random(typed).getstate()
 
 
+@pytest.mark.slow
 def test_torch_generator() -> None:
     """Torch's generator is that of `interop` for the same key."""
     torch = pytest.importorskip("torch", reason="no torch: install torch")
