@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import inspect
 import itertools
 import pathlib
 import re
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 from weakref import ReferenceType, WeakKeyDictionary
@@ -423,6 +424,56 @@ def function_lowered(ctx: Any) -> str:
     return ""
 
 
+def samplers_of(is_wanted: Callable[[Any], bool]) -> Iterator[frozenset[str]]:
+    """Yield by which functions of `jax.random` keys are used, of dtypes that are wanted.
+
+    For what an implementation of keys does when it is asked for numbers: it is asked inside of
+    them, or while a program is lowered, in which all are looked at, since JAX lowers equal
+    draws once. The functions of each use come together. Frames tell what calls and what is
+    lowered, equations by what they were traced; where those can't be read, nothing comes.
+    """
+    frame: Any = sys._getframe(1)
+    calls, program = set(), None
+    while frame is not None:
+        code = frame.f_code
+        if code.co_filename == _samplers_file():
+            calls.add(code.co_name)
+        elif code.co_name == "jaxpr_subcomp":
+            program = frame.f_locals.get("jaxpr", program)
+        frame = frame.f_back
+    yield frozenset(calls)
+    if hasattr(program, "eqns"):
+        yield from _samplers_in(program, is_wanted)
+
+
+def function_drawing() -> str:
+    """Return the name of the innermost function that is being lowered, or nothing.
+
+    For what an implementation of keys does when it is asked for numbers: see `samplers_of`. A
+    hint, and nothing more; where there is a context, `function_lowered` is to be asked.
+    """
+    frame: Any = sys._getframe(1)
+    while frame is not None and frame.f_code.co_name != "jaxpr_subcomp":
+        frame = frame.f_back
+    jaxpr = None if frame is None else frame.f_locals.get("jaxpr")
+    name = getattr(getattr(jaxpr, "debug_info", None), "func_name", "")
+    return name if isinstance(name, str) else ""
+
+
+@functools.cache
+def _samplers_file() -> str:
+    return inspect.getsourcefile(inspect.unwrap(jax.random.permutation)) or ""
+
+
+def _samplers_in(jaxpr: Any, is_wanted: Callable[[Any], bool]) -> Iterator[frozenset[str]]:
+    for eqn in jaxpr.eqns:
+        if any(is_wanted(getattr(var.aval, "dtype", None)) for var in eqn.invars):
+            called = frames(eqn.source_info.traceback)
+            yield frozenset(name for file, _, name in called if file == _samplers_file())
+        for inner in bodies(eqn.params.values()):
+            yield from _samplers_in(inner, is_wanted)
+
+
 def is_for_several_platforms(ctx: Any) -> bool:
     """Is the program lowered for other than one platform?"""
     return len(ctx.module_context.platforms) != 1
@@ -511,6 +562,16 @@ def open_jaxpr(jaxpr: Any) -> OpenJaxpr:
     Up to 0.11 a closed one is a class of its own, which holds an open one.
     """
     return OpenJaxpr(getattr(jaxpr, "jaxpr", jaxpr), getattr(jaxpr, "consts", ()))
+
+
+def bodies(values: Iterable[Any]) -> Iterator[Any]:
+    """Yield the jaxprs among the parameters of an equation, opened."""
+    for value in values:
+        inner = open_jaxpr(value).jaxpr
+        if hasattr(inner, "eqns"):
+            yield inner
+        elif isinstance(value, (tuple, list)):
+            yield from bodies(value)
 
 
 def is_ref(aval: Any) -> bool:

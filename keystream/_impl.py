@@ -33,6 +33,29 @@ def is_key_dtype(dtype: Any) -> bool:
     return bool(jnp.issubdtype(dtype, jax.dtypes.prng_key))
 
 
+WINDOW = "window"
+"""How the names of the implementations of windows begin."""
+
+
+@functools.lru_cache(maxsize=64)
+def is_window_dtype(dtype: Any) -> bool:
+    """Is this the dtype of a key that `window` made?"""
+    return is_key_dtype(dtype) and dtype.name.startswith(f"key<{WINDOW}[")
+
+
+def window_name(shape: tuple[int, ...]) -> str:
+    """Return the name of the implementation of windows of draws of a shape."""
+    return f"{WINDOW}[{','.join(map(str, shape))}]"
+
+
+def window_shape(impl: str) -> tuple[int, ...] | None:
+    """Return the shape that the name of an implementation of windows tells; None of others."""
+    if not impl.startswith(f"{WINDOW}["):
+        return None
+    sizes = impl.removeprefix(f"{WINDOW}[").removesuffix("]")
+    return tuple(map(int, sizes.split(","))) if sizes else ()
+
+
 class Kind(NamedTuple):
     """What JAX knows of an implementation of keys."""
 

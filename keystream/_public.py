@@ -7,6 +7,7 @@ from keystream._batches.index_shuffle import index_unshuffle as index_unshuffle
 from keystream._batches.sample import sample as sample
 from keystream._batches.vmap import batched as batched
 from keystream._batches.vmap import vmap as vmap
+from keystream._batches.window import window as window
 from keystream._deriving.derive import derive as derive
 from keystream._deriving.derive import split_tree as split_tree
 from keystream._deriving.seed import fingerprint as fingerprint

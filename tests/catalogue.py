@@ -17,7 +17,7 @@ from jax import lax
 
 import keystream as ks
 from tests import oracle, reference
-from tests.oracle import IMPLS, LANED, MAPPED, Draw
+from tests.oracle import CIPHER, IMPLS, LANED, MAPPED, Draw
 
 P = jax.P
 ORDERED = ("threefry2x32",)
@@ -233,6 +233,17 @@ def sample_placed(key: jax.Array, n: int, start: Any, draw: Draw) -> Any:
     return ks.sample(draw, key, n, start=start, out_sharding=sharding)
 
 
+def window(key: jax.Array, n: int, start: Any, draw: Draw) -> Any:
+    del draw
+    return jax.random.bits(ks.window(key, 2**63 - 1, start), (n,), np.uint32)
+
+
+def want_window(key: jax.Array, n: int, start: int, draw: Draw) -> np.ndarray:
+    """Return what a draw of 2**63 - 1 numbers has there: the two words of a child, combined."""
+    made = words(key, n, start, draw)
+    return made[:, 0] ^ made[:, 1]
+
+
 def index_shuffle(key: jax.Array, n: int, start: Any, draw: Draw) -> Any:
     del start, draw
     return ks.index_shuffle(key, 5000, np.arange(n))
@@ -364,6 +375,7 @@ ROWS = (
     Row("sample", sample, items, LANED, start=True),
     Row("sample batches", sample_batches, twice(items), LANED, start=True),
     Row("sample placed", sample_placed, items, BOTH, start=True, sizes=(2, 4), devices=True),
+    Row("window", window, want_window, CIPHER, start=True, draws=False),
     Row("index_shuffle", index_shuffle, want_places, ORDERED, draws=False),
     Row("index_unshuffle", index_unshuffle, want_indices, ORDERED, draws=False),
     Row("shard_map", shard_map, items, MAPPED, sizes=(2, 4), devices=True),

@@ -8,8 +8,6 @@ from collections.abc import (
     Callable,
     Coroutine,
     Generator,
-    Iterable,
-    Iterator,
     MutableMapping,
 )
 from typing import Any, NamedTuple
@@ -22,6 +20,7 @@ from keystream._audit import leaks
 from keystream._audit.places import is_jax, is_ours
 from keystream._checks.calls import call_function
 from keystream._checks.tree import check_arrays, check_leaves, flatten_with_path
+from keystream._compat import bodies
 from keystream._errors import ArgumentTypeError, Phrase, error, summary
 
 
@@ -155,16 +154,6 @@ _LATER: tuple[tuple[tuple[type, ...], str], ...] = (
     ((Coroutine,), "To wait for it: ks.audit(lambda *args: asyncio.run(fun(*args)), *args)."),
     ((AsyncGenerator,), ""),
 )
-
-
-def bodies(values: Iterable[Any]) -> Iterator[Any]:
-    """Yield the jaxprs among the parameters of an equation, opened."""
-    for value in values:
-        inner = _compat.open_jaxpr(value).jaxpr
-        if hasattr(inner, "eqns"):
-            yield inner
-        elif isinstance(value, (tuple, list)):
-            yield from bodies(value)
 
 
 def holds(jaxpr: Any, asked: Callable[[Any], bool], known: MutableMapping[Any, bool]) -> bool:

@@ -123,6 +123,8 @@ def check_impl(keys: jax.Array, *, argument: str = "key") -> Impl:
     cure = "To make a key of the default one: ks.key(42)."
     if known is None:
         which = "of " + ", ".join(n for n, impl in IMPLS.items() if not impl.refused)
+        if _impl.is_window_dtype(keys.dtype):
+            cure = "To derive before it is cut: ks.window(ks.derive(key, part), shape, start)."
         raise error(KeyImplError, argument, which, keys, cure)
     if known.refused:
         which = f"of an implementation with independent children ({known.refused})"

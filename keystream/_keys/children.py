@@ -50,10 +50,11 @@ def child(key: jax.Array, counter: Counter) -> jax.Array:
     words = jax.random.key_data(key)
     operands = (words[0], words[1], jnp.asarray(counter.hi), jnp.asarray(counter.lo))
     block = threefry2x32_p.bind(*operands)
-    return wrap(_as_varying(jnp.stack(block), operands), key.dtype)
+    return wrap(as_varying(jnp.stack(block), operands), key.dtype)
 
 
-def _as_varying(block: jax.Array, operands: Sequence[jax.Array]) -> jax.Array:
+def as_varying(block: jax.Array, operands: Sequence[jax.Array]) -> jax.Array:
+    """Have a block vary over the mesh axes over which any of its operands does."""
     # The type rule of threefry2x32_p forgets over which mesh axes its operands vary (jax
     # 0.10.2 and 0.12.0), so that shard_map would take children that differ for equal ones.
     # Adding a zero that varies as they do puts it right; XLA folds it away.

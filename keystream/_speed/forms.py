@@ -15,23 +15,10 @@ from jax.interpreters import mlir
 from keystream import _compat
 from keystream._checks.static import size_of
 from keystream._checks.values import read_setting
+from keystream._keys.one_pass import FLOATS_FROM
+from keystream._keys.one_pass import pays as _pays
 from keystream._known import NARROW_END
 from keystream._speed import lowering
-
-NEW_XLA = _compat.JAX >= (0, 11)
-"""XLA of jax 0.12 runs JAX's loop in one thread, that of 0.10 in several."""
-
-FEW = range(5, 24)
-MANY = range(1200, 12_000 if NEW_XLA else 1200)
-MANY_LANES = range(800, 12_000 if NEW_XLA else 1500)
-"""Numbers of blocks, of one key or with a key for each, for which JAX's loop is kept: XLA
-decides by a count of operations, in which a loop's body counts once, whether a program runs
-in the calling thread (below about 1,000) and whether an expression is given to several
-threads (from about 200,000 on). Either costs some 30 microseconds, more than the loop takes
-for so few."""
-
-FLOATS_FROM = 2**20
-"""Numbers from which on the first touch of fresh memory is what a draw waits for."""
 
 
 class Form(NamedTuple):
@@ -120,11 +107,6 @@ def _fits_count(keys: Any, *, shape: tuple[int, ...], bit_width: int = 32) -> bo
     blocks = size_of((*keys.shape, *shape))
     # From there on a counter has a high word too, which JAX's own rule gives it.
     return size_of(shape) < NARROW_END and _pays(blocks, lanes=bool(keys.shape))
-
-
-def _pays(blocks: int, *, lanes: bool) -> bool:
-    """Whether the form is no slower for so many blocks, each with a key of its own or not."""
-    return blocks not in FEW and blocks not in (MANY_LANES if lanes else MANY)
 
 
 def _is_static(shape: Sequence[Any]) -> bool:

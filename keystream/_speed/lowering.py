@@ -1,41 +1,14 @@
-"""Compute threefry2x32 in one pass over memory, as JAX functions, on an accelerated CPU.
-
-Every round stands in one expression, which XLA turns into one pass over memory. That pass
-is a function of its own, which XLA must not inline: fused with the cipher that made its key
-it would grow exponentially, and fused with what takes the bits it would be computed again
-for each use and change last digits. `docs/accelerate.md` has what was tried and measured.
-"""
+"""The one-pass forms of what JAX computes with threefry2x32, for an accelerated CPU."""
 
 from __future__ import annotations
 
-import functools
 import math
-from collections.abc import Callable
-from typing import Any, TypeVar
 
 import jax
 import numpy as np
 from jax import lax
-from jax.experimental.xla_metadata import set_xla_metadata
 
-from keystream._keys import cipher
-
-F = TypeVar("F", bound=Callable[..., Any])
-
-
-def block(
-    first: jax.Array, second: jax.Array, hi: jax.Array, lo: jax.Array
-) -> tuple[jax.Array, jax.Array]:
-    """Return both words of the block at each counter; the operands broadcast as in NumPy."""
-    shape = np.broadcast_shapes(first.shape, second.shape, hi.shape, lo.shape)
-    first, second, hi, lo = (_spread(words, shape) for words in (first, second, hi, lo))
-    return cipher.rounds((first, second), hi, lo)
-
-
-def _spread(words: jax.Array, shape: tuple[int, ...], behind: int = 0) -> jax.Array:
-    """Broadcast as NumPy does, the last `behind` dimensions of `shape` left out."""
-    last = len(shape) - behind
-    return lax.broadcast_in_dim(words, shape, range(last - words.ndim, last))
+from keystream._keys.one_pass import apart, block, hand_over_floats, join, spread
 
 
 def pairs(first: jax.Array, second: jax.Array, hi: jax.Array, lo: jax.Array) -> jax.Array:
@@ -46,24 +19,7 @@ def pairs(first: jax.Array, second: jax.Array, hi: jax.Array, lo: jax.Array) -> 
     x, y = block(first, second, hi, lo)
     shape = (*x.shape, 2)
     place = lax.broadcasted_iota(np.uint32, shape, x.ndim)
-    return lax.select(place == np.uint32(0), _spread(x, shape, 1), _spread(y, shape, 1))
-
-
-def _apart(fun: F, *static: str) -> F:
-    """Have XLA compute a function apart from what surrounds its call."""
-
-    @functools.wraps(fun)
-    def inside(*args: Any, **kwargs: Any) -> Any:
-        with set_xla_metadata(inlineable=None):  # The word is about the call alone.
-            return fun(*args, **kwargs)
-
-    compiled = jax.jit(inside, static_argnames=static)
-
-    def call(*args: Any, **kwargs: Any) -> Any:
-        with set_xla_metadata(inlineable="false"):
-            return compiled(*args, **kwargs)
-
-    return call  # type: ignore[return-value] # the same signature
+    return lax.select(place == np.uint32(0), spread(x, shape, 1), spread(y, shape, 1))
 
 
 def both_words(
@@ -75,13 +31,10 @@ def both_words(
 
 
 def float_bits(words: jax.Array, *, bit_width: int, shape: tuple[int, ...]) -> jax.Array:
-    """Return what `bits` does, where floats of as many bits are made of it.
-
-    The bits are handed over as floats and taken for integers again where they are used:
-    XLA lets a result take over the memory of an operand only if both have one type.
-    """
-    draw = _float_branch if words.ndim == 1 else _float_bits
-    made = draw(words, bit_width=bit_width, shape=shape)
+    """Return what `bits` does, where floats of as many bits are made of it."""
+    if words.ndim == 1:
+        return hand_over_floats(_make_bits, words, bit_width=bit_width, shape=shape)
+    made = _float_bits(words, bit_width=bit_width, shape=shape)
     return lax.bitcast_convert_type(made, np.dtype(f"uint{bit_width}"))
 
 
@@ -98,30 +51,12 @@ def _make_fold_in(words: jax.Array, data: jax.Array) -> jax.Array:
 
 def _make_bits(words: jax.Array, *, bit_width: int, shape: tuple[int, ...]) -> jax.Array:
     """Return unsigned integers of `bit_width` bits, a `shape` of them for each key."""
-    x, y = block(*_counted(words, shape))
-    if bit_width == 64:
-        wide = lax.convert_element_type(x, np.uint64)
-        high = lax.shift_left(wide, lax.full_like(wide, 32))
-        return high | lax.convert_element_type(y, np.uint64)
-    return lax.convert_element_type(x ^ y, np.dtype(f"uint{bit_width}"))
+    return join(*block(*_counted(words, shape)), bit_width)
 
 
 def _make_float_bits(words: jax.Array, *, bit_width: int, shape: tuple[int, ...]) -> jax.Array:
     made = _make_bits(words, bit_width=bit_width, shape=shape)
     return lax.bitcast_convert_type(made, np.dtype(f"float{bit_width}"))
-
-
-def _float_branch(words: jax.Array, *, bit_width: int, shape: tuple[int, ...]) -> jax.Array:
-    # XLA of jax 0.10 takes over the memory of a branch, but not of a call. This branch is
-    # always taken, which XLA can't know.
-    def always(words: jax.Array) -> jax.Array:
-        return _make_float_bits(words, bit_width=bit_width, shape=shape)
-
-    def never(_: jax.Array) -> jax.Array:
-        return lax.full(shape, 0, np.dtype(f"float{bit_width}"))
-
-    made: jax.Array = lax.cond((words[0] | np.uint32(1)) != np.uint32(0), always, never, words)
-    return made
 
 
 def _counted(words: jax.Array, shape: tuple[int, ...]) -> tuple[jax.Array, ...]:
@@ -132,8 +67,8 @@ def _counted(words: jax.Array, shape: tuple[int, ...]) -> tuple[jax.Array, ...]:
     return first, second, lax.full_like(lo, 0), lo
 
 
-_pairs = _apart(pairs)
-_float_bits = _apart(_make_float_bits, "bit_width", "shape")
-split = _apart(_make_split, "shape")
-fold_in = _apart(_make_fold_in)
-bits = _apart(_make_bits, "bit_width", "shape")
+_pairs = apart(pairs)
+_float_bits = apart(_make_float_bits, "bit_width", "shape")
+split = apart(_make_split, "shape")
+fold_in = apart(_make_fold_in)
+bits = apart(_make_bits, "bit_width", "shape")

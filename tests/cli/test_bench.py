@@ -288,11 +288,12 @@ def test_samplers_draw_what_they_say(name: str) -> None:
 
 
 def test_ways_to_draw_agree() -> None:
-    """Lanes, `sample` and its batches draw the same normals; a bulk draw others."""
+    """Lanes, `sample` and its batches draw the same normals; a bulk draw and a window others."""
     ways = draws.ways_to_draw(100) | draws.ways_to_batch(100, (30, 64))
-    assert len(ways) == 5
+    assert len(ways) == 6
     found = {name: np.asarray(jax.jit(way)(ks.key(42))) for name, way in ways.items()}
     bulk = found.pop(draws.BULK)
+    assert np.allclose(found.pop(draws.WINDOW), bulk, rtol=1e-6)
     first, *others = found.values()
     assert all(np.allclose(first, other, rtol=1e-6) for other in others)
     assert bulk.shape == first.shape
@@ -384,6 +385,7 @@ def made_up() -> list[Result]:
 
     fill, numpy = f"{floors.FLOOR} / {ACCELERATED}", f"{floors.NUMPY} / {ACCELERATED}"
     many = {f"ks.sample, {ACCELERATED} / one bulk draw, {ACCELERATED}": 1.3}
+    many |= {f"ks.window, {mode} / one bulk draw, {mode}": 1.1 for mode in MODES}
     batches = {
         f"{draws.batched(batch)}, {ACCELERATED} / ks.sample, {ACCELERATED}": 1.0
         for batch in draws.BATCHES[2**24]

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from jax import lax
 from jax.extend.core import primitives
-from jax.extend.random import threefry2x32_p
+from jax.extend.random import define_prng_impl, threefry2x32_p, threefry_prng_impl
 from jax.interpreters import mlir
 from jax.sharding import AxisType
 
@@ -270,6 +270,30 @@ def test_lowered_each_time() -> None:
     """JAX's own set is returned: a public call adds to it."""
     assert _compat.lowered_each_time()
     assert primitives.jit_p in _compat.lowered_each_time()
+
+
+def test_samplers_of() -> None:
+    """The samplers of a program are told while any draw of it is lowered, and of what is called."""
+    told: list[list[frozenset[str]]] = []
+    stock: Any = threefry_prng_impl
+
+    def look(words: jax.Array, width: int, shape: Any) -> Any:
+        told.append([*_compat.samplers_of(lambda dtype: getattr(dtype, "name", "") == "key<look>")])
+        return stock.random_bits(words, width, shape)
+
+    impl = define_prng_impl(
+        key_shape=(2,), seed=stock.seed, split=stock.split, fold_in=stock.fold_in,
+        random_bits=look, name="look", tag="look",
+    )  # fmt: skip
+    key = jax.random.wrap_key_data(np.zeros(2, np.uint32), impl=impl)
+    jax.jit(lambda key: (jax.random.bits(key), jax.random.permutation(key, 3))).lower(key)
+    assert any("permutation" in names for names in told[0])
+    told.clear()
+    jax.random.permutation(key, 5)
+    assert "permutation" in told[0][0]
+    told.clear()
+    jax.random.bits(key, (3,))
+    assert not any("permutation" in names for names in told[0])
 
 
 def test_primitives() -> None:

@@ -131,6 +131,8 @@ assert_type(ks.vmap(add, in_axes=(0, None))(key, zeros, zeros), tuple[Array, Arr
 assert_type(ks.vmap(ks.vmap(draw))(key, zeros, high=3.0), Array)
 assert_type(ks.vmap(lambda key: 2 * jax.random.normal(key), axis_size=3)(key), Array)
 assert_type(ks.batched(jax.random.normal)(ks.keys(key, 3), (4,)), Array)
+assert_type(ks.window(key, (8, 4), (jax.numpy.int32(3), 0)), jax.Array)
+assert_type(ks.window(key, 8, 3), jax.Array)
 assert_type(ks.pmap(draw, axis_size=2)(key, zeros), Array)
 P: Any = jax.P  # has no types of its own in some releases
 assert_type(

@@ -17,11 +17,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from keystream import _compat
-from keystream._audit.jaxprs import bodies
 from keystream._audit.places import Path, written_path
 from keystream._audit.reading.equal_values import is_literal
 from keystream._audit.reading.meshes import axes_of
 from keystream._audit.reading.reader import is_key, scopes_of
+from keystream._compat import bodies
 
 
 class Kind(enum.IntEnum):

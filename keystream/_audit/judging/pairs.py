@@ -228,6 +228,8 @@ class Pairs:
     def _are_different(self, one: Step, other: Step) -> bool:
         if one.parents is None:
             return one is not other
+        if one.origin is Origin.WINDOW:
+            return False  # Equal windows are one key, wherever they were made.
         return one.where != other.where and not self.view.is_replay(one.where, other.where)
 
     def _add_drawn_twice(self, one: WrittenUse, other: WrittenUse) -> None:

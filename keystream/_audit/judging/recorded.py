@@ -21,6 +21,7 @@ from keystream._audit.judging import single
 from keystream._audit.judging.findings import Findings, Verdict
 from keystream._audit.judging.pairs import Pairs
 from keystream._audit.judging.view import KeyUse, View
+from keystream._audit.judging.windows import judge_windows
 from keystream._audit.places import (
     Call,
     Replays,
@@ -236,6 +237,7 @@ def judge(lineage: Lineage, uses: list[Use], failures: Failures) -> Verdict:
     used = lineage.mark_used(use.handles for use in uses)
     with failures.kept(lambda: "two uses of one key"):
         Pairs(lineage, uses, view, findings, used).judge_all()
+        judge_windows(lineage, uses, view, findings)
     for use in uses:
         with findings.looking_at(use):
             if use.act is Act.DRAW and _is_moved_out(use.where):

@@ -11,6 +11,7 @@ from keystream._audit.judging.findings import Findings, Verdict
 from keystream._audit.judging.pairs import Pairs
 from keystream._audit.judging.single import SingleUses
 from keystream._audit.judging.view import KeyUse, View, WrittenUse
+from keystream._audit.judging.windows import judge_windows
 from keystream._audit.places import is_installed
 from keystream._audit.reading.lineage import (
     CHILD,
@@ -37,6 +38,7 @@ def judge(whole: Program) -> Verdict:
     uses = [use for use in reader.uses if use.act is not Act.BUILD]
     with failures.kept(lambda: "two uses of one key"):
         Pairs(lineage, uses, view, findings, used).judge_all()
+        judge_windows(lineage, uses, view, findings)
     SingleUses(reader, view, findings, used).judge_all()
     with failures.kept(lambda: "keys that are returned"):
         _find_returned(whole, view, findings)

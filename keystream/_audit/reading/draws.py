@@ -10,6 +10,7 @@ import numpy as np
 from keystream._audit.reading import equal_values
 from keystream._audit.reading.lineage import (
     CHILD,
+    CUT,
     EACH,
     FOLD,
     FRESH,
@@ -33,7 +34,7 @@ from keystream._audit.reading.reader import (
 )
 from keystream._audit.reading.uses import DRAWN, LOST, REBUILT, WORDS_DRAWN, Act
 from keystream._checks.values import read_setting
-from keystream._impl import IMPLS
+from keystream._impl import IMPLS, is_window_dtype
 
 
 def _bits(reader: Reader, body: Body, eqn: Any) -> None:
@@ -174,6 +175,11 @@ def _wrap(reader: Reader, body: Body, eqn: Any) -> None:
     out, words = eqn.outvars[0], eqn.invars[0]
     held = body.handles(words)
     mask, impl = body.mask(eqn.invars), impl_of(out.aval.dtype)
+    if held is not None and is_window_dtype(out.aval.dtype):
+        keys = from_words(held[..., :2])
+        if keys is not None:
+            reader.put(body, out, mask, _cut(reader, body, eqn, keys, impl))
+            return
     owners = None if held is None else from_words(held)
     if owners is not None:
         reader.put(body, out, mask, _as_keys_of(reader, body, eqn, owners, impl))
@@ -200,6 +206,24 @@ def _wrap(reader: Reader, body: Body, eqn: Any) -> None:
         sources = sources_of(mask) | (WORDS_DRAWN if whole else 0)
         reader.use(Act.BUILD, body, eqn, made, sources=sources)
     reader.put(body, out, scopes_of(mask), made)
+
+
+def _cut(reader: Reader, body: Body, eqn: Any, keys: Handles, impl: str) -> Handles:
+    """Add windows of keys: of one number in C order each, or of one that isn't known."""
+    words = eqn.invars[0]
+    made = body.binding.origin(words)
+    base = None if made is None else body.binding.constant(made.invars[-1])
+    details = reader.details(body, eqn, keys, body.mask(eqn.invars)) | {"impl": impl}
+    if base is None or base.shape[-1:] != (2,):
+        token = equal_values.hash_number((impl, body.binding.number(words)))
+        count = np.arange(keys.size, dtype=np.uint64).reshape(keys.shape)
+        return reader.lineage.grow(Origin.WINDOW, keys, FOLD, count + token, **details)
+    return cut_keys(reader.lineage, keys, _join_words([base[..., 0], base[..., 1]]), **details)
+
+
+def cut_keys(lineage: Lineage, keys: Handles, base: np.ndarray, **details: Any) -> Handles:
+    """Add windows of keys, each of the number in C order with which it begins."""
+    return lineage.grow(Origin.WINDOW, keys, CUT, base, **details)
 
 
 def _as_keys_of(reader: Reader, body: Body, eqn: Any, keys: Handles, impl: str) -> Handles:

@@ -25,7 +25,7 @@ UNKNOWN = -1
 WORDS = 4
 """Words of the longest keys that JAX has."""
 
-SAME, ROOT, CHILD, SPLIT, FOLD, PICK, CARRIED, EACH, JOIN, FRESH = map(np.uint64, range(10))
+SAME, ROOT, CHILD, SPLIT, FOLD, PICK, CARRIED, EACH, JOIN, FRESH, CUT = map(np.uint64, range(11))
 """By what a node differs from its parent, beside a number; `SAME` is the parent itself."""
 
 
@@ -44,6 +44,8 @@ class Origin(enum.Enum):
     FOLD_IN = "fold_in"
     NAME = "a name"
     CLONE = "clone"
+    WINDOW = "a window"
+    """Of the first number in C order, where the program alone tells it: `CUT`."""
     ELEMENT = "an element"
     ONE_OF_SEVERAL = "one of several"
     SAME = "the same"

@@ -20,7 +20,6 @@ import numpy as np
 
 from keystream import _compat
 from keystream._audit import failures
-from keystream._audit.jaxprs import bodies
 from keystream._audit.places import Path, call, describe
 from keystream._audit.reading import equal_values
 from keystream._audit.reading.equal_values import Binding
@@ -39,6 +38,7 @@ from keystream._audit.reading.lineage import (
 )
 from keystream._audit.reading.uses import LOST, REBUILT, SOURCES, Act, Choice, Scope, Use
 from keystream._checks.values import read_setting
+from keystream._compat import bodies
 from keystream._impl import IMPLS, is_key_dtype, kind_of
 
 Value = tuple[int, "np.ndarray | None"]

@@ -16,11 +16,12 @@ import numpy as np
 
 from keystream._audit.failures import Failures
 from keystream._audit.reading import equal_values
-from keystream._audit.reading.draws import split_is_fold
+from keystream._audit.reading.draws import cut_keys, split_is_fold
 from keystream._audit.reading.lineage import CHILD, FRESH, ROOT, Handles, Lineage, Origin
 from keystream._audit.reading.uses import Act, Use
 from keystream._audit.recording.call_paths import Frame
 from keystream._audit.recording.recordings import Record
+from keystream._impl import window_shape
 from keystream._keys import cipher
 from keystream._saving import canaries
 
@@ -68,10 +69,27 @@ class _Prepared(NamedTuple):
     """Which child of its parent each one is that is made."""
     made: np.ndarray
     """A number for each of these."""
+    cut: _Cut | None
+    """What was used of these keys, where it was windows of them."""
+
+
+class _Cut(NamedTuple):
+    """Windows of the keys of a record."""
+
+    impl: str
+    base: np.ndarray
+    """Of each: the number in C order with which it begins."""
 
 
 def _prepare(records: list[Record], failures: Failures) -> Iterator[_Prepared]:
     """Return records with the keys that they make, all at once; those that fail are left out."""
+    records, cuts = records[:], dict[int, _Cut]()
+    for place, record in enumerate(records):
+        if window_shape(record.impl) is not None:
+            # The child of a window is a window of the child.
+            high, low = record.words[:, 2:].T.astype(np.uint64)
+            records[place] = record._replace(impl="threefry2x32", words=record.words[:, :2])
+            cuts[id(records[place])] = _Cut(record.impl, high << np.uint64(32) | low)
     makers = [record for record in records if record.kind in _MAKING]
     numbers, children = list[np.ndarray](), list[np.ndarray]()
     with failures.kept(lambda: "uses of keys that make others"):
@@ -87,7 +105,8 @@ def _prepare(records: list[Record], failures: Failures) -> Iterator[_Prepared]:
     ]
     names = _names(kept, [record.words for record in kept])
     own = _names(kept, [words for _, words in rows])
-    return map(_Prepared, kept, names, [number for number, _ in rows], own)
+    found = [cuts.get(id(record)) for record in kept]
+    return map(_Prepared, kept, names, [number for number, _ in rows], own, found)
 
 
 _NONE = np.zeros(0, np.uint64)
@@ -174,7 +193,7 @@ class _Reader:
         """Arrays that `made` lacks until a part of one is used."""
 
     def add(self, prepared: _Prepared, where: Moment) -> None:
-        record, names, numbers, made = prepared
+        record, names, numbers, made, cut = prepared
         if record.kind == "seed":
             self._root(Origin.SEED, f"key({_seed(record)})", names, record.impl, where)
             return
@@ -182,6 +201,10 @@ class _Reader:
             self._clone(names, record.impl, where)
             return
         parents = self._owners(names, record.impl)
+        if cut is not None:
+            parents = cut_keys(
+                self.lineage, parents, cut.base, varies=0, impl=cut.impl, where=where
+            )
         if record.kind in ("bits", "gamma"):
             width = record.bit_width or 32
             self._use(Act.DRAW, parents, where, record.shape, width)

@@ -20,7 +20,7 @@ from jax.extend.core import primitives
 from jax.extend.random import threefry2x32_p
 
 from keystream import _compat
-from keystream._audit.jaxprs import bodies, holds
+from keystream._audit.jaxprs import holds
 from keystream._audit.recording import call_paths, recordings, sites
 from keystream._audit.recording.call_paths import (
     BACKWARD,
@@ -30,6 +30,7 @@ from keystream._audit.recording.call_paths import (
     REPLAY,
     Frame,
 )
+from keystream._compat import bodies
 
 
 def recording_rule(what: str, stock: _compat.Rule) -> _compat.Rule:

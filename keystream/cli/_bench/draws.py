@@ -21,6 +21,7 @@ BATCHES = {MANY: (10**4, 10**5), MOST: (2**18, 2**20)}
 QUICK_BATCHES = {10_000: (1_000,)}
 
 LOOP, LANES, SAMPLE, BULK = "loop over keys", "vmap over keys", "ks.sample", "one bulk draw"
+WINDOW = "ks.window"
 NUMPY = "NumPy default_rng"
 IN_BATCHES = "normals in batches"
 
@@ -65,7 +66,9 @@ def measure_many(size: int, effort: Effort) -> Result:
     generator = np.random.default_rng(42)
     contenders, facts = both_forms(ways_to_draw(size))
     contenders.append(Contender(NUMPY, lambda: generator.standard_normal(size, np.float32)))
-    pairs = [(f"{name}, {mode}", f"{BULK}, {mode}") for mode in MODES for name in (LANES, SAMPLE)]
+    pairs = [
+        (f"{name}, {mode}", f"{BULK}, {mode}") for mode in MODES for name in (LANES, SAMPLE, WINDOW)
+    ]
     pairs += [(f"{SAMPLE}, {STOCK}", f"{SAMPLE}, {ACCELERATED}")]
     pairs += [(NUMPY, f"{BULK}, {ACCELERATED}")]
     return result("b", "normals", size, compete(contenders, effort), pairs, facts)
@@ -101,6 +104,7 @@ def ways_to_draw(size: int) -> dict[str, Way]:
         BULK: lambda key: normal(key, (size,)),
         LANES: lambda key: jax.vmap(normal)(jax.random.split(key, size)),
         SAMPLE: lambda key: ks.sample(normal, key, size),
+        WINDOW: lambda key: normal(ks.window(key, 4 * size, 0), (size,)),
     }
 
 

@@ -173,6 +173,11 @@ def pairs() -> tuple[Pair, ...]:
             lambda k: ks.sample(normal, k, N, batch_size=100),
             lambda k: lax.map(normal, jax.random.split(k, N), batch_size=100),
         ),
+        Pair(
+            "window",
+            lambda k: normal(ks.window(k, (4, N), (2, 0)), (1, N)),
+            lambda k: normal(k, (1, N)),
+        ),
         Pair("shard_map", _ks_shard_map(), _shard_map(_own_child)),
         Pair("for_axis", _shard_map(lambda k: ks.for_axis(k, "data")), _shard_map(_own_child)),
     )

@@ -167,6 +167,9 @@ def lanes(found: Found) -> Iterator[Row]:
     many = _at(found, "b", "normals", MANY)
     one, bulk = f"{draws.SAMPLE}, {ACCELERATED}", f"{draws.BULK}, {ACCELERATED}"
     yield _one(f"10**6 normals: {one} / {bulk}", Bound(most=1.4), many, f"{one} / {bulk}")
+    for mode in (STOCK, ACCELERATED):
+        pair = f"{draws.WINDOW}, {mode} / {draws.BULK}, {mode}"
+        yield _one(f"10**6 normals: {pair}", Bound(most=1.15), many, pair)
     most = _at(found, "b", draws.IN_BATCHES, MOST)
     for batch in draws.BATCHES[MOST]:
         pair = f"{draws.batched(batch)}, {ACCELERATED} / {one}"
