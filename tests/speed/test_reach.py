@@ -345,7 +345,7 @@ def test_import_is_light() -> None:
     audit = {name for name in modules if name.startswith("keystream._audit.")}
     assert audit == {"keystream._audit.audit"}
     ours = sum(size for name, size in modules.items() if name.startswith("keystream"))
-    assert ours < 390_000, f"{ours} characters of source"
+    assert ours < 430_000, f"{ours} characters of source"
 
 
 def test_check_of_the_import_finds_a_fault() -> None:
