@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any, overload
 
 import numpy as np
 
@@ -10,12 +10,13 @@ from keystream._checks.static import check_count, check_index
 from keystream._keys import cipher, scheme, shuffle
 from keystream.host._check import check_key, public
 
-if TYPE_CHECKING:
-    from keystream._types import Position
 
-
+@overload
+def index_shuffle(key: np.ndarray, /, n: int, index: int) -> np.signedinteger[Any]: ...
+@overload
+def index_shuffle(key: np.ndarray, /, n: int, index: np.ndarray) -> np.ndarray: ...
 @public
-def index_shuffle(key: np.ndarray, /, n: int, index: Position) -> Any:
+def index_shuffle(key: np.ndarray, /, n: int, index: Any) -> Any:
     """Return the place of each index in a random order of 0 .. n-1, without making it.
 
     Reach for it in a loader that reads its own examples in the order of the epoch; see
@@ -60,8 +61,12 @@ def index_shuffle(key: np.ndarray, /, n: int, index: Position) -> Any:
     return _find(key, n, index, "index", inverse=False)
 
 
+@overload
+def index_unshuffle(key: np.ndarray, /, n: int, place: int) -> np.signedinteger[Any]: ...
+@overload
+def index_unshuffle(key: np.ndarray, /, n: int, place: np.ndarray) -> np.ndarray: ...
 @public
-def index_unshuffle(key: np.ndarray, /, n: int, place: Position) -> Any:
+def index_unshuffle(key: np.ndarray, /, n: int, place: Any) -> Any:
     """Return which index is at each place: the inverse of `index_shuffle`.
 
     `host.index_unshuffle(key, n, host.index_shuffle(key, n, i)) == i`.

@@ -106,6 +106,12 @@ def _under(mesh, fun, *args, **kwargs):
         return fun(*args, **kwargs)
 
 
+def _within(context, fun):
+    """Call in a context of any kind."""
+    with context:
+        return fun()
+
+
 def _inside(mesh, fun, *args):
     """Call inside a mapped body that is run as it is traced, with what it closes over."""
 
@@ -156,6 +162,7 @@ def _names():
         "copy": copy,
         "pickle": pickle,
         "under": _under,
+        "within": _within,
         "inside": _inside,
         "key": key,
         "keys": ks.keys(key, 3),
@@ -225,6 +232,7 @@ def _same_traced(row):
     if row.call.startswith(
         (
             "under(",
+            "within(",
             "inside(",
             "copy.",
             "gone.",
