@@ -321,7 +321,13 @@ def assert_piece(got: Any, want: Any, *, exact: bool) -> None:
         )
 
 
-@pytest.mark.parametrize("name", ELEMENTWISE)
+KEPT = ("uniform", "normal", "randint", "bernoulli", "gumbel")
+"""The samplers that the shorter tests look at."""
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[pytest.mark.slow] * (n not in KEPT)) for n in ELEMENTWISE]
+)
 def test_samplers(name: str) -> None:
     """Samplers that make each element by itself draw a slice, eagerly and compiled."""
     sampler, shape, start, piece = ELEMENTWISE[name], (23, 11), (7, 3), (9, 5)
@@ -562,7 +568,11 @@ AXES = [jax.sharding.AxisType.Auto, jax.sharding.AxisType.Explicit]
 
 
 @pytest.mark.parametrize("kind", AXES, ids=lambda kind: kind.name)
-@pytest.mark.parametrize("devices", [(1, 8), (2, 4), (8, 1)], ids=str)
+@pytest.mark.parametrize(
+    "devices",
+    [(2, 4), *(pytest.param(each, marks=pytest.mark.slow) for each in [(1, 8), (8, 1)])],
+    ids=str,
+)
 @pytest.mark.parametrize("checked", [True, False], ids=["checked", "unchecked"])
 def test_shards(devices: tuple[int, int], checked: bool, kind: Any) -> None:
     """On any mesh the shards draw one device's array, each its own piece, without a collective."""
@@ -646,6 +656,7 @@ def test_recorded() -> None:
         oracle.assert_same(draw(KEY), want)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sampler", ["bits", "uniform", "normal", "randint"])
 def test_accelerated(sampler: str) -> None:
     """With accelerate too the piece is the slice of the draw, large and small."""
