@@ -53,7 +53,7 @@ stands on `permutation` or `gumbel`."""
 
 
 @public
-def window(key: jax.Array, shape: Shape, start: Position | Sequence[Position], /) -> jax.Array:
+def window(key: jax.Array, /, shape: Shape, start: Position | Sequence[Position]) -> jax.Array:
     """Return a typed key that draws a piece of one dense draw, as fast as a bulk draw.
 
     Reach for it where the parts of one array are drawn apart: on shards of a mesh, in
