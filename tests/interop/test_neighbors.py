@@ -19,6 +19,8 @@ from tests.oracle import assert_same
 # The README's command installs none of them; the gate installs the extra `neighbors`.
 NEEDED = "install keystream[neighbors]"
 eqx = pytest.importorskip("equinox", reason=NEEDED)
+linen = pytest.importorskip("flax.linen", reason=NEEDED)
+nnx = pytest.importorskip("flax.nnx", reason=NEEDED)
 struct = pytest.importorskip("flax.struct", reason=NEEDED)
 serialization = pytest.importorskip("flax.serialization", reason=NEEDED)
 optax = pytest.importorskip("optax", reason=NEEDED)
@@ -152,6 +154,20 @@ def test_another_class_with_other_parts() -> None:
     text = ks.dumps(Module(ks.key(1), ks.key(2), "net"))
     with pytest.raises(ks.SavedError, match=r"parts that were saved \(.noise, .key\), got .noise"):
         ks.loads(text, like=Other(ks.key(1), ks.key(2)))
+
+
+@pytest.mark.parametrize("layer", ["flax.linen", "flax.nnx", "equinox"])
+def test_dropout_of_a_window(layer: str) -> None:
+    """The dropout of a library, given a window, drops what it drops of the whole there."""
+    drops = {
+        "flax.linen": lambda key, x: linen.Dropout(0.25, deterministic=False).apply({}, x, rng=key),
+        "flax.nnx": lambda key, x: nnx.Dropout(0.25)(x, rngs=key),
+        "equinox": lambda key, x: eqx.nn.Dropout(0.25)(x, key=key),
+    }
+    key, x, part = ks.key(42), jnp.ones((16, 64)), (slice(4, 12), slice(8, 40))
+    piece = drops[layer](ks.window(key, x.shape, (4, 8)), x[part])
+    np.testing.assert_array_equal(piece, drops[layer](key, x)[part])
+    assert 0.5 < piece.mean() < 1.5
 
 
 def test_optax() -> None:
