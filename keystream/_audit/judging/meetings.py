@@ -96,9 +96,6 @@ class Meetings:
         """Do the numbers meet, one for one, what differs?"""
         self.owned = False
         """Do they meet, one for one, what doesn't?"""
-        self.tangents = False
-        """Are lanes told apart that may be tangents? Then one number may belong to many as well."""
-        self._met: set[tuple[int, ...]] = set()
         self._differs_backward = False
 
     def follow(self, draw: Path, until: Path | None = None) -> list[State | None]:
@@ -164,7 +161,7 @@ class Meetings:
         # Of lanes it is asked whether all share what was drawn as it is, and what it met first.
         if self.rows is not None:
             return True
-        return (self.tangents or not state.shared) and (state.kind is Kind.DRAWN or not self.owned)
+        return not state.shared and (state.kind is Kind.DRAWN or not self.owned)
 
     def _differing(self, at: At, others: list[Any]) -> list[Any]:
         masks = self.masks.get(at, {})
@@ -205,8 +202,6 @@ class Meetings:
             # One row for each shard is no sharing yet.
             owned = state.kind is Kind.OWNED and bool(grown)
             several = any(out.aval.shape[row] > 1 for row in grown)
-            # What met numbers that have lanes has them itself, and `vmap` adds no dimension.
-            self.owned |= self.tangents and state.kind is Kind.OWNED and 0 not in dims
             return state._replace(shared=state.shared or owned or several)
         if name in _GATHERING:
             # Each shard calls them together: equal numbers stand beside each other.
@@ -262,17 +257,10 @@ class Meetings:
         kind = state.kind
         for other in others:
             whole = other.aval.shape == out.aval.shape
-            # Whoever has lanes would have made the result larger than the drawn numbers.
-            alone = own and (whole or (self.tangents and math.prod(other.aval.shape) > 1))
-            if alone or (whole and self._meets_tangents(other.aval.shape)):
+            if own and whole:
                 self._note(path, differs=False)
             kind = max(kind, Kind.OWNED if whole and out.aval.ndim else Kind.SCALED)
         return State(kind, state.shared or not own)
-
-    def _meets_tangents(self, shape: tuple[int, ...]) -> bool:
-        """Does one number meet a value without lanes, and the value's tangents in all lanes?"""
-        self._met.add(shape)
-        return self.tangents and any(each[1:] in self._met for each in self._met if each)
 
     def _note(self, path: Path, *, differs: bool) -> None:
         stack = path.name_stack

@@ -156,18 +156,13 @@ class SingleUses:
         lanes = stack.count(_compat.LANES)
         if lanes <= keys:
             return False
-        # Where a jvp is mapped, the lanes are its tangents; where a pullback is, its cotangents.
-        tangents = sum(
-            one == _compat.LANES and other in (_compat.TANGENTS, _compat.BACKWARD)
-            for one, other in itertools.pairwise(stack)
-        )
         meetings = Meetings(self.reader.masks, self.read)
-        meetings.tangents = tangents > 0
         if State() in meetings.follow(use.where):
             # Weights are initialized that all lanes are to share; they may meet data as well.
             return False
-        if meetings.owned:  # They meet what has no lanes.
-            lanes -= tangents
+        if meetings.owned:
+            # They meet what has no lanes: where a jvp is mapped, the lanes are its tangents.
+            lanes -= list(itertools.pairwise(stack)).count((_compat.LANES, _compat.TANGENTS))
         return bool(lanes > keys)
 
     def _judge_rows(self, use: Use) -> None:

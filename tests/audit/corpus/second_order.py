@@ -198,3 +198,19 @@ def outer_keys_beside_those_of_the_step(key):
 def all_keys_of_the_step(key):
     """All lanes of each step draw from keys of the step."""
     return _noise_of_steps(key, lambda key: random.split(random.fold_in(key, 8), 2))
+
+
+def key_and_examples():
+    """Return one key, weights, and an example for each lane that is as long as they are."""
+    return random.key(0), jnp.ones(5), jnp.linspace(1.0, 2.0, 15).reshape(3, 5)
+
+
+@wrong("KS11", key_and_examples, shows=lambda kept: bool((kept[0] == kept[1]).all()))
+def slopes_of_examples(key, weights, rows):
+    """Each example's gradient goes through one dropout mask, and weights are as long as it is."""
+
+    def loss(weights, row):
+        kept = random.bernoulli(key, 0.5, row.shape)
+        return jnp.where(kept, row, 0.0) @ weights
+
+    return jax.vmap(jax.grad(loss), (None, 0))(weights, rows) != 0
