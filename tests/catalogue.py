@@ -252,7 +252,7 @@ def index_shuffle(key: jax.Array, n: int, start: Any, draw: Draw) -> Any:
 def want_places(key: jax.Array, n: int, start: int, draw: Draw) -> np.ndarray:
     del start, draw
     words = tuple(np.asarray(jax.random.key_data(key)).tolist())
-    return np.array([reference.place(words, 5000, i) for i in range(n)], np.int32)
+    return np.array([reference.shuffled(words, 5000, i) for i in range(n)], np.int32)
 
 
 def index_unshuffle(key: jax.Array, n: int, start: Any, draw: Draw) -> Any:
@@ -263,7 +263,7 @@ def index_unshuffle(key: jax.Array, n: int, start: Any, draw: Draw) -> Any:
 def want_indices(key: jax.Array, n: int, start: int, draw: Draw) -> np.ndarray:
     del start, draw
     words = tuple(np.asarray(jax.random.key_data(key)).tolist())
-    return np.argsort([reference.place(words, 100, i) for i in range(100)])[:n].astype(np.int32)
+    return np.argsort([reference.shuffled(words, 100, i) for i in range(100)])[:n].astype(np.int32)
 
 
 def shard_map(key: jax.Array, n: int, start: Any, draw: Draw) -> Any:

@@ -156,7 +156,7 @@ def grid(n: int) -> tuple[int, int]:
     return min(found)[2:]
 
 
-def place(key: Words, n: int, index: int) -> int:
+def shuffled(key: Words, n: int, index: int) -> int:
     """Return the place of an index in the random order of n numbers."""
     digest = hashlib.sha256(f"keystream:1:shuffle:{n}".encode()).digest()
     counter = 2**63 + int.from_bytes(digest[:8], "big") % 2**62
@@ -426,7 +426,7 @@ def helper_answer(what: str, impl: str, key: Words, given: dict[str, str]) -> st
             return write_words(derive(impl, key, int(given["index"])))
         case "places":
             indices = map(int, given["index"].split(","))
-            return ",".join(str(place(key, int(given["n"]), index)) for index in indices)
+            return ",".join(str(shuffled(key, int(given["n"]), index)) for index in indices)
         case "dumps":
             node = {"kind": "stream", "keys": key_node(impl, (), key), "position": given["skip"]}
             return dumps(node)

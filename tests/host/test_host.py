@@ -268,7 +268,7 @@ def test_places(n: int) -> None:
     words = host.derive(host.key(42), "order", n)
     index = np.random.default_rng(n).integers(0, n, (2, 3))
     places = host.index_shuffle(words, n, index)
-    want = [reference.place(tuple(words.tolist()), n, i) for i in index.ravel().tolist()]
+    want = [reference.shuffled(tuple(words.tolist()), n, i) for i in index.ravel().tolist()]
     assert places.ravel().tolist() == want
     assert places.dtype == (np.int32 if n <= 2**31 else np.int64)
     assert (host.index_unshuffle(words, n, places) == index).all()
