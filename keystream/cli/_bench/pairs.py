@@ -175,7 +175,7 @@ def pairs() -> tuple[Pair, ...]:
         ),
         Pair(
             "window",
-            lambda k: normal(ks.window(k, (4, N), (2, 0)), (1, N)),
+            lambda k: normal(ks.window(k, (4, N), (0, 0)), (1, N)),
             lambda k: normal(k, (1, N)),
         ),
         Pair("shard_map", _ks_shard_map(), _shard_map(_own_child)),
