@@ -19,9 +19,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jax.extend.random import define_prng_impl, threefry2x32_p, threefry_prng_impl
+from jax.sharding import AxisType
 
 from keystream import _compat, _impl
-from keystream._checks.key import check_key
+from keystream._checks.key import check_cipher, check_key
 from keystream._checks.numbers import check_shape, check_size, check_start
 from keystream._checks.static import size_of, static_int
 from keystream._checks.values import is_symbolic, read_setting
@@ -39,7 +40,7 @@ from keystream._keys import one_pass
 from keystream._keys.children import as_varying, one_dispatch
 from keystream._keys.placement import multiply
 from keystream._keys.scheme import Counter, advance, array_counter
-from keystream._known import KNOWN, NARROW_END, POSITIONS_END, Impl
+from keystream._known import KNOWN, NARROW_END, POSITIONS_END
 from keystream._types import Position, Shape
 
 MOST_DIMS = 8
@@ -118,18 +119,12 @@ def window(key: jax.Array, /, shape: Shape, start: Position | Sequence[Position]
         True
     """
     impl = check_key(key, shape, start, call="ks.window(key, shape, start)")
-    _check_cipher(impl, key)
+    check_cipher(impl, key)
     _check_counters()
     dense = check_shape(shape)
     _check_dense(dense)
     starts = _check_starts(start, dense)
     return _wrap(key, _base(starts, dense), dense=dense)
-
-
-def _check_cipher(impl: Impl, key: jax.Array) -> None:
-    if not impl.cipher:
-        wanted = "of threefry2x32, whose draws are blocks of a public cipher"
-        raise error(KeyImplError, "key", wanted, key, "To make one: ks.key(42).")
 
 
 def _check_counters() -> None:
@@ -192,8 +187,12 @@ def _times(index: Counter, stride: int) -> Counter:
 def _make(key: jax.Array, base: Counter, *, dense: tuple[int, ...]) -> jax.Array:
     # The audit reads these: the words of the key, and then the base.
     static = all(isinstance(word, np.uint32) for word in base)
-    words = jnp.concatenate((jax.random.key_data(key), (np if static else jnp).stack(base)))
-    window: jax.Array = jax.random.wrap_key_data(words, impl=_implementation(dense))
+    words, begin = jax.random.key_data(key), (np if static else jnp).stack(base)
+    if AxisType.Explicit in jax.typeof(key).sharding.mesh.axis_types:
+        # Under `vmap` JAX can't join to keys over Explicit axes what isn't laid out as they are.
+        begin = begin + (words & np.uint32(0))
+    joined = jnp.concatenate((words, begin))
+    window: jax.Array = jax.random.wrap_key_data(joined, impl=_implementation(dense))
     return window
 
 

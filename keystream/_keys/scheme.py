@@ -89,7 +89,11 @@ def _hash_part(part: str | bytes | int) -> int:
 
 
 def _hashed(part: str | bytes | int) -> int:
-    digest = hashlib.sha256(_PREFIX[type(part)] + encode(part)).digest()
+    return _hash_under(_PREFIX[type(part)], part)
+
+
+def _hash_under(prefix: bytes, part: str | bytes | int) -> int:
+    digest = hashlib.sha256(prefix + encode(part)).digest()
     return 2**63 | int.from_bytes(digest[:8], "big") & (2**62 - 1)
 
 
@@ -98,8 +102,7 @@ _remembered = functools.lru_cache(maxsize=65536)(_hashed)
 
 def shuffle_counter(n: int) -> Counter:
     """Return the counter of the child that a random order of `n` numbers is made of."""
-    digest = hashlib.sha256(b"keystream:1:shuffle:" + encode(n)).digest()
-    return _counter(2**63 | int.from_bytes(digest[:8], "big") & (2**62 - 1))
+    return _counter(_hash_under(b"keystream:1:shuffle:", n))
 
 
 def encode(part: str | bytes | int) -> bytes:

@@ -18,7 +18,7 @@ import jax
 import keystream as ks
 from keystream._saving.settings import read_settings
 from keystream.cli._doctor import selftest
-from keystream.cli._run import environment
+from keystream.cli._run import tuning
 
 DISTRIBUTIONS = ("keystream", "jax", "jaxlib", "numpy")
 
@@ -80,7 +80,7 @@ def settings() -> list[str]:
 
 def speed(variables: Mapping[str, str]) -> list[str]:
     """Return a line for each setting that makes large draws faster here and isn't there."""
-    missing = environment.missing_settings(variables, wide=True)
+    missing = tuning.missing_settings(variables, wide=True)
     if not missing:
         return ["  nothing that this machine could have is unset"]
     return [

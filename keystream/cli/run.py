@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from keystream.cli import _report
-from keystream.cli._run import environment, launcher
+from keystream.cli._run import launcher, tuning
 
 EPILOG = """\
 The program runs as `python program.py args` would run it, in a process that has imported
@@ -104,7 +104,7 @@ def run(options: argparse.Namespace) -> int:
         print(f"run: {found}", file=sys.stderr)
         return 2
     switches = ["--accelerate"] if options.accelerate else []
-    settings = environment.missing_settings(os.environ, wide=options.wide_vectors)
+    settings = tuning.missing_settings(os.environ, wide=options.wide_vectors)
     settings = settings if options.accelerate else []
     if options.dry_run:
         for each in settings:

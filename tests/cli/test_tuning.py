@@ -9,7 +9,7 @@ import pytest
 
 from keystream.__main__ import main
 from keystream.cli import doctor
-from keystream.cli._run import environment
+from keystream.cli._run import tuning
 
 HUGE = "glibc.malloc.hugetlb=1"
 WIDE = "--xla_cpu_prefer_vector_width=512"
@@ -20,14 +20,14 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A machine that has everything."""
     (tmp_path / "pages").write_text("always [madvise] never\n")
     (tmp_path / "processor").write_text("processor : 0\nflags\t: fpu avx2 avx512f avx512dq\n")
-    monkeypatch.setattr(environment, "PAGES", tmp_path / "pages")
-    monkeypatch.setattr(environment, "PROCESSOR", tmp_path / "processor")
+    monkeypatch.setattr(tuning, "PAGES", tmp_path / "pages")
+    monkeypatch.setattr(tuning, "PROCESSOR", tmp_path / "processor")
     monkeypatch.setattr(os, "confstr", lambda _: "glibc 2.36", raising=False)
     return tmp_path
 
 
 def _missing(given: dict[str, str], *, wide: bool = True) -> dict[str, str]:
-    return {each.variable: each.value for each in environment.missing_settings(given, wide=wide)}
+    return {each.variable: each.value for each in tuning.missing_settings(given, wide=wide)}
 
 
 @pytest.mark.usefixtures("machine")
@@ -112,12 +112,12 @@ def content(made):
     return hashlib.sha256(b"".join(np.asarray(x).tobytes() for x in words)).hexdigest()
 
 LARGE = "bits", "uniform", "normal", "gumbel", "split"
+SLOW_TO_COMPILE = "gamma", "poisson", "dirichlet", "permutation", "choice", "ten splits"
 
 def draw_all(key):
     few = [SAMPLERS[name](key) for name in SAMPLERS if name not in SLOW_TO_COMPILE]
     return few, [getattr(jax.random, name)(key, (1 << 21,)) for name in LARGE]
 
-SLOW_TO_COMPILE = "gamma", "poisson", "dirichlet", "permutation", "choice", "ten splits"
 print(content(jax.jit(draw_all)(jax.random.key(7))))
 print(os.environ.get("GLIBC_TUNABLES"))
 """
@@ -145,6 +145,6 @@ def test_same_numbers(tmp_path: Path) -> None:
     *numbers, nothing = plain.stdout.splitlines()
     *same, tunables = fast.stdout.splitlines()
     assert (numbers, nothing) == (same, "None")
-    expected = [each.value for each in environment.missing_settings({})]
+    expected = [each.value for each in tuning.missing_settings({})]
     assert [tunables] == (expected or ["None"])
     assert fast.stderr.count("run: GLIBC_TUNABLES") == len(expected)
