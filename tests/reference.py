@@ -16,6 +16,7 @@ References:
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import math
@@ -143,6 +144,7 @@ def derive(impl: str, key: Words, *path: Part) -> Words:
     return key
 
 
+@functools.cache
 def grid(n: int) -> tuple[int, int]:
     """Return the rows and columns of the network for n."""
     first = math.isqrt(4 * n - 1) + 1
@@ -156,14 +158,20 @@ def grid(n: int) -> tuple[int, int]:
     return min(found)[2:]
 
 
+@functools.cache
+def sorted_places(child: Words, n: int) -> dict[int, int]:
+    """Return the place of each of few numbers, by their blocks."""
+    blocks = sorted((threefry2x32(child, (0, i)), i) for i in range(n))
+    return {i: place for place, (_, i) in enumerate(blocks)}
+
+
 def shuffled(key: Words, n: int, index: int) -> int:
     """Return the place of an index in the random order of n numbers."""
     digest = hashlib.sha256(f"keystream:1:shuffle:{n}".encode()).digest()
     counter = 2**63 + int.from_bytes(digest[:8], "big") % 2**62
     child = threefry2x32(key, (counter >> 32, counter & MASK))
     if n <= 4096:
-        blocks = [(threefry2x32(child, (0, i)), i) for i in range(n)]
-        return sorted(blocks).index(blocks[index])
+        return sorted_places(child, n)[index]
     rows, columns = grid(n)
     while True:
         row, column = divmod(index, columns)

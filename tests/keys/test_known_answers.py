@@ -55,7 +55,7 @@ def test_reference_alone():
     tree = ast.parse(Path(reference.__file__).read_text())
     imported = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     imported |= {n.name for x in ast.walk(tree) if isinstance(x, ast.Import) for n in x.names}
-    assert imported == {"__future__", "hashlib", "json", "math", "typing"}
+    assert imported == {"__future__", "functools", "hashlib", "json", "math", "typing"}
 
 
 @pytest.mark.fast
