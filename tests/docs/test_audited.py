@@ -35,6 +35,14 @@ def in_parts(page: Names) -> None:
     step(page["weights"], page["key"], page["x"], page["y"], 4)
 
 
+def on_one_mesh(page: Names) -> None:
+    page["on_mesh"]((2, 4))(page["key"], page["x"])
+
+
+def masks_in_parts(page: Names) -> None:
+    jax.jit(page["in_parts"], static_argnums=1)(page["key"], 4)
+
+
 def two_epochs(page: Names) -> None:
     page["everything"](3, size=16)
     page["everything"](4, size=16)
@@ -62,6 +70,8 @@ IN_ITS_PLACE: dict[tuple[str, int], Callable[[Names], None]] = {
     ("accumulation", 1): in_parts,
     ("augmentation", 1): two_epochs,
     ("multi-host", 2): noise_of_a_step,
+    ("pieces", 0): on_one_mesh,
+    ("pieces", 1): masks_in_parts,
     ("resume", 3): stopped_and_resumed,
     ("inherited", 2): nothing,
     ("inherited", 3): fixed,

@@ -159,6 +159,41 @@ def keys(result: Any, given: Given) -> None:
         _follows(_at(result, -1), given["key"], int(first) + total - 1)
 
 
+def window(result: Any, given: Given) -> None:
+    """A key that draws what the whole draw has at its start."""
+    _is_key(result)
+    shape = _size(given["shape"])
+    start = given["start"]
+    starts = tuple(start) if isinstance(start, (tuple, list)) else (start,)
+    parts = (result, given["key"], *starts)
+    if any(isinstance(part, jax.core.Tracer) for part in parts) or math.prod(shape) > 2**12:
+        return
+    with jax.ensure_compile_time_eval():
+        whole = np.asarray(jax.random.bits(given["key"], shape))
+        first = np.asarray(jax.random.bits(result, tuple(min(size, 1) for size in shape)))
+    assert (first == whole[tuple(slice(int(at), int(at) + 1) for at in starts)]).all()
+
+
+def shuffled(result: Any, given: Given) -> None:
+    """The place of each index in the random order."""
+    n, index = int(given["n"]), given["index"]
+    assert jax.numpy.shape(result) == jax.numpy.shape(index)
+    words = tuple(map(int, given["key"])) if _on_host(given["key"]) else _words(given["key"])
+    if words is None or isinstance(result, jax.core.Tracer) or isinstance(index, jax.core.Tracer):
+        return
+    for place, at in zip(np.ravel(result).tolist(), np.ravel(index).tolist(), strict=True):
+        assert place == reference.shuffled(words, n, at), f"another place of {at}"
+
+
+def unshuffled(result: Any, given: Given) -> None:
+    """The index at each place of the random order."""
+    shuffled(given["index"], {**given, "index": result})
+
+
+def _on_host(key: Any) -> bool:
+    return isinstance(key, np.ndarray)
+
+
 def split_tree(result: Any, given: Given) -> None:
     """Keys in the same tree."""
     is_leaf = given.get("is_leaf")

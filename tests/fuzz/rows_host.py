@@ -43,6 +43,15 @@ ROWS = (
     Row("host.from_jax", "host.from_jax({key})", laws.anything, {"key": values.a_key}, share=0.5),
     Row("host.to_jax", "host.to_jax({key})", laws.key_array, {**MANY, **HOST_KEY}, share=0.5),
     *(
+        Row(
+            f"host.{name}",
+            f"host.{name}({{key}}, {{n}}, {{index}})",
+            BY_NAME[name].law,
+            {**BY_NAME[name].slots, **ONE},
+        )
+        for name in ("index_shuffle", "index_unshuffle")
+    ),
+    *(
         Row(f"host.{name}", f"host.{name}({{key}})", laws.anything, {**HOST_KEY}, share=0.3)
         for name in ("numpy_generator", "python_random", "torch_generator")
     ),

@@ -78,6 +78,31 @@ ROWS = (
         share=2.5,
     ),
     Row(
+        "window",
+        "ks.window({key}, {shape}, {start})",
+        laws.window,
+        {
+            **KEY,
+            "shape": values.size | of("(2**40, 3)", "(2,) * 9", "(2**31, 2**32)", "1000"),
+            "start": of("0", "2", "tint", "(0,)", "(1, 2)", "(tint, 0)", "(2**39, 1)", "()")
+            | values.start,
+        },
+        share=1.5,
+    ),
+    *(
+        Row(
+            name,
+            f"ks.{name}({{key}}, {{n}}, {{index}})",
+            law,
+            {**KEY, "n": values.order, "index": values.places},
+            share=1.5,
+        )
+        for name, law in (
+            ("index_shuffle", laws.shuffled),
+            ("index_unshuffle", laws.unshuffled),
+        )
+    ),
+    Row(
         "split_tree",
         "ks.split_tree({key}, {tree}{options})",
         laws.split_tree,
