@@ -112,7 +112,9 @@ wide_size: Code = size | of("65", "1000", "2**33", "(2**20, 2**20)")
 start: Code = nonnegative | of(
     "0", "5", "tint", "tint", "jnp.int32(4)", "np.int64(2**40)", "np.array(3)"
 )
-order: Code = of("1", "2", "5", "5", "1000", "4096", "4097", "10**6", "2**31", "2**40", "np.int64(7)")
+order: Code = of(
+    "1", "2", "5", "5", "1000", "4096", "4097", "10**6", "2**31", "2**40", "np.int64(7)"
+)
 places: Code = start | of("ids", "tids", "np.arange(5)", "np.zeros((0, 3), int)", "jnp.arange(3)")
 names_of: Code = st.lists(names, max_size=4, unique=True).map(lambda xs: f"[{', '.join(xs)}]") | of(
     "('params', 'dropout')", "('a',)", "[]", "tuple(map(str, range(40)))"

@@ -40,6 +40,7 @@ from tests.audit.corpus import (
     second_order,
     shared_draws,
     transforms,
+    windows,
 )
 from tests.audit.corpus.program import Program as Program
 
@@ -79,6 +80,7 @@ FILES = (
     mapped,
     moved,
     anew,
+    windows,
 )
 
 
