@@ -12,7 +12,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -278,10 +278,7 @@ def _random_bits(
     _check_piece(dense, piece)
     large = bit_width >= 32 and size_of(piece) >= one_pass.FLOATS_FROM
     floats = large and _compat.function_drawing().startswith("_uniform")
-    axes, wide = merge(dense, piece), size_of(dense) > NARROW_END
-    bits: jax.Array = _bits(
-        words, bit_width=bit_width, axes=axes, wide=wide, piece=piece, floats=floats
-    )
+    bits: jax.Array = _bits(words, bit_width=bit_width, dense=dense, piece=piece, floats=floats)
     return bits
 
 
@@ -294,30 +291,7 @@ def _check_piece(dense: tuple[int, ...], piece: tuple[int, ...]) -> None:
     check_size(piece, argument="piece")
 
 
-class Axis(NamedTuple):
-    """Elements at equal distances from one another."""
-
-    size: int
-    stride: int
-
-
-def merge(dense: tuple[int, ...], piece: tuple[int, ...]) -> tuple[Axis, ...]:
-    """Return by which axes a piece runs through the whole draw, as few as there can be.
-
-    Whole rows are one axis, as a dense draw is.
-    """
-    axes: list[Axis] = []
-    stride = 1
-    for whole, size in zip(reversed(dense), reversed(piece), strict=True):
-        if size != 1 and axes and stride == axes[0].stride * axes[0].size:
-            axes[0] = Axis(size * axes[0].size, axes[0].stride)
-        elif size != 1:
-            axes.insert(0, Axis(size, stride))
-        stride *= whole
-    return tuple(axes) or (Axis(1, 1),)
-
-
-@functools.partial(jax.jit, static_argnames=("bit_width", "axes", "wide", "piece", "floats"))
+@functools.partial(jax.jit, static_argnames=("bit_width", "dense", "piece", "floats"))
 def _bits(words: jax.Array, *, piece: tuple[int, ...], floats: bool, **options: Any) -> jax.Array:
     draw: Callable[..., jax.Array] = functools.partial(_draw, piece=piece, **options)
     if not one_pass.pays(size_of(piece), lanes=False):
@@ -340,7 +314,7 @@ def _make_apart(words: jax.Array, **options: Any) -> jax.Array:
     return _make_bits(words, one_pass.block, **options)
 
 
-_draw_apart = one_pass.apart(_make_apart, "bit_width", "axes", "wide", "piece")
+_draw_apart = one_pass.apart(_make_apart, "bit_width", "dense", "piece")
 
 
 def _draw_floats(words: jax.Array, *, bit_width: int, **options: Any) -> jax.Array:
@@ -352,33 +326,31 @@ def _make_bits(
     block: Callable[..., Any],
     *,
     bit_width: int,
-    axes: tuple[Axis, ...],
-    wide: bool,
+    dense: tuple[int, ...],
     piece: tuple[int, ...],
 ) -> jax.Array:
     first, second, hi, lo = words
-    counter = _counters(Counter(hi, lo), axes, wide=wide)
-    x, y = block(first, second, *counter)
-    return one_pass.join(x, y, bit_width).reshape(piece)
+    x, y = block(first, second, *_counters(Counter(hi, lo), dense, piece))
+    return one_pass.join(x, y, bit_width)
 
 
-def _counters(base: Counter, axes: tuple[Axis, ...], *, wide: bool) -> Counter:
-    """Return the number of each element, the axes of the piece merged.
+def _counters(base: Counter, dense: tuple[int, ...], piece: tuple[int, ...]) -> Counter:
+    """Return the number of each element of a piece in the whole draw.
 
     Where there are at most 2**32 in all there is nothing to carry.
     """
-    shape = tuple(axis.size for axis in axes)
-    narrow = sum((axis.size - 1) * axis.stride for axis in axes) < NARROW_END
-    numbers, offset = base, Counter(None, np.uint32(0))
-    for dim, axis in enumerate(axes):
-        index = lax.broadcasted_iota(np.uint32, shape, dim)
-        fits = narrow or (axis.size - 1) * axis.stride < NARROW_END
-        step = multiply(index, axis.stride, narrow=fits)
+    strides = [size_of(dense[dim + 1 :]) for dim in range(len(dense))]
+    spans = [(size - 1) * stride for size, stride in zip(piece, strides, strict=True)]
+    narrow = sum(spans) < NARROW_END
+    numbers, offset = base, Counter(None, jnp.zeros(piece, np.uint32))
+    for dim, (stride, span) in enumerate(zip(strides, spans, strict=True)):
+        index = lax.broadcasted_iota(np.uint32, piece, dim)
+        step = multiply(index, stride, narrow=span < NARROW_END)
         if narrow:  # One carry, at the end.
             offset = advance(offset, step)
         else:
             numbers = advance(numbers, step)
-    if wide:
+    if size_of(dense) > NARROW_END:
         return advance(numbers, offset)
     lo = base.lo + offset.lo
-    return Counter(lax.broadcast(base.hi, lo.shape), lo)
+    return Counter(lax.broadcast(base.hi, piece), lo)

@@ -511,6 +511,17 @@ def test_nnx_goes_by_order() -> None:
 
 
 @needs("haiku")
+def test_haiku_dropout_of_a_window() -> None:
+    """Dropout that is given a window drops what it drops of the whole there."""
+    import haiku
+
+    x, part = jnp.ones((16, 64)), (slice(4, 12), slice(8, 40))
+    piece = haiku.dropout(ks.window(KEY, x.shape, (4, 8)), 0.25, x[part])
+    np.testing.assert_array_equal(piece, haiku.dropout(KEY, 0.25, x)[part])
+    assert 0.5 < piece.mean() < 1.5
+
+
+@needs("haiku")
 def test_haiku_reserve() -> None:
     """A sequence that has reserved keys gives others than one that draws them one by one."""
     import haiku
