@@ -25,6 +25,7 @@ from keystream._keys import one_pass
 from tests import oracle
 
 P = jax.P
+slow = pytest.mark.slow
 SEEDS = st.integers(0, 2**64 - 1)
 KEY = ks.key("window")
 random = jax.random
@@ -86,7 +87,9 @@ def check_slices(sampler: Sampler, shape: Shape, piece: Shape, examples: int) ->
     holds()
 
 
-@pytest.fixture(params=[True, False], ids=["one_pass", "loop"])
+@pytest.fixture(
+    params=[pytest.param(True, id="one_pass"), pytest.param(False, id="loop", marks=slow)]
+)
 def form(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
     """Have windows drawn in one form of the cipher, whatever their size."""
     monkeypatch.setattr(one_pass, "pays", lambda *_, **__: request.param)
@@ -326,7 +329,7 @@ KEPT = ("uniform", "normal", "randint", "bernoulli", "gumbel")
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=[pytest.mark.slow] * (n not in KEPT)) for n in ELEMENTWISE]
+    "name", [pytest.param(n, marks=[slow] * (n not in KEPT)) for n in ELEMENTWISE]
 )
 def test_samplers(name: str) -> None:
     """Samplers that make each element by itself draw a slice, eagerly and compiled."""
@@ -570,7 +573,7 @@ AXES = [jax.sharding.AxisType.Auto, jax.sharding.AxisType.Explicit]
 @pytest.mark.parametrize("kind", AXES, ids=lambda kind: kind.name)
 @pytest.mark.parametrize(
     "devices",
-    [(2, 4), *(pytest.param(each, marks=pytest.mark.slow) for each in [(1, 8), (8, 1)])],
+    [(2, 4), *(pytest.param(each, marks=slow) for each in [(1, 8), (8, 1)])],
     ids=str,
 )
 @pytest.mark.parametrize("checked", [True, False], ids=["checked", "unchecked"])
@@ -656,7 +659,7 @@ def test_recorded() -> None:
         oracle.assert_same(draw(KEY), want)
 
 
-@pytest.mark.slow
+@slow
 @pytest.mark.parametrize("sampler", ["bits", "uniform", "normal", "randint"])
 def test_accelerated(sampler: str) -> None:
     """With accelerate too the piece is the slice of the draw, large and small."""
