@@ -20,6 +20,7 @@ from keystream._checks.key import (
 )
 from keystream._checks.numbers import check_batch_size, check_shape, check_size, check_start
 from keystream._checks.static import size_of
+from keystream._checks.values import is_symbolic
 from keystream._errors import public
 from keystream._keys import batches, children, placement, program
 from keystream._keys.placement import Placement
@@ -29,6 +30,11 @@ from keystream._types import Position, R, Shape
 
 if TYPE_CHECKING:
     from keystream._types import P  # the site shows `P.args` as it is, unless it can evaluate it
+
+
+MANY, AT_ONCE = 2**22, 2**18
+"""From how many draws on batches are chosen where nobody says, and of how many draws: what stays
+in a processor's cache is drawn faster, and the keys of all draws take more memory than they do."""
 
 
 @overload
@@ -104,7 +110,8 @@ def sample(
             anything else stays what it is.
         start: Position of the first draw, an integer scalar, static or traced.
         batch_size: How many draws are made at once; bounds the memory to the result and
-            the work space of one batch. None for all of them.
+            the work space of one batch. None for all of them, and for 2**18 of more than
+            2**22 draws on a device; the number of draws for all of them even so.
         out_sharding: Where to put the draws on a mesh: a NamedSharding, or a PartitionSpec
             for the mesh in context, over the dimensions of `shape`. Each device then makes
             its own part, without communication.
@@ -123,9 +130,9 @@ def sample(
         range, agree to last digits, and a sampler that rejects may rarely give another value;
         the documentation has a table.
 
-        With `batch_size` or `out_sharding` the sampler is traced in each call, so that it sees
+        In batches or with `out_sharding` the sampler is traced in each call, so that it sees
         what has changed, and compiled once for equal programs: new seeds, starts, numbers and
-        lambdas compile nothing. Where `batch_size` doesn't divide the number of draws, the last
+        lambdas compile nothing. Where batches don't divide the number of draws, the last
         batch overlaps the one before, and a callback runs twice for the draws in both. A NumPy
         array among the arguments stays one, unless the sampler indexes it by what it draws.
 
@@ -152,21 +159,28 @@ def sample(
     check_few_dims("shape", sizes)
     total = size_of(sizes)
     first = children.start_counter(check_start(start, total, impl), total, impl)
-    batch = None if batch_size is None else check_batch_size(batch_size)
+    asked = None if batch_size is None else check_batch_size(batch_size)
     call = _bound(sampler, args, kwargs)
     if out_sharding is not None:
         check_maps_over_devices(impl, key)
         place = placement.resolve(sizes, out_sharding)
         check_size(place.local)
+        batch = _choose(asked, size_of(place.local))
         return _draw_on_mesh(sampler, key, first, args, kwargs, place=place, batch=batch)
     check_key_in_context(impl, key)
     check_size(sizes)
-    if batch is None or batch >= total:
+    batch = _choose(asked, total)
+    if batch >= total:
         return map_over_keys(call, children.eager_row(key, sizes, first))
     draw = Leaves(call)
     first = children.two_words(key, first)
     leaves = program.run(_make_batches, [draw], key, first, shape=sizes, batch=batch)
     return jax.tree.unflatten(draw.structure, leaves)
+
+
+def _choose(asked: int | None, total: int) -> int:
+    """Return how many draws are made at once."""
+    return asked or (total if is_symbolic(total) or total <= MANY else AT_ONCE)
 
 
 def _bound(
@@ -215,7 +229,7 @@ def _draw_on_mesh(
     kwargs: dict[str, Any],
     *,
     place: Placement,
-    batch: int | None,
+    batch: int,
 ) -> Any:
     # Arrays among the arguments are handed to the mapped body: what a body closes over can't
     # lie on Explicit axes.
@@ -243,7 +257,7 @@ def _make_on_mesh(
     arrays: list[Any],
     *,
     place: Placement,
-    batch: int | None,
+    batch: int,
 ) -> list[jax.Array]:
     def shard(key: jax.Array, start: Counter | None, arrays: list[Any], operands: Any) -> Any:
         one = functions[0].over(operands)
@@ -261,7 +275,7 @@ def _draw_all(
     key: jax.Array,
     counter: Callable[[jax.Array], Counter],
     shape: tuple[int, ...],
-    batch: int | None,
+    batch: int,
 ) -> list[jax.Array]:
     """Draw for every place of a shape, `batch` places at a time."""
     total = size_of(shape)
@@ -271,7 +285,7 @@ def _draw_all(
         made: list[jax.Array] = map_over_keys(fun, children.children(key, counter(index)))
         return made
 
-    if batch is None or batch >= total:
+    if batch >= total:
         index = lax.iota(np.uint32, total).reshape(shape)
         drawn: list[jax.Array] = map_over_keys(fun, children.children(key, counter(index)))
         return drawn

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import keystream as ks
+from keystream._batches import sample as _sample
 from tests import catalogue, oracle
 from tests.oracle import bits
 
@@ -130,6 +131,24 @@ def test_sample_shapes(shape: Any, batch: int | None) -> None:
         oracle.assert_same(np.asarray(got), want)
 
 
+@pytest.mark.fast
+def test_many_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Above a number of draws they come in batches, on each device of a mesh, and are the same."""
+    monkeypatch.setattr(_sample, "MANY", 7)
+    monkeypatch.setattr(_sample, "AT_ONCE", 3)
+    key, draw = ks.key(6), functools.partial(ks.sample, bits)
+    for shape in (7, 8, (2, 5), 64):
+        sizes = np.empty(shape).shape
+        want = catalogue.items(key, int(np.prod(sizes)), 0, bits).reshape(*sizes, 3)
+        for call in (draw, jax.jit(draw, static_argnums=1)):
+            oracle.assert_same(np.asarray(call(key, shape)), want)
+    loops = {n: "scan" in str(jax.make_jaxpr(lambda k, n=n: draw(k, n))(key)) for n in (7, 8)}
+    assert loops == {7: False, 8: True}
+    mesh = jax.make_mesh((4,), ("data",), (jax.sharding.AxisType.Auto,), devices=jax.devices()[:4])
+    place = jax.sharding.NamedSharding(mesh, jax.P("data"))
+    oracle.assert_same(np.asarray(draw(key, 64, out_sharding=place)), want)
+
+
 class Pair(NamedTuple):
     """A result of a user's own type."""
 
@@ -235,26 +254,25 @@ def check_memory(call: Any, key: jax.Array, result: int) -> None:
 def test_sample_memory() -> None:
     """10**8 draws of a float in batches need the result and a small buffer."""
     total = 10**8
-    for sampler in (jax.random.normal, jax.random.uniform):
-        check_memory(
-            lambda key, sampler=sampler: ks.sample(sampler, key, total, batch_size=2**16),
-            ks.key(6),
-            4 * total,
-        )
+    for batch in (None, 2**16):
+        draw = functools.partial(ks.sample, jax.random.normal, batch_size=batch)
+        check_memory(lambda key, draw=draw: draw(key, total), ks.key(6), 4 * total)
     table = lambda key: ks.sample(jax.random.uniform, key, (10**4, 10**4), batch_size=10**5)
     check_memory(table, ks.key(6), 4 * total)
 
 
 def test_check_of_memory_finds_faults() -> None:
-    """The check of memory fails on lax.map in batches, which joins its parts, and on vmap."""
+    """The check of memory fails on lax.map in batches, which joins its parts, and on one batch."""
     total = 10**8 + 1  # not a multiple of the batch
 
     def joined(key: jax.Array) -> Any:
         keys = ks.keys(key, total)
         return jax.lax.map(jax.random.uniform, keys, batch_size=2**16)
 
-    with pytest.raises(AssertionError, match="bytes of buffers"):
-        check_memory(joined, ks.key(6), 4 * total)
+    at_once = functools.partial(ks.sample, jax.random.uniform, batch_size=total)
+    for wrong in (joined, lambda key: at_once(key, total)):
+        with pytest.raises(AssertionError, match="bytes of buffers"):
+            check_memory(wrong, ks.key(6), 4 * total)
 
 
 @pytest.mark.parametrize("form", ["plain", "batches", "mesh"])

@@ -111,10 +111,10 @@ def ways_to_draw(size: int) -> dict[str, Way]:
 def ways_to_batch(size: int, batches: tuple[int, ...]) -> dict[str, Way]:
     """Return functions of one key that sample `size` normals, at once and in batches."""
 
-    def sampled(batch: int | None) -> Way:
+    def sampled(batch: int) -> Way:
         return lambda key: ks.sample(jax.random.normal, key, size, batch_size=batch)
 
-    return {SAMPLE: sampled(None)} | {batched(batch): sampled(batch) for batch in batches}
+    return {SAMPLE: sampled(size)} | {batched(batch): sampled(batch) for batch in batches}
 
 
 def batched(batch: int) -> str:
