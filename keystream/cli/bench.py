@@ -1,8 +1,8 @@
 """Time keys and draws: stock JAX, accelerated, NumPy and other libraries, side by side.
 
-Everything is measured in one run, and told as ratios with their spread. At the end stands the
-table of what should be reached, beside what was measured. Nothing is judged: the exit status
-is 0 also where a row isn't reached.
+Everything is measured in one run, and told as ratios with their spread: first what is gained,
+then what should be reached beside what was measured, then each case. Nothing is judged: the
+exit status is 0 also where a row isn't reached.
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ import keystream as ks
 from keystream.cli._bench import (
     draws,
     eager,
+    eagerly,
     floors,
+    gains,
     helpers,
     machine,
     meshes,
@@ -44,6 +46,7 @@ CASES: Mapping[str, tuple[str, Callable[[Effort], list[Task]]]] = {
     "g": ("beside the floor, a constant fill, and NumPy", floors.floor),
     "h": ("noise: the same function compiled twice", floors.noise),
     "i": ("places in a random order, and all of them beside a permutation", orders.tasks),
+    "j": ("helpers in eager loops beside the form written by hand", eagerly.tasks),
 }
 DRAWN = "cd"
 """The cases of which there is a picture."""
@@ -117,11 +120,15 @@ def run(options: argparse.Namespace) -> int:
         "versions": machine.versions(),
         "settings": machine.settings(),
     }
-    print("\n".join(introduction(belongs)), flush=True)
-    results = measure(options.only, QUICK if options.quick else Effort())
+    results = list[Result]()
+    told = list[str]()
+    for letter in options.only:
+        found, lines = measure(letter, QUICK if options.quick else Effort())
+        results += found
+        told += lines
     rows = reach.rows(results)
-    took = time.monotonic() - begin
-    print("\n".join(["", "reach", *table.reach_lines(rows), "", f"took {took:.0f} s"]))
+    print("\n".join([*gained(results, belongs), "", "reach", *table.reach_lines(rows), *told, ""]))
+    print("\n".join([*introduction(belongs), "", f"took {time.monotonic() - begin:.0f} s"]))
     if options.json:
         write(options.json, document(belongs, options, results, rows))
     if options.plot:
@@ -142,17 +149,24 @@ def introduction(belongs: Mapping[str, Mapping[str, Any]]) -> list[str]:
     return [*lines, *eager.missing()]
 
 
-def measure(chosen: Sequence[str], effort: Effort) -> list[Result]:
-    """Measure case after case, and tell each when it is done."""
-    results: list[Result] = []
-    for letter in chosen:
-        title, tasks = CASES[letter]
-        begin = time.monotonic()
-        found = [task.run() for task in each_in_turn(tasks(effort), "contest")]
-        head = f"({letter}) {title}, in {time.monotonic() - begin:.0f} s"
-        print("\n".join(["", head, *table.lines(letter, found)]), flush=True)
-        results += found
-    return results
+def gained(results: Iterable[Result], belongs: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Return what is read first: what is gained here, and whether that can be trusted."""
+    machine, load = belongs["machine"], belongs["machine"]["load at the start"]
+    cores = machine["cores for this process"] or 1
+    lines = [f"what you gain, on {cores} cores of {machine['cpu']}", *gains.lines(results)]
+    if load is not None and load > cores / 2:
+        lines.append(f"  spoilt by other work: a load of {load:g} when this began")
+    return lines
+
+
+def measure(letter: str, effort: Effort) -> tuple[list[Result], list[str]]:
+    """Measure a case; return what was found, and how that is told."""
+    title, tasks = CASES[letter]
+    begin = time.monotonic()
+    print(f"bench: measuring ({letter}) {title}", file=sys.stderr, flush=True)
+    found = [task.run() for task in each_in_turn(tasks(effort), "contest")]
+    head = f"({letter}) {title}, in {time.monotonic() - begin:.0f} s"
+    return found, ["", head, *table.lines(letter, found)]
 
 
 def each_in_turn(tasks: Sequence[Task], unit: str) -> Iterator[Task]:

@@ -28,7 +28,9 @@ from keystream.cli._bench import (
     catalogue,
     draws,
     eager,
+    eagerly,
     floors,
+    gains,
     helpers,
     machine,
     makers,
@@ -51,7 +53,7 @@ from keystream.cli._bench.contest import (
     spread,
 )
 from keystream.cli._bench.hlo import canonical, collectives
-from keystream.cli._bench.pairs import Pair, pairs
+from keystream.cli._bench.pairs import STABLE, Pair, eager_pairs, pairs
 from keystream.cli._bench.result import Result, Task, from_json, result, to_json
 from tests.commands import assert_refused
 
@@ -304,7 +306,10 @@ OTHER_KEYS = ("derive(name)", "split_tree")
 """Helpers whose keys nothing written by hand has."""
 
 
-@pytest.mark.parametrize("pair", pairs(), ids=lambda pair: pair.name)
+STABLE_PAIRS = [pair for pair in eager_pairs() if pair.name in STABLE]
+
+
+@pytest.mark.parametrize("pair", [*pairs(), *STABLE_PAIRS], ids=lambda pair: pair.name)
 def test_pairs_do_the_same(pair: Pair) -> None:
     """A helper and its form by hand come to the same, so that it is fair to compare them."""
     found = [jax.jit(fun)(ks.key(42), *pair.more) for fun in pair[1:3]]
@@ -328,6 +333,35 @@ def test_a_helper_is_measured_where_it_differs() -> None:
     found = helpers.measure(faulty, STOCK, QUICK)
     assert found.facts[helpers.SAME] is False
     assert list(found.ratios) == ["helper / by hand"]
+
+
+def test_compilations_are_counted() -> None:
+    """Of a call that compiles each time, and of one that doesn't."""
+    anew = lambda: jax.jit(lambda x: x + 1)(jnp.zeros(3))
+    assert eagerly.count_compiled(anew) == 1
+    assert eagerly.count_compiled(lambda: jnp.zeros(3) + 1) == 0
+
+
+def test_gains_are_told_first() -> None:
+    """Each of the ten lines is of something that is measured; what wasn't has no line."""
+    found = made_up()
+    found += [
+        result(
+            "d",
+            eager.PATH,
+            1,
+            {eager.BY_PATH: (2.0,), eager.ON_HOST: (1.0,)},
+            [(eager.BY_PATH, eager.ON_HOST)],
+        )
+    ]
+    told = gains.lines(found)
+    assert len(told) == len(gains.GAINS) == 10
+    assert told[0] == "     10.0 times as fast: bits of 16,777,216, accelerated"
+    assert gains.lines([]) == []
+    busy = {"machine": {"cpu": "x", "cores for this process": 2, "load at the start": 1.5}}
+    assert "spoilt" in bench.gained(found, busy)[-1]
+    busy["machine"]["load at the start"] = 0.9
+    assert "spoilt" not in bench.gained(found, busy)[-1]
 
 
 # --- makers of keys --------------------------------------------------------------------------
@@ -400,7 +434,13 @@ def made_up() -> list[Result]:
         one("b", "normals", 10**6, **many),
         one("b", draws.IN_BATCHES, 2**24, **batches),
     ]
-    return found + [
+    times = {eagerly.HELPER: (1.1e-3,) * 5, eagerly.BY_HAND: (1e-3,) * 5}
+    counted = eagerly.COMPILED
+    called = [
+        result("j", pair.name, 1000, times, [(eagerly.HELPER, eagerly.BY_HAND)], {counted: 0})
+        for pair in eager_pairs()
+    ]
+    return [*found, *called] + [
         Result("e", f"{pair.name}, {mode}", 1000, {}, {}, {helpers.SAME: True})
         for pair in pairs()
         for mode in MODES
@@ -443,6 +483,9 @@ def test_nothing_measured() -> None:
         ("e", "scan, accelerated", 1000, "hlo", 1.09, []),
         ("b", "normals", 10**6, "ratios", 1.5, [19, 20, 21]),
         ("b", draws.IN_BATCHES, 2**24, "ratios", 1.2, [22, 23]),
+        ("j", "split", 1000, "ratios", 1.3, [25]),
+        ("j", "scan", 1000, "times", 1.6e-3, [24]),
+        ("j", "map", 1000, "compiled", 1, [26]),
     ],
 )
 def test_each_row_fails_its_fault(
@@ -454,6 +497,10 @@ def test_each_row_fails_its_fault(
     each = found[at]
     if place == "ratios":
         each = each._replace(ratios=dict.fromkeys(each.ratios, only(value)))
+    elif place == "times":
+        each = each._replace(times={**each.times, eagerly.HELPER: only(2e-3 + value)})
+    elif place == "compiled":
+        each = each._replace(facts={eagerly.COMPILED: value})
     elif place == "compile":
         each = each._replace(facts={**each.facts, "compile: stock / accelerated": value})
     else:
@@ -550,7 +597,7 @@ def test_without_tqdm(monkeypatch: pytest.MonkeyPatch) -> None:
 
 # --- the command -----------------------------------------------------------------------------
 
-LETTERS = "must be different letters out of a, b, c, d, e, f, g, h, i"
+LETTERS = "must be different letters out of a, b, c, d, e, f, g, h, i, j"
 FILE = "must be a file that can be written"
 
 
@@ -652,15 +699,15 @@ def test_quick_run(tmp_path: Path) -> None:
     """A quick run of most cases says what it belongs to, tells each, and writes its files."""
     numbers, picture = tmp_path / "bench.json", tmp_path / "bench.png"
     drawn = importlib.util.find_spec("matplotlib") is not None
-    line = [sys.executable, "-m", "keystream", "bench", "--quick", "--only", "a,b,d,f,g,h,i"]
+    line = [sys.executable, "-m", "keystream", "bench", "--quick", "--only", "a,b,d,f,g,h,i,j"]
     line += ["--json", str(numbers), *(["--plot", str(picture)] if drawn else [])]
     done = subprocess.run(line, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     assert f"  jax                     {jax.__version__}\n" in done.stdout
-    assert re.findall(r"^\((.)\)", done.stdout, re.MULTILINE) == list("abdfghi")
+    assert re.findall(r"^\((.)\)", done.stdout, re.MULTILINE) == list("abdfghij")
     document = json.loads(numbers.read_text())
     results = [from_json(each) for each in document["results"]]
-    assert {each.case for each in results} == set("abdfghi")
+    assert {each.case for each in results} == set("abdfghij")
     assert document["machine"]["cpu"]
     assert document["settings"]["jax_enable_x64"] == "False"
     meshes = {each.size: each.facts for each in results if each.case == "f"}

@@ -181,3 +181,54 @@ def pairs() -> tuple[Pair, ...]:
         Pair("shard_map", _ks_shard_map(), _shard_map(_own_child)),
         Pair("for_axis", _shard_map(lambda k: ks.for_axis(k, "data")), _shard_map(_own_child)),
     )
+
+
+def _scan_step(carry: jax.Array, item: Any) -> tuple[jax.Array, jax.Array]:
+    return _step(item[0], carry, item[1])
+
+
+def _carried_step(state: Any, x: jax.Array) -> Any:
+    key, carry = state
+    key, use = jax.random.split(key)
+    carry, y = _step(use, carry, x)
+    return (key, carry), y
+
+
+def _counted_turn(i: Any, state: Any) -> Any:
+    key, val = state
+    return key, val + normal(fold_in(key, i))
+
+
+def _asked_turn(state: Any) -> Any:
+    key, i, val = state
+    return key, i + 1, val + jax.random.uniform(fold_in(key, i))
+
+
+def _below(state: Any) -> Any:
+    return state[2] < N
+
+
+def _item(item: Any) -> Any:
+    return item[1] + normal(item[0])
+
+
+STABLE: dict[str, Callable[..., Any]] = {
+    "scan": lambda k, xs: lax.scan(_scan_step, 0.0, (jax.random.split(k, N), xs)),
+    "scan_carried": lambda k, xs: lax.scan(_carried_step, (k, 0.0), xs),
+    "fori_loop": lambda k: lax.fori_loop(0, N, _counted_turn, (k, 0.0))[1],
+    "while_loop": lambda k: lax.while_loop(_below, _asked_turn, (k, 0, 0.0))[2],
+    "map": lambda k, xs: lax.map(_item, (jax.random.split(k, N), xs)),
+    "map(batch_size=)": lambda k, xs: lax.map(_item, (jax.random.split(k, N), xs), batch_size=100),
+}
+"""The loops by hand of functions that close over nothing and stay what they are: JAX compiles
+an eager loop anew for each new function."""
+
+
+def eager_pairs() -> tuple[Pair, ...]:
+    """List the pairs that an eager program calls, again and again."""
+    inside = ("Stream.next in a scan", "for_axis")
+    return tuple(
+        pair._replace(by_hand=STABLE.get(pair.name, pair.by_hand))
+        for pair in pairs()
+        if pair.name not in inside
+    )

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from keystream.cli._bench import draws, eager, floors, helpers, orders, samplers
+from keystream.cli._bench import draws, eager, eagerly, floors, helpers, orders, samplers
 from keystream.cli._bench.build import ACCELERATED, STOCK
 from keystream.cli._bench.catalogue import LANES, MANY, MOST, NAMES, SIZES
 from keystream.cli._bench.contest import Spread
@@ -81,6 +81,7 @@ def rows(results: Iterable[Result]) -> list[Row]:
         ),
         by_hand(found),
         *lanes(found),
+        *called_eagerly(found),
     ]
 
 
@@ -174,6 +175,31 @@ def lanes(found: Found) -> Iterator[Row]:
     for batch in draws.BATCHES[MOST]:
         pair = f"{draws.batched(batch)}, {ACCELERATED} / {one}"
         yield _one(f"2**24 normals: {pair}", Bound(most=1.1), most, pair)
+
+
+def called_eagerly(found: Found) -> Iterator[Row]:
+    """Return the rows of helpers in eager loops: the worst of each kind."""
+    cases = [each for each in found.values() if each.case == eagerly.CASE]
+    pair = f"{eagerly.HELPER} / {eagerly.BY_HAND}"
+    looks: list[tuple[str, float, bool, Callable[[Result], Spread]]] = [
+        ("later than by hand, ms: of loops and batches", 1e3 * eagerly.LATER, True, _later),
+        (f"{pair}: of the others", eagerly.MOST, False, lambda each: each.ratios[pair]),
+    ]
+    for what, most, traced, look in looks:
+        chosen = [each for each in cases if (each.what in eagerly.TRACED) is traced]
+        last = max(chosen, key=lambda each: look(each).median, default=None)
+        need = f"helpers in eager loops, {what} the worst"
+        yield Row(need, Bound(most=most), last and look(last), last.what if last else "")
+    counts = [int(each.facts[eagerly.COMPILED] or 0) for each in cases]
+    worst = Spread(max(counts), max(counts), max(counts), len(counts)) if counts else None
+    yield Row(f"helpers in eager loops: {eagerly.COMPILED}", Bound(most=0), worst)
+
+
+def _later(each: Result) -> Spread:
+    """Return by how many milliseconds a helper is later than the form by hand."""
+    one, other = (each.times[name] for name in (eagerly.HELPER, eagerly.BY_HAND))
+    value = 1e3 * (one.median - other.median)
+    return Spread(value, value, value, 1)
 
 
 def _at(found: Found, case: str, what: str, size: int) -> Result | None:

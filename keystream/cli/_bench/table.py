@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from keystream.cli._bench import helpers, samplers
 from keystream.cli._bench.build import ACCELERATED, MODES, STOCK
 from keystream.cli._bench.contest import Spread
-from keystream.cli._bench.reach import FASTER, Row
+from keystream.cli._bench.reach import FASTER, UNKNOWN, Row
 from keystream.cli._bench.result import Fact, Result
 
 
@@ -119,11 +119,12 @@ def helper_lines(found: Sequence[Result]) -> list[str]:
 
 
 def reach_lines(rows: Sequence[Row]) -> list[str]:
-    """Return two lines for each row: what is needed, and what was measured."""
+    """Return two lines for each row that was measured: what is needed, and what there is."""
     told = []
     for row in rows:
-        measured = ratio(row.measured) if row.measured else "nothing"
+        if row.measured is None or row.verdict == UNKNOWN:
+            continue
         note = f" [{row.note}]" if row.note else ""
         told.append(f"  {row.verdict:13} {row.need}")
-        told.append(f"  {'':13} {row.bound}, measured {measured}{note}")
+        told.append(f"  {'':13} {row.bound}, measured {ratio(row.measured)}{note}")
     return told

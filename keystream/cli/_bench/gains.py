@@ -1,0 +1,40 @@
+"""Say first what is gained: ten lines, each of one number."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from keystream.cli._bench import eager, orders
+from keystream.cli._bench.build import ACCELERATED, STOCK
+from keystream.cli._bench.catalogue import LANES
+from keystream.cli._bench.floors import NUMPY
+from keystream.cli._bench.makers import ITERATOR, SPLIT
+from keystream.cli._bench.result import Result
+
+FASTER = f"{STOCK} / {ACCELERATED}"
+
+GAINS = (
+    ("bits of {:,}, accelerated", "c", "bits", FASTER),
+    ("uniform of {:,}, accelerated", "c", "uniform", FASTER),
+    ("normal of {:,}, accelerated", "c", "normal", FASTER),
+    ("bernoulli of {:,}, accelerated", "c", "bernoulli", FASTER),
+    ("a normal for each of {:,} keys, accelerated", "c", LANES, FASTER),
+    ("normal of {:,}, accelerated, beside NumPy's", "g", "normal", f"{NUMPY} / {ACCELERATED}"),
+    ("{:,} keys in a Python loop, ks.iter_keys", "d", eager.STEADY, f"{SPLIT} / {ITERATOR}"),
+    ("ks.split(key, {:,})", "d", eager.THREE, f"{eager.BY_JAX} / {eager.BY_KS}"),
+    ("{:,} key of three parts, host.derive", "d", eager.PATH, f"{eager.BY_PATH} / {eager.ON_HOST}"),
+    ("{:,} places in a random order", "i", orders.WHOLE, f"{orders.PERMUTATION} / {orders.PLACES}"),
+)
+"""What is told, with its size, and of which case and piece it is which ratio."""
+
+
+def lines(results: Iterable[Result]) -> list[str]:
+    """Return a line for each gain that was measured, in the largest size."""
+    found = {(each.case, each.what): each for each in sorted(results, key=lambda each: each.size)}
+    told = []
+    for text, case, what, pair in GAINS:
+        each = found.get((case, what))
+        if each is not None and pair in each.ratios:
+            gain = each.ratios[pair].median
+            told.append(f"  {gain:7.1f} times as fast: {text.format(each.size)}")
+    return told
