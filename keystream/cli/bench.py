@@ -30,6 +30,7 @@ from keystream.cli._bench import (
     reach,
     samplers,
     table,
+    whole,
 )
 from keystream.cli._bench.contest import QUICK, Effort
 from keystream.cli._bench.result import Result, Task, to_json
@@ -47,6 +48,7 @@ CASES: Mapping[str, tuple[str, Callable[[Effort], list[Task]]]] = {
     "h": ("noise: the same function compiled twice", floors.noise),
     "i": ("places in a random order, and all of them beside a permutation", orders.tasks),
     "j": ("helpers in eager loops beside the form written by hand", eagerly.tasks),
+    "k": ("whole processes: a program alone, and under run --accelerate", whole.tasks),
 }
 DRAWN = "cd"
 """The cases of which there is a picture."""

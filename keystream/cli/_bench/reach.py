@@ -6,16 +6,15 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from keystream.cli._bench import draws, eager, eagerly, floors, helpers, orders, samplers
+from keystream.cli._bench import draws, eager, eagerly, floors, helpers, orders, samplers, whole
 from keystream.cli._bench.build import ACCELERATED, STOCK
-from keystream.cli._bench.catalogue import LANES, MANY, MOST, NAMES, SIZES
+from keystream.cli._bench.catalogue import MANY, MOST, NAMES, SIZES
 from keystream.cli._bench.contest import Spread
 from keystream.cli._bench.makers import ITERATOR, SPLIT
 from keystream.cli._bench.result import Result
 
 REACHED, MISSED, UNKNOWN = "reached", "not reached", "not measured"
-TOGETHER = ("bits", "uniform", "normal", "bernoulli", LANES, "split")
-ALONE = (*TOGETHER, "randint", "gumbel", "exponential")
+ALONE = (*whole.NAMES, "randint", "gumbel", "exponential")
 FASTER = f"{STOCK} / {ACCELERATED}"
 
 Found = Mapping[tuple[str, str, int], Result]
@@ -57,7 +56,7 @@ def rows(results: Iterable[Result]) -> list[Row]:
     """Return every row, measured or not."""
     found = {(each.case, each.what, each.size): each for each in results}
     return [
-        together(found),
+        together(found, samplers.CASE, FASTER, 4.5),
         *(alone(found, name) for name in ALONE),
         *worst(found),
         *floor(found),
@@ -82,17 +81,24 @@ def rows(results: Iterable[Result]) -> list[Row]:
         by_hand(found),
         *lanes(found),
         *called_eagerly(found),
+        together(found, whole.CASE, whole.FASTER, 8),
+        _one(
+            f"{whole.FASTER}: bernoulli of 2**24",
+            Bound(12),
+            _at(found, whole.CASE, "bernoulli", MOST),
+            whole.FASTER,
+        ),
     ]
 
 
-def together(found: Found) -> Row:
-    """Return the row of the geometric mean; its quartiles are means of quartiles."""
-    keys = [(samplers.CASE, name, size) for name in TOGETHER for size in (MANY, MOST)]
-    ratios = [found[key].ratios[FASTER] for key in keys if key in found]
-    need = f"{FASTER}: geometric mean over {', '.join(TOGETHER)} at 10**6 and 2**24"
+def together(found: Found, case: str, pair: str, least: float) -> Row:
+    """Return the row of a geometric mean; its quartiles are means of quartiles."""
+    keys = [(case, name, size) for name in whole.NAMES for size in (MANY, MOST)]
+    ratios = [found[key].ratios[pair] for key in keys if key in found]
+    need = f"{pair}: geometric mean over {', '.join(whole.NAMES)} at 10**6 and 2**24"
     full = len(ratios) == len(keys)
     note = "" if full else f"{len(ratios)} of {len(keys)} cases"
-    return Row(need, Bound(5), geometric_mean(ratios) if ratios else None, note, full)
+    return Row(need, Bound(least), geometric_mean(ratios) if ratios else None, note, full)
 
 
 def geometric_mean(ratios: Sequence[Spread]) -> Spread:
