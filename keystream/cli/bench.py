@@ -60,8 +60,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of the bench."""
     told = "; ".join(f"{letter}: {title}" for letter, (title, _) in CASES.items())
     parser.epilog = (
-        f"Cases: {told}. About ten minutes in all. Exit status 0 also where a row of the last "
-        "table isn't reached: times belong to the machine."
+        f"Cases: {told}. About ten minutes in all. Exit status 0 also where something "
+        "isn't reached: times belong to the machine."
     )
     parser.add_argument(
         "--only",
