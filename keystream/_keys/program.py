@@ -12,6 +12,7 @@ array, no tracer. A program that can't be compared is compiled for one call and 
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import functools
 from collections.abc import Callable, Hashable, Sequence
@@ -99,21 +100,94 @@ class _Traced(NamedTuple):
     structure: Any
     """Of what it returns: lists."""
 
+    @property
+    def returned(self) -> Any:
+        """The types of what it returns."""
+        return self.jaxpr.out_avals
+
+
+class _Looked(NamedTuple):
+    """That a function was called while a loop was traced."""
+
+    place: int
+    """Which function."""
+    given: Any
+    """The types of its arguments."""
+    returned: Any
+    """And of what it returned."""
+
+
+_seen: collections.OrderedDict[Hashable, list[_Looked]] = collections.OrderedDict()
+"""By loop and types of its arrays: the calls of its functions. As long as they return the same
+types they are called with the same ones, and nothing of the loop but they is traced again."""
+
 
 def _trace(
     build: Build, functions: Sequence[Callable[..., Any]], arrays: Any, static: dict[str, Any]
 ) -> list[_Traced]:
-    """Trace each function with what `build` calls it with."""
+    """Trace each function with what `build` calls it with, at last."""
+    kind = _kind(build, arrays, static)
+    again = _trace_again(functions, _seen.get(kind, []))
+    if again:
+        return again
     found: dict[int, _Traced] = {}
+    looked: list[_Looked] | None = []
 
     def look(fun: Callable[..., Any], place: int, _: Any, *args: Any) -> Any:
-        jaxpr, out = jax.make_jaxpr(fun, return_shape=True)(*args)
-        found[place] = _Traced(jaxpr, jax.tree.structure(out))
+        nonlocal looked
+        found[place] = made = _look(fun, args)
+        if looked is not None:
+            given = jax.tree.map(_type, args)
+            looked = None if _on_mesh(args) else [*looked, _Looked(place, given, made.returned)]
         return jax.jit(fun)(*args)  # It is traced by now.
 
     looks = [Function(functools.partial(look, fun, i)) for i, fun in enumerate(functions)]
     jax.eval_shape(lambda *arrays: build(looks, *arrays, **static), *arrays)
+    if kind and looked:
+        _seen[kind] = looked
+        if len(_seen) > REMEMBERED:
+            _seen.popitem(last=False)
     return [found[place] for place in range(len(functions))]
+
+
+def _trace_again(
+    functions: Sequence[Callable[..., Any]], looked: list[_Looked]
+) -> list[_Traced] | None:
+    """Trace functions with the types of another time, if they return those of that time."""
+    found: dict[int, tuple[Any, _Traced]] = {}
+    for place, given, returned in looked:
+        if place not in found or found[place][0] != given:
+            found[place] = given, _look(functions[place], given)
+        if found[place][1].returned != returned:
+            return None
+    return [found[place][1] for place in range(len(functions))] if looked else None
+
+
+def _kind(build: Build, arrays: Any, static: dict[str, Any]) -> Hashable:
+    """Return what the types within a loop depend on, beside what its functions return."""
+    leaves, structure = jax.tree.flatten(arrays)
+    if not jax.sharding.get_abstract_mesh().empty or _on_mesh(leaves):
+        return None
+    types = tuple(map(jax.typeof, leaves))
+    settings = tuple(map(read_setting, ("jax_enable_x64", "jax_numpy_dtype_promotion")))
+    try:
+        return build, equations.describe(tuple(static.items()))[1], structure, types, settings
+    except equations.IncomparableError:
+        return None
+
+
+def _on_mesh(tree: Any) -> bool:
+    return not all(jax.typeof(leaf).sharding.mesh.empty for leaf in jax.tree.leaves(tree))
+
+
+def _type(leaf: Any) -> Any:
+    aval = jax.typeof(leaf)
+    return jax.ShapeDtypeStruct(aval.shape, aval.dtype, weak_type=aval.weak_type)
+
+
+def _look(fun: Callable[..., Any], args: Any) -> _Traced:
+    jaxpr, out = jax.make_jaxpr(fun, return_shape=True)(*args)
+    return _Traced(jaxpr, jax.tree.structure(out))
 
 
 def _call(build: Build, traced: list[_Traced], arrays: Any, static: dict[str, Any]) -> Any:

@@ -226,6 +226,37 @@ def test_gradients(form: Callable[..., Any]) -> None:
 
 
 @each_loop
+def test_what_is_traced_again(form: Callable[..., Any]) -> None:
+    """A second call traces the function alone, and sees where it returns another type."""
+    traced = []
+
+    def draw(key: jax.Array) -> jax.Array:
+        traced.append(key)
+        return uniform(key)
+
+    key = ks.key(5)
+    want = form(draw, key)
+    first = len(traced)
+    again = form(draw, key)
+    assert np.array_equal(again, want)
+    assert len(traced) - first == (first if "placed" in form.__name__ else 1) <= first
+    if form in (mapped, mapped_batches, sample_batches, scan_carried):
+        halves = form(lambda key: uniform(key).astype(jnp.bfloat16), key)
+        assert halves.dtype in (jnp.bfloat16, jnp.float32)
+        np.testing.assert_allclose(np.asarray(halves, float), want, atol=1e-2)
+
+
+def test_weak_types_are_those_of_the_body() -> None:
+    """Whether a carry stays a Python number depends on its own body, not on an earlier one."""
+    key = ks.key(5)
+    for _ in range(2):
+        for number, weak in ((1.0, True), (np.float32(1), False), (1.0, True)):
+            turn = lambda _key, _i, val, number=number: val + number
+            got = ks.fori_loop(0, 3, turn, 0.0, key=key)
+            assert (got.weak_type, float(got)) == (weak, 3.0)
+
+
+@each_loop
 def test_no_tracer_leaks(form: Callable[..., Any]) -> None:
     """JAX's own search for leaked tracers finds none."""
     key = ks.key(5)
