@@ -256,11 +256,24 @@ def nested(depth: int, uses: int) -> Callable[..., Any]:
     return fun
 
 
-def test_deep_loops() -> None:
-    """Loops in loops are read a few times each, not twice as often with each level."""
+def test_deep_loops(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Loops in loops are read a few times each, not twice as often with each level.
+
+    What their symbols stand for is followed as often in each, however many stand around it.
+    """
     shapes = jax.eval_shape(lambda: ks.key(0)), jax.ShapeDtypeStruct((), jnp.float32)
-    once, deep = (read(*trace(nested(depth, 1), shapes, {})).reader.equations for depth in (4, 12))
+    followed, follow = [0], lineage.Lineage.follow
+
+    def counted(*args: Any) -> Any:
+        followed[-1] += 1
+        return follow(*args)
+
+    monkeypatch.setattr(lineage.Lineage, "follow", counted)
+    once = read(*trace(nested(4, 1), shapes, {})).reader.equations
+    followed.append(0)
+    deep = read(*trace(nested(12, 1), shapes, {})).reader.equations
     assert deep < 12 / 4 * 2 * once
+    assert followed[1] <= 12 / 4 * followed[0]
     (found,) = ks.audit(nested(6, 2), *shapes).findings
     assert found.rule == "KS01"
 

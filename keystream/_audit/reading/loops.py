@@ -109,6 +109,8 @@ class Loop:
         self.since = reader.mark()
         self.meant: Meaning = {}
         """What the symbols of this loop stand for."""
+        self.carried: list[list[Handles | None]] = []
+        """Of each carry its symbol, the keys that come in, and what the body hands on."""
         self.left: list[Meaning] = []
         """As what the keys leave the loop that come out of it."""
         self.written: set[Any] = set()
@@ -219,16 +221,15 @@ class Loop:
         self.written = entered.keys() & written.keys()
         for ref in self.written:
             last = self.reader.refs[ref]
-            self._stand_for(
-                *(_keys(each.handles, last.typed) for each in (held[ref], entered[ref], last))
-            )
+            three = held[ref].handles, entered[ref].handles, last.handles
+            self.carried.append([_keys(each, last.typed) for each in three])
         for p in carries:
             three = given[p][1], values[p][1], outs[p - carries.start][1]
             trio = [_keys(each, typed[p]) for each in three]
             if p in fixed and trio[1] is not None:
                 self.reader.unadvanced[self.scope.where] |= set(trio[1].ravel().tolist())
             elif p not in fixed:
-                self._stand_for(*trio)
+                self.carried.append(trio)
         return made, outs
 
     def _step_content(self, first: Content, mask: int) -> Content:
@@ -290,6 +291,8 @@ class Loop:
             reader.catch_up()
 
     def _tell_uses(self, inside: slice, counted: Meaning) -> None:
+        for carry in self.carried:
+            self._stand_for(*carry)
         uses = self.reader.uses[inside]
         most = max((keys.size for use in uses for keys in use.handles_everywhere()), default=0)
         if most * self.eqn.params.get("length", 0) > MOST_COUNTED:
