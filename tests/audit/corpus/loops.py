@@ -294,3 +294,16 @@ def finished_lanes_of_a_while(key):
         return lax.while_loop(lambda state: state[1] < 0.5, step, (key, -1.0))[1]
 
     return jax.vmap(sample)(random.split(key, 4))
+
+
+@right()
+def lanes_that_leave_an_inner_loop(key):
+    """A scan in a map draws in three lanes, and two of their keys come out of it and are dropped."""
+
+    def step(total, keys):
+        return total + jax.vmap(random.normal)(keys).sum(), (keys[0], keys[1])
+
+    def outer(key):
+        return lax.scan(step, 0.0, random.split(key, (4, 3)))[0]
+
+    return lax.map(outer, random.split(key, 5))
