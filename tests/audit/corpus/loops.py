@@ -298,7 +298,7 @@ def finished_lanes_of_a_while(key):
 
 @right()
 def lanes_that_leave_an_inner_loop(key):
-    """A scan in a map draws in three lanes, and two of their keys come out of it and are dropped."""
+    """A scan in a map draws in three lanes; two of their keys come out of it, and are dropped."""
 
     def step(total, keys):
         return total + jax.vmap(random.normal)(keys).sum(), (keys[0], keys[1])
