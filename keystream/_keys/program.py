@@ -4,10 +4,11 @@ JAX compiles a loop anew for each new body that it is called with, and for a bod
 seen it shows what that body closed over when it was traced first. Here a body is traced in
 every call, so that what has changed since is seen, and only the compilation is reused: where
 the traced programs are equal, equation by equation. What a body closes over, and the numbers
-in its own equations, are operands of the compiled call.
+in its own equations, are operands of the compiled call. The loop around it depends on types
+alone: where the body has those of an earlier call, it isn't traced again.
 
-The cache holds equations and their descriptions, and nothing that a user made: no function, no
-array, no tracer. A program that can't be compared is compiled for one call and not kept.
+The caches hold types, equations and their descriptions, and nothing that a user made: no
+function, no array, no tracer. A program that can't be compared is compiled for one call and not kept.
 """
 
 from __future__ import annotations
