@@ -8,7 +8,8 @@ in its own equations, are operands of the compiled call. The loop around it depe
 alone: where the body has those of an earlier call, it isn't traced again.
 
 The caches hold types, equations and their descriptions, and nothing that a user made: no
-function, no array, no tracer. A program that can't be compared is compiled for one call and not kept.
+function, no array, no tracer. A program that can't be compared is compiled for one call and
+not kept.
 """
 
 from __future__ import annotations
