@@ -342,7 +342,7 @@ def _counters(base: Counter, dense: tuple[int, ...], piece: tuple[int, ...]) -> 
     strides = [size_of(dense[dim + 1 :]) for dim in range(len(dense))]
     spans = [(size - 1) * stride for size, stride in zip(piece, strides, strict=True)]
     narrow = sum(spans) < NARROW_END
-    numbers, offset = base, Counter(None, jnp.zeros(piece, np.uint32))
+    numbers, offset = base, Counter(None, np.uint32(0))
     for dim, (stride, span) in enumerate(zip(strides, spans, strict=True)):
         index = lax.broadcasted_iota(np.uint32, piece, dim)
         step = multiply(index, stride, narrow=span < NARROW_END)

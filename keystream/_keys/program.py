@@ -114,7 +114,7 @@ class _Looked(NamedTuple):
     place: int
     """Which function."""
     given: Any
-    """The types of its arguments."""
+    """The types of its arguments; None on a mesh, where they depend on more."""
     returned: Any
     """And of what it returned."""
 
@@ -127,25 +127,23 @@ types they are called with the same ones, and nothing of the loop but they is tr
 def _trace(
     build: Build, functions: Sequence[Callable[..., Any]], arrays: Any, static: dict[str, Any]
 ) -> list[_Traced]:
-    """Trace each function with what `build` calls it with, at last."""
+    """Trace each function with the arguments of the last call that `build` makes of it."""
     kind = _kind(build, arrays, static)
     again = _trace_again(functions, _seen.get(kind, []))
     if again:
         return again
     found: dict[int, _Traced] = {}
-    looked: list[_Looked] | None = []
+    looked: list[_Looked] = []
 
     def look(fun: Callable[..., Any], place: int, _: Any, *args: Any) -> Any:
-        nonlocal looked
-        found[place] = made = _look(fun, args)
-        if looked is not None:
-            given = jax.tree.map(_type, args)
-            looked = None if _on_mesh(args) else [*looked, _Looked(place, given, made.returned)]
+        found[place] = _look(fun, args)
+        given = None if _on_mesh(args) else jax.tree.map(_type, args)
+        looked.append(_Looked(place, given, found[place].returned))
         return jax.jit(fun)(*args)  # It is traced by now.
 
     looks = [Function(functools.partial(look, fun, i)) for i, fun in enumerate(functions)]
     jax.eval_shape(lambda *arrays: build(looks, *arrays, **static), *arrays)
-    if kind and looked:
+    if kind and all(each.given is not None for each in looked):
         _seen[kind] = looked
         if len(_seen) > REMEMBERED:
             _seen.popitem(last=False)

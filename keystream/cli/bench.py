@@ -155,7 +155,10 @@ def gained(results: Iterable[Result], belongs: Mapping[str, Mapping[str, Any]]) 
     """Return what is read first: what is gained here, and whether that can be trusted."""
     machine, load = belongs["machine"], belongs["machine"]["load at the start"]
     cores = machine["cores for this process"] or 1
-    lines = [f"what you gain, on {cores} cores of {machine['cpu']}", *gains.lines(results)]
+    lines = [
+        f"what you gain over JAX alone, on {cores} cores of {machine['cpu']}",
+        *gains.lines(results),
+    ]
     if load is not None and load > cores / 2:
         lines.append(f"  spoilt by other work: a load of {load:g} when this began")
     return lines

@@ -435,10 +435,10 @@ def made_up() -> list[Result]:
         one("b", "normals", 10**6, **many),
         one("b", draws.IN_BATCHES, 2**24, **batches),
     ]
-    times = {eagerly.HELPER: (1.1e-3,) * 5, eagerly.BY_HAND: (1e-3,) * 5}
+    times = {helpers.HELPER: (1.1e-3,) * 5, helpers.BY_HAND: (1e-3,) * 5}
     counted = eagerly.COMPILED
     called = [
-        result("j", pair.name, 1000, times, [(eagerly.HELPER, eagerly.BY_HAND)], {counted: 0})
+        result("j", pair.name, 1000, times, [(helpers.HELPER, helpers.BY_HAND)], {counted: 0})
         for pair in eager_pairs()
     ]
     called += [
@@ -506,7 +506,7 @@ def test_each_row_fails_its_fault(
     if place == "ratios":
         each = each._replace(ratios=dict.fromkeys(each.ratios, only(value)))
     elif place == "times":
-        each = each._replace(times={**each.times, eagerly.HELPER: only(2e-3 + value)})
+        each = each._replace(times={**each.times, helpers.HELPER: only(2e-3 + value)})
     elif place == "compiled":
         each = each._replace(facts={eagerly.COMPILED: value})
     elif place == "compile":

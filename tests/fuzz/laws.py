@@ -178,7 +178,8 @@ def shuffled(result: Any, given: Given) -> None:
     """The place of each index in the random order."""
     n, index = int(given["n"]), given["index"]
     assert jax.numpy.shape(result) == jax.numpy.shape(index)
-    words = tuple(map(int, given["key"])) if _on_host(given["key"]) else _words(given["key"])
+    key = given["key"]
+    words = tuple(key.tolist()) if isinstance(key, np.ndarray) else _words(key)
     if words is None or isinstance(result, jax.core.Tracer) or isinstance(index, jax.core.Tracer):
         return
     for place, at in zip(np.ravel(result).tolist(), np.ravel(index).tolist(), strict=True):
@@ -188,10 +189,6 @@ def shuffled(result: Any, given: Given) -> None:
 def unshuffled(result: Any, given: Given) -> None:
     """The index at each place of the random order."""
     shuffled(given["index"], {**given, "index": result})
-
-
-def _on_host(key: Any) -> bool:
-    return isinstance(key, np.ndarray)
 
 
 def split_tree(result: Any, given: Given) -> None:

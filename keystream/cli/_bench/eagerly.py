@@ -10,11 +10,11 @@ import jax
 
 import keystream as ks
 from keystream.cli._bench.contest import Contender, Effort, blocking, compete
+from keystream.cli._bench.helpers import BY_HAND, HELPER
 from keystream.cli._bench.pairs import N, Pair, eager_pairs
 from keystream.cli._bench.result import Result, Task, result
 
 CASE = "j"
-HELPER, BY_HAND = "helper", "by hand"
 COMPILED = "compilations after the first call"
 TRACED = frozenset((
     *("scan", "scan_carried", "fori_loop", "while_loop", "map", "map(batch_size=)"),

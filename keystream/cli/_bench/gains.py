@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from keystream.cli._bench import eager, orders, whole
-from keystream.cli._bench.build import ACCELERATED, STOCK
+from keystream.cli._bench.build import ACCELERATED
 from keystream.cli._bench.catalogue import LANES
 from keystream.cli._bench.floors import NUMPY
 from keystream.cli._bench.makers import ITERATOR, SPLIT
+from keystream.cli._bench.reach import FASTER
 from keystream.cli._bench.result import Result
 
-FASTER = f"{STOCK} / {ACCELERATED}"
+SPLITS, PATHS = f"{SPLIT} / {ITERATOR}", f"{eager.BY_PATH} / {eager.ON_HOST}"
+THREE, ORDERS = f"{eager.BY_JAX} / {eager.BY_KS}", f"{orders.PERMUTATION} / {orders.PLACES}"
 
 GAINS = (
     ("bits of {:,}, under run --accelerate", "k", "bits", whole.FASTER),
@@ -20,10 +22,10 @@ GAINS = (
     ("bernoulli of {:,}, accelerated", "c", "bernoulli", FASTER),
     ("a normal for each of {:,} keys, accelerated", "c", LANES, FASTER),
     ("normal of {:,}, accelerated, beside NumPy's", "g", "normal", f"{NUMPY} / {ACCELERATED}"),
-    ("{:,} keys in a Python loop, ks.iter_keys", "d", eager.STEADY, f"{SPLIT} / {ITERATOR}"),
-    ("ks.split(key, {:,})", "d", eager.THREE, f"{eager.BY_JAX} / {eager.BY_KS}"),
-    ("{:,} key of three parts, host.derive", "d", eager.PATH, f"{eager.BY_PATH} / {eager.ON_HOST}"),
-    ("{:,} places in a random order", "i", orders.WHOLE, f"{orders.PERMUTATION} / {orders.PLACES}"),
+    ("{:,} keys in a Python loop, ks.iter_keys", "d", eager.STEADY, SPLITS),
+    ("ks.split(key, {:,})", "d", eager.THREE, THREE),
+    ("{:,} key of three parts, host.derive beside ks.derive", "d", eager.PATH, PATHS),
+    ("{:,} places in a random order, beside a permutation", "i", orders.WHOLE, ORDERS),
 )
 """What is told, with its size, and of which case and piece it is which ratio."""
 

@@ -186,7 +186,7 @@ def lanes(found: Found) -> Iterator[Row]:
 def called_eagerly(found: Found) -> Iterator[Row]:
     """Return the rows of helpers in eager loops: the worst of each kind."""
     cases = [each for each in found.values() if each.case == eagerly.CASE]
-    pair = f"{eagerly.HELPER} / {eagerly.BY_HAND}"
+    pair = f"{helpers.HELPER} / {helpers.BY_HAND}"
     looks: list[tuple[str, float, bool, Callable[[Result], Spread]]] = [
         ("later than by hand, ms: of loops and batches", 1e3 * eagerly.LATER, True, _later),
         (f"{pair}: of the others", eagerly.MOST, False, lambda each: each.ratios[pair]),
@@ -203,7 +203,7 @@ def called_eagerly(found: Found) -> Iterator[Row]:
 
 def _later(each: Result) -> Spread:
     """Return by how many milliseconds a helper is later than the form by hand."""
-    one, other = (each.times[name] for name in (eagerly.HELPER, eagerly.BY_HAND))
+    one, other = (each.times[name] for name in (helpers.HELPER, helpers.BY_HAND))
     value = 1e3 * (one.median - other.median)
     return Spread(value, value, value, 1)
 
